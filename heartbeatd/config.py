@@ -1,0 +1,258 @@
+"""The configuration: a file becomes a mapping, a mapping becomes a frozen `Config`, or every error there is, at once.
+
+Where the key comes from, the first that is there wins: the systemd credential `heartbeat.secret_key`
+(`$CREDENTIALS_DIRECTORY`, systemd.exec(5)), the file `heartbeat.secret_key_file`, `heartbeat.secret_key`.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.settings import SECTIONS, SETTINGS
+
+DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
+CREDENTIAL = "heartbeat.secret_key"
+LARGEST_FILE_BYTES = 1 << 20
+LARGEST_SECRET_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that shows itself to nobody who does not ask for it by name."""
+
+    _text: str
+
+    def reveal(self) -> str:
+        """The secret. For the one header it is sent in."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._text else "Secret()"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """[agent]"""
+
+    interval_seconds: int
+    hostname: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatConfig:
+    """[heartbeat]; `secret` is the key in force and `secret_from` says where it came from."""
+
+    url: str
+    secret: Secret
+    secret_from: str
+    timeout_seconds: float
+    ca_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsConfig:
+    """[alerts]; the URL may hold a secret (n8n's basic authentication), so it is not shown."""
+
+    webhook_url: Secret
+    timeout_seconds: float
+    alert_after: int
+    recover_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class InternetConfig:
+    """[internet]"""
+
+    url: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DockerConfig:
+    """[docker]"""
+
+    socket: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StorageConfig:
+    """[storage]"""
+
+    path: str
+    keep_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration, checked."""
+
+    agent: AgentConfig
+    heartbeat: HeartbeatConfig
+    alerts: AlertsConfig
+    internet: InternetConfig
+    docker: DockerConfig
+    storage: StorageConfig
+
+
+def load(path: Path, credentials: Path | None = None) -> Config:
+    """The configuration in the file `path`. `credentials` is systemd's credentials directory, if there is one.
+
+    Raises ConfigError naming the file, each key path, what is wrong and what would be right.
+    """
+    return parse(read(path), str(path), credentials)
+
+
+def read(path: Path) -> Mapping[str, object]:
+    """The TOML file as a mapping. Raises ConfigError if it cannot be read, is too large, or is not TOML."""
+    where = str(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(Problem(where, f"cannot be read: {error.strerror}", _reading_hint(error))) from None
+    if len(data) > LARGEST_FILE_BYTES:
+        raise ConfigError(Problem(where, "is larger than 1 MiB", "a configuration has a few dozen lines"))
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ConfigError(Problem(f"{where}, line {line}", "is not UTF-8 text", "save the file as UTF-8")) from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(Problem(where, f"is not TOML: {error}", "texts need quotes; see heartbeat-config.toml(5)")) from None
+    except RecursionError:
+        raise ConfigError(Problem(where, "is nested too deeply", "settings are [section] and key = value")) from None
+
+
+def parse(mapping: Mapping[str, object], where: str = "", credentials: Path | None = None) -> Config:
+    """The configuration in a mapping of sections. Pure, but for the file that holds the key. Raises ConfigError."""
+    problems = list(_unknown(mapping, where))
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        section = mapping.get(setting.section, {})
+        given = section.get(setting.name) if isinstance(section, Mapping) else None
+        try:
+            values[setting.key] = setting.default if given is None else setting.kind.check(given)
+        except ValueError as error:
+            problems.append(Problem(f"{where}: {setting.key}", str(error), f"allowed: {setting.kind.allowed}"))
+    try:
+        secret, secret_from = _secret(values, where, credentials)
+    except ConfigError as error:
+        problems.extend(error.problems)
+        secret, secret_from = Secret(""), ""
+    if not problems:
+        problems += _together(values, secret, where)
+    if problems:
+        raise ConfigError(problems)
+    return _build(values, secret, secret_from)
+
+
+def _build(values: Mapping[str, Any], secret: Secret, secret_from: str) -> Config:
+    def of(section: str) -> dict[str, Any]:
+        return {s.name: values[s.key] for s in SETTINGS if s.section == section}
+
+    heartbeat, alerts = of("heartbeat"), of("alerts")
+    return Config(
+        agent=AgentConfig(**of("agent")),
+        heartbeat=HeartbeatConfig(
+            url=heartbeat["url"],
+            secret=secret,
+            secret_from=secret_from,
+            timeout_seconds=heartbeat["timeout_seconds"],
+            ca_file=heartbeat["ca_file"],
+        ),
+        alerts=AlertsConfig(**{**alerts, "webhook_url": Secret(alerts["webhook_url"])}),
+        internet=InternetConfig(**of("internet")),
+        docker=DockerConfig(**of("docker")),
+        storage=StorageConfig(**of("storage")),
+    )
+
+
+def _together(values: Mapping[str, Any], secret: Secret, where: str) -> Iterator[Problem]:
+    """What is wrong only in combination."""
+    interval_s: int = values["agent.interval_seconds"]
+    probes_s = max(values["internet.timeout_seconds"], values["docker.timeout_seconds"])
+    needed_s = probes_s + values["heartbeat.timeout_seconds"]
+    if needed_s >= interval_s:
+        yield Problem(
+            f"{where}: agent.interval_seconds",
+            f"{interval_s} is too short: a cycle may wait {needed_s:g} s",
+            "the larger of internet.timeout_seconds and docker.timeout_seconds, plus heartbeat.timeout_seconds, "
+            "must be less",
+        )
+    if values["heartbeat.url"] and not secret:
+        yield Problem(
+            f"{where}: heartbeat.secret_key",
+            "is missing, but heartbeat.url is set",
+            f"set heartbeat.secret_key or secret_key_file, or pass the systemd credential {CREDENTIAL}",
+        )
+
+
+def _secret(values: Mapping[str, Any], where: str, credentials: Path | None) -> tuple[Secret, str]:
+    """The key and where it came from. Raises ConfigError if a file that should hold it cannot be used."""
+    credential = credentials / CREDENTIAL if credentials is not None else None
+    if credential is not None and credential.exists():
+        return Secret(_read_secret(credential, f"systemd credential {CREDENTIAL}")), f"systemd credential {CREDENTIAL}"
+    file: str = values.get("heartbeat.secret_key_file", "")
+    if file:
+        return Secret(_read_secret(Path(file), f"{where}: heartbeat.secret_key_file")), file
+    text: str = values.get("heartbeat.secret_key", "")
+    return Secret(text), (f"{where}: heartbeat.secret_key" if text else "")
+
+
+def _read_secret(path: Path, where: str) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_SECRET_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(Problem(where, f"{path} cannot be read: {error.strerror}", _reading_hint(error))) from None
+    if len(data) > LARGEST_SECRET_BYTES:
+        raise ConfigError(Problem(where, f"{path} is larger than 8 KiB", "it should hold the key and nothing else"))
+    text = data.decode("utf-8", errors="replace").strip()
+    if not text:
+        raise ConfigError(Problem(where, f"{path} is empty", "it should hold the key and nothing else"))
+    kind = next(s.kind for s in SETTINGS if s.key == "heartbeat.secret_key")
+    try:
+        return str(kind.check(text))
+    except ValueError as error:
+        raise ConfigError(Problem(where, f"{path}: {error}", f"allowed: {kind.allowed}")) from None
+
+
+def _reading_hint(error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "it belongs to root:heartbeat with mode 0640; run this with sudo, or restore that"
+    return "it should be a readable file"
+
+
+def _unknown(mapping: Mapping[str, object], where: str) -> Iterator[Problem]:
+    """Sections and keys that do not exist, each with the nearest that does."""
+    for name, section in mapping.items():
+        if name not in SECTIONS:
+            yield Problem(f"{where}: {name}", "there is no such section or key", _nearest(name))
+        elif not isinstance(section, Mapping):
+            yield Problem(f"{where}: {name}", "is a section, not a key", f"write [{name}] on a line of its own")
+        else:
+            known = {s.name for s in SETTINGS if s.section == name}
+            for key in section:
+                if key not in known:
+                    yield Problem(f"{where}: {name}.{key}", "there is no such key", _nearest(f"{name}.{key}"))
+
+
+def _nearest(key: str) -> str:
+    """The real section or key that is most like `key`: the same word in another section first."""
+    last = key.rpartition(".")[2]
+    elsewhere = [s.key for s in SETTINGS if s.name == last]
+    near = elsewhere or difflib.get_close_matches(key, [*SECTIONS, *(s.key for s in SETTINGS)], n=1, cutoff=0.6)
+    near = near or [s.key for s in SETTINGS if s.name in difflib.get_close_matches(last, [x.name for x in SETTINGS], n=1)]
+    return f"did you mean {' or '.join(near[:2])}?" if near else "see heartbeat-config.toml(5)"
+
+

@@ -1,0 +1,34 @@
+"""Moments and lengths of time as text. Lima keeps UTC-5 all year round and has no daylight saving time."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+LIMA = timezone(timedelta(hours=-5))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _moment(at_ns: int) -> datetime:
+    # Whole microseconds as integers: a float of seconds would lose the last digits.
+    return _EPOCH + timedelta(microseconds=at_ns // 1000)
+
+
+def lima(at_ns: int) -> str:
+    """ISO 8601 in Lima time with microseconds, e.g. `2026-11-23T15:20:10.000214-05:00`; what `timestamp_lima` holds."""
+    return _moment(at_ns).astimezone(LIMA).isoformat(timespec="microseconds")
+
+
+def lima_clock(at_ns: int) -> str:
+    """For reading in a message, e.g. `2026-11-23 15:20:10 (Lima)`."""
+    return f"{_moment(at_ns).astimezone(LIMA):%Y-%m-%d %H:%M:%S} (Lima)"
+
+
+def rfc3339(at_ns: int) -> str:
+    """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T20:20:10.000Z`."""
+    return _moment(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def length(seconds: float) -> str:
+    """A length of time in at most two units: `8 s`, `14 min 20 s`, `3 h 5 min`, `2 d 4 h`."""
+    whole = max(0, round(seconds))
+    units = (("d", whole // 86400), ("h", whole // 3600 % 24), ("min", whole // 60 % 60), ("s", whole % 60))
+    first = next((i for i, (_, count) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count} {unit}" for unit, count in units[first : first + 2] if count) or "0 s"

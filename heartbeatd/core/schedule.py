@@ -1,0 +1,49 @@
+"""When the next cycle is due: on the wall clock's own grid, every slot at most once.
+
+Theory of operation. A slot is a multiple of the interval since the epoch (intervals divide a day, so :00, :10, :20 … in
+any zone of whole minutes). The next slot is computed anew from the wall clock each time, so nothing drifts. What was
+missed in between is counted on a clock that no one can set, so a stepped wall clock invents no missed slots.
+"""
+
+from dataclasses import dataclass
+
+NS_PER_S = 1_000_000_000
+STEP_NS = NS_PER_S // 4  # more than NTP ever slews between two slots, less than any step worth a line in the log
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The slot to run next (wall clock, ns) and how many were missed since the last one."""
+
+    slot_ns: int
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The last slot that ran, and how long ago it began on the boot-time clock (ns, suspend included)."""
+
+    slot_ns: int
+    elapsed_ns: int
+
+
+def next_tick(now_ns: int, interval_ns: int, past: Past | None = None) -> Tick:
+    """The first slot strictly after `now_ns` that has not run.
+
+    With an interval of 10 s, at 12:00:25.3 and 12:00:00 the last slot run 25.3 s ago: 12:00:30, and two missed (:10 and
+    :20). If the clock was set back within the interval, the slot that already ran is passed over; if it was set back by
+    more, the labels repeat and the new time line is followed, so nothing stalls.
+    """
+    slot_ns = (now_ns // interval_ns + 1) * interval_ns
+    if past is None:
+        return Tick(slot_ns)
+    if slot_ns == past.slot_ns:
+        slot_ns += interval_ns
+    since_last_ns = past.elapsed_ns + slot_ns - now_ns
+    return Tick(slot_ns, max(0, (since_last_ns + interval_ns // 2) // interval_ns - 1))
+
+
+def stepped_ns(wall_passed_ns: int, real_passed_ns: int) -> int:
+    """By how much the wall clock was stepped (ns, negative = back) while both passed; 0 for mere slewing and jitter."""
+    drift_ns = wall_passed_ns - real_passed_ns
+    return drift_ns if abs(drift_ns) >= STEP_NS else 0

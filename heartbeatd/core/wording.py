@@ -1,0 +1,137 @@
+"""What people read: the title and message of an alert, the status line, the line of a cycle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Row, WorkerState
+from heartbeatd.core.moments import length, lima_clock
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A message for people: a title that says it all in one line, and what to know and do."""
+
+    title: str
+    message: str
+
+
+CAUSES: dict[Cause, str] = {
+    Cause.NO_INTERNET: "no internet (the internet check fails too)",
+    Cause.DNS: "name resolution failed",
+    Cause.REFUSED: "connection refused",
+    Cause.TIMEOUT: "no answer in time",
+    Cause.TLS: "TLS failed",
+    Cause.RESET: "connection broken off",
+    Cause.PROTOCOL: "the answer is not HTTP",
+}
+
+ADVICE: dict[WorkerState, str] = {
+    WorkerState.OK: "",
+    WorkerState.DEGRADED: "Heartbeats arrive, but the Worker cannot be relied on to announce recoveries. Look at its storage "
+    "and its log.",
+    WorkerState.REJECTED: "The Worker is there but does not take our heartbeats, and will soon believe this host is down. "
+    "Compare heartbeat.secret_key and heartbeat.url with the Worker's settings.",
+    WorkerState.ERROR: "The Worker fails on our heartbeats, and may soon believe this host is down. Look at its log.",
+    WorkerState.UNREACHABLE: "Nobody outside is watching this host meanwhile, and the Worker will soon believe it is down.",
+}
+
+CAUSE_ADVICE: dict[Cause, str] = {
+    Cause.NO_INTERNET: "Look at this host's uplink: cable, router, provider.",
+    Cause.DNS: "Look at the resolver (/etc/resolv.conf, resolvectl status).",
+    Cause.REFUSED: "The address answers, but nothing takes connections there: look at heartbeat.url and any firewall.",
+    Cause.TIMEOUT: "The internet check passes: look at the Worker itself, or at a firewall that drops packets.",
+    Cause.TLS: "Look at the Worker's certificate, heartbeat.ca_file and this host's clock.",
+    Cause.RESET: "Look at the Worker's log, or at a proxy in between.",
+    Cause.PROTOCOL: "Look at heartbeat.url: something other than the Worker answers there.",
+}
+
+
+def why(status: int | None, cause: Cause | None) -> str:
+    """The reason in a few words: the cause, or the status, or nothing."""
+    if cause is not None:
+        return CAUSES[cause]
+    return f"HTTP {status}" if status is not None else ""
+
+
+def announce(host: str, change: Change, heartbeat_url: str) -> Text:
+    """The text for a change of the Worker's state."""
+    reason = why(change.status, change.cause)
+    if change.event is Event.RECOVERY:
+        lasted = length(change.duration_s or 0)
+        was = str(change.previous) + (f" ({CAUSES[change.previous_cause]})" if change.previous_cause else "")
+        return Text(
+            f"{host}: heartbeats reach the Worker again after {lasted}",
+            f"The heartbeat Worker at {heartbeat_url} answers again (HTTP {change.status}) since "
+            f"{lima_clock(change.since_ns)}; before that it was {was}. It was not ok for {lasted}.",
+        )
+    verb = "is" if change.event is Event.PROBLEM else "is now"
+    parts = [
+        f"The heartbeat Worker at {heartbeat_url} went from {change.previous} to {change.current} at "
+        f"{lima_clock(change.since_ns)}."
+    ]
+    if change.cause is not None:
+        detail = f": {change.detail}" if change.detail else ""
+        parts.append(f"Likely cause: {CAUSES[change.cause]}{detail}. {CAUSE_ADVICE[change.cause]}")
+    elif change.status is not None:
+        parts.append(f"It answers HTTP {change.status}: {change.detail}.")
+    parts.append(ADVICE[change.current])
+    return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(parts))
+
+
+def test(host: str, at_ns: int) -> Text:
+    """The text of a test alert."""
+    return Text(
+        f"{host}: test alert from heartbeatd",
+        f"Somebody ran `heartbeatctl test-alert` on {host} at {lima_clock(at_ns)}. Nothing is wrong: alerts arrive here.",
+    )
+
+
+def cycle_line(row: Row, cause: Cause | None, beat: Beat | None) -> str:
+    """One cycle in one line, e.g. `cpu 3.2% ram 41.0% disk 63.1% containers 12 internet 23 ms worker 200 in 84 ms`."""
+    return " ".join(
+        (
+            f"cpu {_percent(row.cpu_percent)}",
+            f"ram {_percent(row.ram_percent)}",
+            f"disk {_percent(row.disk_percent)}",
+            f"containers {'?' if row.container_count is None else row.container_count}",
+            f"internet {internet(row.internet_ok, row.ping_ms)}",
+            f"worker {worker(beat, cause)}",
+        )
+    )
+
+
+def status_line(row: Row, beat: Beat | None, seen: Observation | None, *, notes: Sequence[str], next_at: str) -> str:
+    """`STATUS=`: the Worker first, then the host, then what is out of the ordinary, then when the next cycle is."""
+    told = "not configured" if seen is None else f"{seen.state} ({worker(beat, seen.cause)})"
+    containers = "containers unknown" if row.container_count is None else f"{row.container_count} containers"
+    figures = f"cpu {_percent(row.cpu_percent)}, ram {_percent(row.ram_percent)}, disk {_percent(row.disk_percent)}"
+    return "; ".join(
+        (
+            f"Worker {told}",
+            f"internet {internet(row.internet_ok, row.ping_ms)}",
+            containers,
+            figures,
+            *notes,
+            f"next at {next_at}",
+        )
+    )
+
+
+def worker(beat: Beat | None, cause: Cause | None) -> str:
+    """The heartbeat's outcome: `200 in 84 ms`, `no answer: dns`, or `off`."""
+    if beat is None:
+        return "off"
+    if beat.status is not None and cause is None:
+        return f"{beat.status} in {beat.took_ms:.0f} ms"
+    return f"no answer: {cause}"
+
+
+def internet(ok: int | None, ping_ms: float | None) -> str:
+    """The internet check: `23 ms`, `down` or `?`."""
+    if ok is None:
+        return "?"
+    return f"{ping_ms:.0f} ms" if ok and ping_ms is not None else "down"
+
+
+def _percent(value: float | None) -> str:
+    return "?" if value is None else f"{value:.1f}%"

@@ -1,0 +1,242 @@
+"""*What* a cycle does: look, beat, think, remember, report. One tick, five steps, each of which goes on if the one before failed.
+
+The edges are Protocols here; `wiring` hands in the real ones, the tests others that behave the same.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from heartbeatd.clock import Clock
+from heartbeatd.core import alerting, payload, wording
+from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
+from heartbeatd.core.moments import lima
+from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.waiting import Waiter
+
+log = logging.getLogger(__name__)
+
+FORGET_EVERY = 60  # cycles between two looks at what is too old to keep
+
+
+class Looks(Protocol):
+    """The probes."""
+
+    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+        """What is there to see; never raises for what cannot be seen."""
+
+
+class Beats(Protocol):
+    """The heartbeat."""
+
+    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+        """One beat; None if it was broken off."""
+
+
+class Remembers(Protocol):
+    """The ledger."""
+
+    track: Track | None
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are in memory only."""
+
+    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+        """Keep one cycle."""
+
+    def forget(self, keep_days: int) -> None:
+        """Delete what is too old."""
+
+
+class Tells(Protocol):
+    """The outbox."""
+
+    @property
+    def waiting(self) -> int:
+        """Alerts that have not arrived."""
+
+    def post(self, alerts: tuple[Alert, ...]) -> None:
+        """Deliver these, and whatever else is pending."""
+
+
+class Reports(Protocol):
+    """The service manager."""
+
+    def alive(self, status: str) -> None:
+        """A cycle has finished, and saw this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What of the configuration a cycle goes by. `heartbeat_url` is fit to be shown."""
+
+    interval_s: int
+    patience: alerting.Patience
+    keep_days: int
+    heartbeat_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Where a cycle meets the world. No `heartbeat`: no Worker is configured; no `outbox`: no webhook is."""
+
+    probes: Looks
+    heartbeat: Beats | None
+    ledger: Remembers
+    outbox: Tells | None
+    service: Reports
+
+
+class Cycle:
+    """Runs ticks, one after the other."""
+
+    def __init__(
+        self, edges: Edges, rules: Rules, agent: payload.Agent, clock: Clock, sequence: Iterator[int], waiter: Waiter
+    ) -> None:
+        self._edges, self._rules, self._agent = edges, rules, agent
+        self._clock, self._sequence, self._waiter = clock, sequence, waiter
+        self._presences: dict[str, Note] = {}
+        self._ran = 0
+
+    def run(self, tick: Tick) -> None:
+        """One cycle."""
+        woke_ns = self._clock.monotonic_ns()
+        sample = self._edges.probes.collect(self._clock.now_ns, self._waiter)
+        row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
+        beat = self._beat(sample, row_id)
+        seen = self._observe(sample, beat)
+        track, change = self._think(seen)
+        row = self._row(sample, row_id, beat, woke_ns)
+        alerts = self._alerts(change)
+        self._edges.ledger.record(row, track, alerts)
+        if self._edges.outbox is not None:
+            self._edges.outbox.post(alerts)
+        self._report(tick, row, beat, seen)
+        self._log_changes(sample, change)
+        self._ran += 1
+        if self._ran % FORGET_EVERY == 0:
+            self._edges.ledger.forget(self._rules.keep_days)
+
+    def _beat(self, sample: Sample, row_id: str) -> Beat | None:
+        if self._edges.heartbeat is None or self._waiter.interrupted:
+            return None
+        body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
+        return self._edges.heartbeat.send(body, self._waiter)
+
+    def _observe(self, sample: Sample, beat: Beat | None) -> Observation | None:
+        if beat is None:
+            return None
+        return alerting.observe(
+            self._clock.now_ns(), beat.status, beat.cause, beat.detail, internet_ok=sample.internet_ok
+        )
+
+    def _think(self, seen: Observation | None) -> tuple[Track | None, Change | None]:
+        """The track if it is another one now, and the change to announce if there is one."""
+        if seen is None:
+            return None, None
+        before = self._edges.ledger.track
+        after, change = alerting.advance(before, seen, self._rules.patience)
+        return (after if after != before else None), change
+
+    def _row(self, sample: Sample, row_id: str, beat: Beat | None, woke_ns: int) -> Row:
+        return Row(
+            id=row_id,
+            timestamp_lima=lima(sample.taken_ns),
+            cpu_percent=sample.cpu_percent,
+            ram_percent=sample.ram_percent,
+            ram_used_mb=sample.ram_used_mb,
+            disk_percent=sample.disk_percent,
+            container_count=sample.container_count,
+            internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
+            ping_ms=sample.ping_ms,
+            worker_status=None if beat is None else beat.status,
+            cycle_duration_ms=(self._clock.monotonic_ns() - woke_ns) / 1e6,
+        )
+
+    def _alerts(self, change: Change | None) -> tuple[Alert, ...]:
+        """The alert for `change`. Without a webhook none is made: it would be delivered years later, if ever."""
+        if change is None or self._edges.outbox is None:
+            return ()
+        event_id = uuid7(change.at_ns, os.urandom(RANDOM_BYTES))
+        return (payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url),)
+
+    def _report(self, tick: Tick, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+        next_ns = tick.slot_ns + self._rules.interval_s * NS_PER_S
+        next_at = datetime.fromtimestamp(next_ns // NS_PER_S).astimezone().strftime("%H:%M:%S")
+        self._edges.service.alive(wording.status_line(row, beat, seen, notes=self._notes(), next_at=next_at))
+        log.info(
+            "%s",
+            wording.cycle_line(row, seen.cause if seen else None, beat),
+            extra=said(
+                MessageId.CYCLE,
+                slot=lima(tick.slot_ns),
+                cpu_percent=row.cpu_percent,
+                ram_percent=row.ram_percent,
+                ram_used_mb=row.ram_used_mb,
+                disk_percent=row.disk_percent,
+                container_count=row.container_count,
+                internet_ok=row.internet_ok,
+                ping_ms=row.ping_ms,
+                worker_state=seen.state if seen else None,
+                worker_status=row.worker_status,
+                worker_cause=seen.cause if seen else None,
+                cycle_duration_ms=row.cycle_duration_ms,
+            ),
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        """What is out of the ordinary, for the status line."""
+        outbox, ledger = self._edges.outbox, self._edges.ledger
+        notes = []
+        if outbox is not None and outbox.waiting:
+            notes.append(f"{outbox.waiting} alerts queued")
+        if ledger.waiting:
+            notes.append(f"{ledger.waiting} rows not stored yet")
+        return tuple(notes)
+
+    def _log_changes(self, sample: Sample, change: Change | None) -> None:
+        for note in sample.notes:
+            before = self._presences.get(note.probe)
+            if before != note and (before is not None or note.presence is not Presence.READ):
+                self._log_probe(note)
+            self._presences[note.probe] = note
+        if change is not None:
+            text = wording.announce(self._agent.host, change, self._rules.heartbeat_url)
+            log.log(
+                NOTICE if change.event is Event.RECOVERY else logging.WARNING,
+                "%s",
+                text.message,
+                extra=said(
+                    MessageId.WORKER_CHANGED,
+                    event=change.event,
+                    previous=change.previous,
+                    current=change.current,
+                    worker_status=change.status,
+                    worker_cause=change.cause,
+                    duration_seconds=change.duration_s,
+                ),
+            )
+
+    def _log_probe(self, note: Note) -> None:
+        level, what = _PRESENCES[note.presence]
+        log.log(
+            level,
+            "%s: %s%s",
+            note.probe,
+            what,
+            f": {note.detail}" if note.detail else "",
+            extra=said(MessageId.PROBE_CHANGED, probe=note.probe, presence=note.presence, detail=note.detail),
+        )
+
+
+_PRESENCES: dict[Presence, tuple[int, str]] = {
+    Presence.READ: (NOTICE, "can be read again"),
+    Presence.ABSENT: (logging.DEBUG, "nothing to read"),
+    Presence.FAULT: (logging.WARNING, "cannot be read, unknown until it can"),
+}

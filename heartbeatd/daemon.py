@@ -1,0 +1,174 @@
+"""*When* a cycle runs: on the grid, whatever the clock and the signals do. Knows nothing of what a cycle does.
+
+Signal handlers only note what is wanted and wake the loop; all else happens on the loop's own time. SIGTERM and SIGINT
+break off every wait at once, so the cycle under way ends early, stores what it has, and the process is gone within a
+second or two. SIGHUP re-reads the configuration between two cycles, however many have come in.
+"""
+
+import logging
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Protocol
+
+from heartbeatd.clock import Clock
+from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.moments import length
+from heartbeatd.core.schedule import NS_PER_S, Past, Tick, next_tick, stepped_ns
+from heartbeatd.errors import HeartbeatdError
+from heartbeatd.waiting import Waiter
+
+log = logging.getLogger(__name__)
+
+
+class Runs(Protocol):
+    """A cycle."""
+
+    def run(self, tick: Tick) -> None:
+        """Run one tick."""
+
+
+class Work(Protocol):
+    """A running configuration."""
+
+    @property
+    def cycle(self) -> Runs:
+        """What is run at each tick."""
+
+    @property
+    def interval_s(self) -> int:
+        """Seconds between two ticks."""
+
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by so much: what remembers moments moves them along."""
+
+
+class Service(Protocol):
+    """The service manager."""
+
+    def ready(self, status: str) -> None:
+        """Started, or done with reloading."""
+
+    def reloading(self, monotonic_ns: int) -> None:
+        """Reloading has begun."""
+
+    def expect(self, interval_s: int) -> None:
+        """How long a cycle may take to come."""
+
+
+class Signals:
+    """What the signals that came in want. Made before anything else, so that none of them ever kills by default."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.stop = False
+        self.reload = False
+        self._waiter = waiter
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+        self._waiter.interrupt()
+
+    def _on_reload(self, number: int, frame: FrameType | None) -> None:
+        self.reload = True
+        self._waiter.ring()
+
+
+class Daemon:
+    """The loop. `reload` gives the work of the configuration as it is now; it raises HeartbeatdError to keep the old one."""
+
+    def __init__(
+        self, clock: Clock, waiter: Waiter, signals: Signals, service: Service, reload: Callable[[], Work]
+    ) -> None:
+        self._clock, self._waiter, self._signals, self._service = clock, waiter, signals, service
+        self._reload_work = reload
+        self._past: tuple[int, int] | None = None  # the last slot run, and boot time when it was due
+        self._mark = self._look_at_clocks()
+
+    def run(self, work: Work) -> None:
+        """Run cycles until told to stop."""
+        while not self._signals.stop:
+            if self._signals.reload:
+                work = self._reload(work)
+            self._notice_clock(work)
+            tick = self._next(work.interval_s * NS_PER_S)
+            if self._sleep_until(tick.slot_ns):
+                self._run(work, tick)
+
+    def _next(self, interval_ns: int) -> Tick:
+        now_ns = self._clock.now_ns()
+        if self._past is None:
+            return next_tick(now_ns, interval_ns)
+        slot_ns, due_ns = self._past
+        return next_tick(now_ns, interval_ns, Past(slot_ns, self._clock.boottime_ns() - due_ns))
+
+    def _sleep_until(self, slot_ns: int) -> bool:
+        """Wait for the slot; True if it is there, False if the schedule has to be looked at anew."""
+        left_ns = slot_ns - self._clock.now_ns()
+        deadline_ns = self._clock.monotonic_ns() + left_ns
+        if self._waiter.wait(lambda: self._signals.stop or self._signals.reload, deadline_ns):
+            return False
+        wall_ns, boot_ns, _ = self._mark
+        now_ns = self._clock.now_ns()
+        if stepped_ns(now_ns - wall_ns, self._clock.boottime_ns() - boot_ns):
+            return False
+        # A slow clock may have us wake a hair early; a suspended machine wakes late, and this slot is then history.
+        return slot_ns <= now_ns < slot_ns + NS_PER_S
+
+    def _run(self, work: Work, tick: Tick) -> None:
+        late_ns = self._clock.now_ns() - tick.slot_ns
+        self._past = (tick.slot_ns, self._clock.boottime_ns() - late_ns)
+        if tick.missed:
+            log.warning(
+                "%d slots missed before this one",
+                tick.missed,
+                extra=said(MessageId.SLOTS_MISSED, missed=tick.missed),
+            )
+        try:
+            work.cycle.run(tick)
+        except Exception:  # noqa: BLE001 - one cycle that goes wrong in a way nobody foresaw must not be the last
+            log.exception("a cycle failed; the next one runs all the same", extra=said(MessageId.CYCLE_FAILED))
+
+    def _reload(self, work: Work) -> Work:
+        self._signals.reload = False
+        self._service.reloading(self._clock.monotonic_ns())
+        try:
+            work = self._reload_work()
+        except HeartbeatdError as error:
+            log.error(
+                "configuration not reloaded, the old one stays in force: %s",
+                error,
+                extra=said(MessageId.CONFIG_REFUSED),
+            )
+            self._service.ready("reload failed, the old configuration stays in force: see the journal")
+        else:
+            log.log(NOTICE, "configuration reloaded", extra=said(MessageId.CONFIG_RELOADED))
+            self._service.expect(work.interval_s)
+            self._service.ready("configuration reloaded")
+        return work
+
+    def _look_at_clocks(self) -> tuple[int, int, int]:
+        return self._clock.now_ns(), self._clock.boottime_ns(), self._clock.monotonic_ns()
+
+    def _notice_clock(self, work: Work) -> None:
+        """Say it once if the clock was stepped or the machine suspended since the last look."""
+        before, self._mark = self._mark, self._look_at_clocks()
+        wall_ns, boot_ns, mono_ns = (now - then for now, then in zip(self._mark, before, strict=True))
+        if step_ns := stepped_ns(wall_ns, boot_ns):
+            direction = "forward" if step_ns > 0 else "back"
+            log.warning(
+                "the clock was stepped %s by %s",
+                direction,
+                length(abs(step_ns) / NS_PER_S) if abs(step_ns) >= NS_PER_S else f"{abs(step_ns) / 1e6:.0f} ms",
+                extra=said(MessageId.CLOCK_STEPPED, step_seconds=step_ns / NS_PER_S),
+            )
+            work.shift(step_ns)
+        if boot_ns - mono_ns >= NS_PER_S:
+            log.log(
+                NOTICE,
+                "the machine was suspended for %s",
+                length((boot_ns - mono_ns) / NS_PER_S),
+                extra=said(MessageId.CLOCK_STEPPED, suspended_seconds=(boot_ns - mono_ns) / NS_PER_S),
+            )

@@ -1,0 +1,55 @@
+"""The errors this project raises on purpose, one family.
+
+Each says what is wrong, where, and what to do about it, so that a user never meets a traceback. An error that is not of
+this family is a defect of ours. No message carries a secret: URLs are put through `core.redact.shown_url` first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Exit statuses of both commands; the names and numbers are those of sysexits.h where it has one."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3  # as `systemctl status` answers for a service that is not active
+    CONFIG = 78  # EX_CONFIG; the unit's RestartPreventExitStatus= names it
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: `where` (file, key path), `what` it is, and `hint`, what would be right."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class HeartbeatdError(Exception):
+    """Something outside the program is wrong; `problems` lists each thing once."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+
+class ConfigError(HeartbeatdError):
+    """The configuration is refused; all that is wrong with it is listed at once."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class StoreError(HeartbeatdError):
+    """The database could not be opened, read or written. What was to be stored is still to be stored."""
+
+
+class CorruptStoreError(StoreError):
+    """The file is there but is not a database any more."""

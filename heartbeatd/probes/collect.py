@@ -1,0 +1,66 @@
+"""One look at everything: what can be read at once is read, what may hang is started side by side and waited for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from heartbeatd.core.model import Sample
+from heartbeatd.probes import base, host
+from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.host import Disk
+from heartbeatd.probes.internet import Internet, Ping
+from heartbeatd.waiting import Waiter, seconds_from_now
+
+WARM_UP_S = 5.0  # a Raspberry Pi needs two or three to load the Docker SDK
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds each probe may take."""
+
+    internet_s: float
+    docker_s: float
+    disk_s: float
+
+
+class Probes:
+    """All the probes of one configuration."""
+
+    def __init__(self, disk: Disk, containers: Containers, internet: Internet, timeouts: Timeouts) -> None:
+        self._disk, self._containers, self._internet, self._timeouts = disk, containers, internet, timeouts
+
+    def prepare(self, waiter: Waiter) -> None:
+        """Set the mark CPU use is measured from, and load what is slow to load."""
+        host.cpu_percent()
+        self._containers.warm_up(seconds_from_now(WARM_UP_S), waiter)
+
+    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+        """What is there to see. Takes no longer than the longest deadline."""
+        limits = self._timeouts
+        taken_ns = now()
+        internet = base.begin("internet", lambda: self._internet.start(seconds_from_now(limits.internet_s), waiter))
+        containers = base.begin("containers", lambda: self._containers.start(seconds_from_now(limits.docker_s), waiter))
+        disk = base.begin("disk", lambda: self._disk.start(seconds_from_now(limits.disk_s), waiter))
+        cpu = base.attempt("cpu", host.cpu_percent)
+        memory = base.attempt("memory", host.memory)
+        for begun in (disk, containers, internet):
+            if not isinstance(begun, base.Reading):
+                waiter.wait(begun.settled, begun.deadline_ns)
+        counted = base.finish("containers", containers)
+        used = base.finish("disk", disk)
+        pinged = base.finish("internet", internet)
+        ping = pinged.value or Ping(False, None)
+        return Sample(
+            taken_ns=taken_ns,
+            cpu_percent=cpu.value,
+            ram_percent=memory.value.percent if memory.value else None,
+            ram_used_mb=memory.value.used_mb if memory.value else None,
+            disk_percent=used.value,
+            container_count=counted.value,
+            internet_ok=ping.ok if pinged.value else None,
+            ping_ms=ping.ms,
+            notes=tuple(r.note for r in (cpu, memory, used, counted, pinged)),
+        )
+
+    def close(self) -> None:
+        """Let go of what is connected. The lanes are the caller's."""
+        self._containers.close()

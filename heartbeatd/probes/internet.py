@@ -1,0 +1,53 @@
+"""Whether the internet is reachable: one HEAD request to a well-known site."""
+
+from dataclasses import dataclass
+
+from heartbeatd.net.answer import Interrupted, NoAnswer
+from heartbeatd.net.http import Client, Exchange, Request
+from heartbeatd.probes.base import Fault
+from heartbeatd.waiting import Waiter
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The outcome of the check; `ms` is the time to the answer, None without a good one, and `detail` says why not."""
+
+    ok: bool
+    ms: float | None
+    detail: str = ""
+
+
+class Check:
+    """A check under way; `Pending` of a Ping."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.deadline_ns = exchange.deadline_ns
+        self._exchange = exchange
+
+    def settled(self) -> bool:
+        """True once it is known."""
+        return self._exchange.settled()
+
+    def outcome(self) -> Ping:
+        """Reachable is 2xx or 3xx. That nothing answers is a finding, not a fault; Fault only if the check was broken off."""
+        try:
+            answer = self._exchange.outcome()
+        except NoAnswer as error:
+            return Ping(False, None, str(error))
+        except Interrupted:
+            raise Fault("broken off: the agent is stopping") from None
+        if 200 <= answer.status < 400:
+            return Ping(True, answer.took_ms)
+        return Ping(False, None, f"HTTP {answer.status}")
+
+
+class Internet:
+    """Asks `url`, over one kept connection."""
+
+    def __init__(self, client: Client, url: str) -> None:
+        self._client = client
+        self._request = Request("HEAD", url)
+
+    def start(self, deadline_ns: int, waiter: Waiter) -> Check:
+        """Begin the check."""
+        return Check(self._client.start(self._request, deadline_ns, waiter))

@@ -1,0 +1,191 @@
+"""Remembering, whatever becomes of the database: what cannot be written now waits in memory and is written later.
+
+Rows wait for a day, the newest win; the announced state and the alerts wait as long as the agent runs. Each trouble is said
+once when it begins, with what to do, and once when it is over. A file that is no database any more is set aside under a
+name with the time, and a new one is begun with the announced state that is known.
+"""
+
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+
+from heartbeatd.clock import Clock
+from heartbeatd.core.alerting import shifted
+from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.model import Alert, Row, Track
+from heartbeatd.core.retention import cutoff
+from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.sinks.store import Store
+
+FLUSH_NS = 60_000_000_000
+DAY_S = 86400
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """What the agent remembers. Only the thread that runs the cycle uses it."""
+
+    def __init__(self, path: Path, clock: Clock, interval_s: int) -> None:
+        self.path = path
+        self.track: Track | None = None
+        self._clock = clock
+        self._store: Store | None = None
+        self._rows: deque[Row] = deque(maxlen=DAY_S // interval_s)
+        self._alerts: list[Alert] = []
+        self._track_to_write: Track | None = None
+        self._trouble = ""
+        self._flushed_ns = 0
+        self._knows_stored_track = False
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are in memory only."""
+        return len(self._rows)
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the database from being written, or nothing."""
+        return self._trouble
+
+    def open(self) -> None:
+        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too."""
+        try:
+            self._ready()
+        except StoreError as error:
+            self._say_trouble(error)
+
+    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+        """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
+        self._rows.append(row)
+        self._alerts.extend(alerts)
+        if track is not None:
+            self.track = self._track_to_write = track
+        try:
+            self._write()
+        except CorruptStoreError as error:
+            self._set_aside(error)
+            self._try_again()
+        except StoreError as error:
+            self._say_trouble(error)
+
+    def shift(self, by_ns: int) -> None:
+        """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
+        if self.track is not None:
+            self.track = self._track_to_write = shifted(self.track, by_ns)
+
+    def make_room(self, interval_s: int) -> None:
+        """Hold a day's rows at this interval."""
+        self._rows = deque(self._rows, maxlen=DAY_S // interval_s)
+
+    def forget(self, keep_days: int) -> None:
+        """Delete some of the rows that are too old, if there are any."""
+        if self._store is None:
+            return
+        try:
+            limit = cutoff(self._clock.now_ns(), keep_days, self._store.takeover())
+            if limit is not None:
+                self._store.prune(limit)
+        except StoreError as error:
+            self._say_trouble(error)
+
+    def close(self) -> None:
+        """Write what still waits, to the disk itself, and close."""
+        self._flushed_ns = 0
+        if self._rows or self._alerts or self._track_to_write:
+            self._try_again()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        if self._rows:
+            log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._trouble)
+
+    def _ready(self) -> Store:
+        """The open database; opened anew if it is not, or is no longer the file at its path."""
+        if self._store is not None and not self._store.in_place():
+            log.warning(
+                "%s was deleted or replaced while in use; starting with what is there now",
+                self.path,
+                extra=said(MessageId.STORE_REPLACED, path=self.path),
+            )
+            self._store.close()
+            self._store = None
+            self._track_to_write = self.track
+        if self._store is None:
+            self._store = Store.open(self.path, self._clock.now_ns())
+            self._opened(self._store)
+        return self._store
+
+    def _opened(self, store: Store) -> None:
+        if store.taken_over is not None:
+            log.log(
+                NOTICE,
+                "took over %s with %d rows of the earlier agent",
+                self.path,
+                store.taken_over,
+                extra=said(MessageId.STORE_TAKEN_OVER, path=self.path, rows=store.taken_over),
+            )
+        if not self._knows_stored_track:
+            # What was announced before this start wins over a starting point taken while the file could not be read.
+            stored = store.track()
+            if stored is not None:
+                self.track, self._track_to_write = stored, None
+            self._knows_stored_track = True
+
+    def _write(self) -> None:
+        store = self._ready()
+        now_ns = self._clock.monotonic_ns()
+        flush = bool(self._alerts or self._track_to_write) or now_ns - self._flushed_ns >= FLUSH_NS
+        store.record(self._rows, self._track_to_write, self._alerts, flush=flush)
+        if flush:
+            self._flushed_ns = now_ns
+        stored = len(self._rows)
+        self._rows.clear()
+        self._alerts.clear()
+        self._track_to_write = None
+        if self._trouble:
+            self._trouble = ""
+            log.log(
+                NOTICE,
+                "%s can be written again; %d rows that waited are stored",
+                self.path,
+                stored,
+                extra=said(MessageId.STORE_RECOVERED, path=self.path, rows=stored),
+            )
+
+    def _try_again(self) -> None:
+        try:
+            self._write()
+        except StoreError as error:
+            self._say_trouble(error)
+
+    def _set_aside(self, error: CorruptStoreError) -> None:
+        """Rename the damaged file, and what SQLite keeps beside it, to a name with the time."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+        stamp = datetime.fromtimestamp(self._clock.now_ns() // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
+        for suffix in ("", "-wal", "-shm"):
+            beside = Path(f"{self.path}{suffix}")
+            if beside.exists():
+                beside.rename(f"{aside}{suffix}")
+        self._track_to_write = self.track
+        log.error(
+            "%s; it is set aside as %s and a new database is begun; try `sqlite3 %s .recover`",
+            error,
+            aside,
+            aside,
+            extra=said(MessageId.STORE_REPLACED, path=self.path, aside=aside),
+        )
+
+    def _say_trouble(self, error: StoreError) -> None:
+        text = str(error)
+        if text != self._trouble:
+            self._trouble = text
+            log.error(
+                "%s; heartbeats go on, rows wait in memory",
+                text,
+                extra=said(MessageId.STORE_FAILED, path=self.path, waiting=len(self._rows)),
+            )

@@ -1,0 +1,224 @@
+"""The database: one SQLite file in WAL mode, one connection a thread, one transaction a cycle.
+
+Durability. Every commit survives the death of the process. Against a power cut, a commit that carries an alert or a change
+of state is flushed to the disk at once, and ordinary rows at least once a minute: that spares the SD card one flush in
+every cycle. Readers never block the writer, nor it them (WAL); another writer is waited for `BUSY_S`, no longer.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
+from pathlib import Path
+
+from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
+from heartbeatd.core.retention import Cutoff, Takeover
+from heartbeatd.errors import CorruptStoreError, Problem, StoreError
+from heartbeatd.sinks import schema
+
+BUSY_S = 1.0
+PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
+_INSERT_ROW = (
+    f"INSERT INTO metrics ({', '.join(name for name, _ in schema.METRICS)}) "
+    f"VALUES ({', '.join('?' for _ in schema.METRICS)}) ON CONFLICT (id) DO NOTHING"
+)
+_INSERT_ALERT = "INSERT INTO alerts (event_id, queued_ns, body) VALUES (?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+_REPLACE_TRACK = (
+    "INSERT OR REPLACE INTO alert_state (subject, announced, since_ns, cause, problem_since_ns, streak, streak_good,"
+    " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_SUBJECT = "worker"
+# sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Store:
+    """An open database. Every method raises StoreError (CorruptStoreError) in place of what SQLite throws."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path, self._connection = path, connection
+        self._identity = _identity(path)
+        self.taken_over: int | None = None
+
+    @classmethod
+    def open(cls, path: Path, now_ns: int) -> "Store":
+        """Open or create the database at `path` and bring it up to date. `taken_over` then has the rows of an earlier agent."""
+        with _said_well(path):
+            _make_ours(path)
+            connection = _connect(path)
+            try:
+                with contextlib.closing(connection.execute("PRAGMA journal_mode = WAL")):
+                    pass
+                connection.execute("PRAGMA synchronous = NORMAL")
+                store = cls(path, connection)
+                store.taken_over = schema.prepare(connection, now_ns)
+            except BaseException:
+                connection.close()
+                raise
+            return store
+
+    def in_place(self) -> bool:
+        """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
+        return _identity(self.path) == self._identity
+
+    def record(self, rows: Iterable[Row], track: Track | None, alerts: Iterable[Alert], *, flush: bool) -> None:
+        """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns."""
+        with _said_well(self.path):
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+            with self._transaction():
+                self._connection.executemany(_INSERT_ROW, map(astuple, rows))
+                for alert in alerts:
+                    self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
+                if track is not None:
+                    self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *astuple(track)))
+
+    def track(self) -> Track | None:
+        """What has been announced, or None in a database that has seen no answer yet."""
+        with _said_well(self.path):
+            found = self._connection.execute(
+                "SELECT announced, since_ns, cause, problem_since_ns, streak, streak_good, streak_since_ns"
+                " FROM alert_state WHERE subject = ?",
+                (_SUBJECT,),
+            ).fetchone()
+            if found is None:
+                return None
+            announced, since_ns, cause, problem_since_ns, streak, streak_good, streak_since_ns = found
+            return Track(
+                announced=WorkerState(announced),
+                since_ns=since_ns,
+                cause=Cause(cause) if cause else None,
+                problem_since_ns=problem_since_ns,
+                streak=streak,
+                streak_good=bool(streak_good),
+                streak_since_ns=streak_since_ns,
+            )
+
+    def pending(self, most: int = 1000) -> tuple[Alert, ...]:
+        """The alerts still to be delivered, the oldest first."""
+        with _said_well(self.path):
+            rows = self._connection.execute(
+                "SELECT event_id, queued_ns, body, attempts FROM alerts"
+                " WHERE delivered_ns IS NULL ORDER BY number LIMIT ?",
+                (most,),
+            ).fetchall()
+            return tuple(Alert(*row) for row in rows)
+
+    def mark_attempt(self, alert: Alert, error: str) -> None:
+        """Note that a try to deliver `alert` failed."""
+        with _said_well(self.path), self._transaction():
+            self._connection.execute(
+                "UPDATE alerts SET attempts = ?, last_error = ? WHERE event_id = ?",
+                (alert.attempts + 1, error, alert.event_id),
+            )
+
+    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+        """Note that `alert` has arrived; it is not sent again. Put in now if it had not been written yet."""
+        with _said_well(self.path), self._transaction():
+            self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
+            self._connection.execute(
+                "UPDATE alerts SET attempts = ?, last_error = NULL, delivered_ns = ? WHERE event_id = ?",
+                (alert.attempts + 1, at_ns, alert.event_id),
+            )
+
+    def takeover(self) -> Takeover | None:
+        """Where the earlier agent's rows end, if there are any."""
+        with _said_well(self.path):
+            found = self._connection.execute("SELECT last_rowid, at_ns FROM takeover").fetchone()
+            return Takeover(*found) if found else None
+
+    def prune(self, cutoff: Cutoff) -> int:
+        """Delete the oldest rows below `cutoff`, a bounded number at once; how many went. Idempotent when it returns 0."""
+        with _said_well(self.path), self._transaction():
+            return self._connection.execute(
+                "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
+                " AND timestamp_lima < ?",
+                (cutoff.above_rowid, PRUNE_ROWS, cutoff.before),
+            ).rowcount
+
+    def close(self) -> None:
+        """Flush, and fold the WAL back into the file if nobody else has it open."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """A read-only connection, for heartbeatctl: it can neither change the database nor hold the agent up."""
+    with _said_well(path):
+        if not path.exists():
+            raise FileNotFoundError(2, "there is no such file", str(path))
+        # A database that was closed cleanly has no WAL, and without write access SQLite could not make one to look.
+        mode = "mode=ro" if Path(f"{path}-wal").exists() or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
+        connection.execute("SELECT count(*) FROM sqlite_master")
+        return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _make_ours(path: Path) -> None:
+    """A file that somebody else owns (copied in by root) but that can be read is replaced by a copy of it that is ours."""
+    if not path.exists() or os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        return
+    copy = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as theirs,
+            contextlib.closing(sqlite3.connect(copy)) as ours,
+        ):
+            theirs.backup(ours)
+        copy.replace(path)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _said_well(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system throw into an error of ours that says what to do."""
+    try:
+        yield
+    except schema.NotOurs as error:
+        raise StoreError(Problem(str(path), str(error), "move the file aside, or install a version that fits")) from None
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind = CorruptStoreError if code in _CORRUPT else StoreError
+        raise kind(Problem(str(path), f"database: {error}", _hint(path, code))) from error
+    except OSError as error:
+        raise StoreError(Problem(str(path), error.strerror or str(error), _hint(path, 0))) from error
+    except ValueError as error:  # a word in alert_state that this version does not know
+        raise CorruptStoreError(Problem(str(path), f"database: {error}", "it was changed by hand")) from error
+
+
+def _hint(path: Path, code: int) -> str:
+    hints = {
+        sqlite3.SQLITE_FULL: "the disk is full: make room",
+        sqlite3.SQLITE_BUSY: "another process holds it locked: find it with `fuser`",
+        sqlite3.SQLITE_READONLY: f"make it writable: chown heartbeat:heartbeat {path}",
+        sqlite3.SQLITE_CANTOPEN: f"the folder {path.parent} must exist and be writable by the user heartbeat",
+        sqlite3.SQLITE_IOERR: "the disk fails, or was taken away",
+        sqlite3.SQLITE_CORRUPT: "the file is damaged",
+        sqlite3.SQLITE_NOTADB: "the file is damaged, or something else",
+        0: f"{path.parent} must be a folder that the user heartbeat may read and write",
+    }
+    return hints.get(code, "see sqlite.org/rescode.html")

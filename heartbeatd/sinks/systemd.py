@@ -1,0 +1,114 @@
+"""systemd: sd_notify(3), and the journal's native protocol with structured fields.
+
+Without systemd (a terminal, a container) the notifications go nowhere and the log is plain lines on stderr.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from systemd import daemon, journal
+
+from heartbeatd.core.events import NOTICE
+
+IDENTIFIER = "heartbeatd"
+
+
+class Notifier:
+    """What the service manager is told. Each call is one datagram, or nothing where nobody listens."""
+
+    def ready(self, status: str) -> None:
+        """Started, or done with reloading."""
+        daemon.notify(f"READY=1\nSTATUS={status}")
+
+    def reloading(self, monotonic_ns: int) -> None:
+        """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
+        daemon.notify(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")
+
+    def status(self, text: str) -> None:
+        """The one line of `systemctl status`."""
+        daemon.notify(f"STATUS={text}")
+
+    def alive(self, status: str) -> None:
+        """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
+        daemon.notify(f"WATCHDOG=1\nSTATUS={status}")
+
+    def expect(self, interval_s: int) -> None:
+        """Have the watchdog wait for three cycles if the unit's WatchdogSec= is shorter than that."""
+        wanted_us = 3 * interval_s * 1_000_000
+        if 0 < int(os.environ.get("WATCHDOG_USEC", "0") or 0) < wanted_us:
+            daemon.notify(f"WATCHDOG_USEC={wanted_us}")
+
+    def stopping(self) -> None:
+        """The end has begun."""
+        daemon.notify("STOPPING=1\nSTATUS=stopping")
+
+
+class JournalHandler(logging.Handler):
+    """Sends records to the journal with their fields (see `core.events.said`) and where in the code they come from."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One entry."""
+        fields: dict[str, str] = getattr(record, "fields", {})
+        journal.send(
+            self.format(record),
+            PRIORITY=str(_priority(record.levelno)),
+            SYSLOG_IDENTIFIER=IDENTIFIER,
+            LOGGER=record.name,
+            CODE_FILE=record.pathname,
+            CODE_LINE=str(record.lineno),
+            CODE_FUNC=record.funcName,
+            **fields,
+        )
+
+
+class Redacting(logging.Filter):
+    """The last line of defence: no record leaves with a secret in it, whatever wrote it there."""
+
+    def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace each secret by `***`, in the text and in a traceback."""
+        secrets = [secret for secret in self._secrets() if secret]
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        text = record.getMessage()
+        for secret in secrets:
+            text = text.replace(secret, "***")
+            record.exc_text = record.exc_text.replace(secret, "***") if record.exc_text else record.exc_text
+        record.msg, record.args, record.exc_info = text, None, None
+        return True
+
+
+def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int = logging.INFO) -> None:
+    """Send the log to the journal if stderr is connected to it (JOURNAL_STREAM, systemd.exec(5)), else to stderr."""
+    logging.addLevelName(NOTICE, "NOTICE")
+    if _stderr_is_journal():
+        handler: logging.Handler = JournalHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
+    handler.addFilter(Redacting(secrets))
+    root = logging.getLogger("heartbeatd")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
+
+
+def _stderr_is_journal() -> bool:
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+
+
+def _priority(level: int) -> int:
+    """The syslog priority (journald's PRIORITY=) of a logging level."""
+    steps = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (NOTICE, 5), (logging.INFO, 6))
+    return next((priority for floor, priority in steps if level >= floor), 7)

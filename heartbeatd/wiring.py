@@ -1,0 +1,176 @@
+"""From a `Config` to the real edges. The one place that knows every wing."""
+
+import itertools
+import logging
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import gethostname
+
+from heartbeatd import __version__
+from heartbeatd.clock import Clock, SystemClock
+from heartbeatd.config import Config
+from heartbeatd.core.alerting import Patience
+from heartbeatd.core.payload import Agent
+from heartbeatd.core.redact import shown_url
+from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.net.http import Client
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.probes.collect import Probes, Timeouts
+from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.host import Disk
+from heartbeatd.probes.internet import Internet
+from heartbeatd.sinks.heartbeat import Heartbeat
+from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.outbox import Outbox
+from heartbeatd.sinks.store import Store
+from heartbeatd.sinks.systemd import Notifier
+from heartbeatd.sinks.webhook import Webhook
+from heartbeatd.waiting import Lane, Waiter
+
+DISK_TIMEOUT_S = 1.0
+USER_AGENT = f"heartbeatd/{__version__}"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Process:
+    """What lives as long as the process, whatever the configuration: threads, clocks, counters, the waiter of the main loop."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    waiter: Waiter = field(default_factory=Waiter)
+    resolver: Resolver = field(default_factory=Resolver)
+    sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    started_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.started_ns = self.clock.now_ns()
+
+    def lane(self, name: str) -> Lane:
+        """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
+        return self.lanes.setdefault(name, Lane(name))
+
+    def close(self) -> None:
+        """End the lanes; those that hang are left to the end of the process."""
+        for lane in self.lanes.values():
+            lane.close()
+
+
+def host_name(config: Config) -> str:
+    """The name this host goes by."""
+    return config.agent.hostname or gethostname()
+
+
+def agent(config: Config, process: Process) -> Agent:
+    """Who sends."""
+    return Agent(host_name(config), __version__, process.started_ns)
+
+
+def probes(config: Config, process: Process) -> tuple[Probes, Client]:
+    """The probes, and the client the internet check uses."""
+    client = _client(process, "internet")
+    found = Probes(
+        Disk(process.lane("disk")),
+        Containers(process.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
+        Internet(client, config.internet.url),
+        Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
+    )
+    return found, client
+
+
+def heartbeat(config: Config, process: Process) -> Heartbeat | None:
+    """The heartbeat, or None if no Worker is configured. Raises ConfigError if `heartbeat.ca_file` cannot be used."""
+    settings = config.heartbeat
+    if not settings.url:
+        return None
+    client = _client(process, "heartbeat", settings.ca_file)
+    return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
+
+
+def webhook(config: Config, process: Process) -> Webhook | None:
+    """The webhook, or None if none is configured."""
+    url = config.alerts.webhook_url.reveal()
+    return Webhook(_client(process, "webhook"), url, config.alerts.timeout_seconds) if url else None
+
+
+def secrets(config: Config) -> tuple[str, ...]:
+    """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
+    hidden = [config.heartbeat.secret.reveal()]
+    for url in (config.heartbeat.url, config.alerts.webhook_url.reveal(), config.internet.url):
+        _, at, rest = url.partition("://")
+        authority = rest.partition("/")[0]
+        hidden += [authority.rpartition("@")[0]] if at else []
+        hidden += [url.partition("?")[2]]
+    return tuple(text for text in hidden if len(text) > 3)
+
+
+class Wired:
+    """A running configuration."""
+
+    def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
+        self.config, self.ledger = config, ledger
+        self.interval_s = config.agent.interval_seconds
+        self._probes, self._pinger = probes(config, process)
+        self._heartbeat = heartbeat(config, process)
+        self._webhook = webhook(config, process)
+        path = Path(config.storage.path)
+        self._outbox: Outbox | None = None
+        if self._webhook is not None:
+            self._outbox = Outbox(lambda: Store.open(path, process.clock.now_ns()), self._webhook, process.clock)
+        self.cycle = Cycle(
+            Edges(self._probes, self._heartbeat, ledger, self._outbox, Notifier()),
+            Rules(
+                config.agent.interval_seconds,
+                Patience(config.alerts.alert_after, config.alerts.recover_after),
+                config.storage.keep_days,
+                shown_url(config.heartbeat.url) if config.heartbeat.url else "",
+            ),
+            agent(config, process),
+            process.clock,
+            process.sequence,
+            process.waiter,
+        )
+
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by `by_ns`."""
+        self.ledger.shift(by_ns)
+
+    def prepare(self, waiter: Waiter) -> None:
+        """What may take a moment and need not hold up the start."""
+        self._probes.prepare(waiter)
+
+    def start(self) -> None:
+        """Begin to deliver alerts."""
+        if self._outbox is not None:
+            self._outbox.start()
+
+    def stop(self) -> None:
+        """Let go of all connections. The ledger is left open: the next configuration may go on with it."""
+        if self._outbox is not None:
+            self._outbox.close()
+        if self._webhook is not None:
+            self._webhook.close()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+        self._pinger.close()
+        self._probes.close()
+
+
+def ledger(config: Config, process: Process) -> Ledger:
+    """The ledger at the configured path, opened as far as it can be."""
+    made = Ledger(Path(config.storage.path), process.clock, config.agent.interval_seconds)
+    made.open()
+    return made
+
+
+def _client(process: Process, name: str, ca_file: str = "") -> Client:
+    try:
+        return Client(process.lane(name), process.resolver, USER_AGENT, ca_file)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(
+            Problem("heartbeat.ca_file", f"{ca_file}: {reason}", "it should be a PEM file of certificate authorities")
+        ) from None

@@ -66,6 +66,12 @@ def say_what_is_off(config: Config) -> None:
         log.warning("heartbeat.url is not set: measuring and storing only, no heartbeats are sent")
     elif not config.alerts.webhook_url:
         log.warning("alerts.webhook_url is not set: changes of the Worker are only logged")
+    if config.longest_cycle_s >= config.agent.interval_seconds:
+        log.warning(
+            "a cycle may wait %g s and agent.interval_seconds is %d: slots will be missed when others are slow",
+            config.longest_cycle_s,
+            config.agent.interval_seconds,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -103,6 +103,11 @@ class Config:
     docker: DockerConfig
     storage: StorageConfig
 
+    @property
+    def longest_cycle_s(self) -> float:
+        """Seconds a cycle may wait for others at the most: the slower of the two probes, then the heartbeat."""
+        return max(self.internet.timeout_seconds, self.docker.timeout_seconds) + self.heartbeat.timeout_seconds
+
 
 def load(path: Path, credentials: Path | None = None) -> Config:
     """The configuration in the file `path`. `credentials` is systemd's credentials directory, if there is one.
@@ -128,7 +133,9 @@ def read(path: Path) -> Mapping[str, object]:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(Problem(f"{where}, line {line}", "is not UTF-8 text", "save the file as UTF-8")) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem(where, f"is not TOML: {error}", "texts need quotes; see heartbeat-config.toml(5)")) from None
+        raise ConfigError(
+            Problem(where, f"is not TOML: {error}", "texts need quotes; see heartbeat-config.toml(5)")
+        ) from None
     except RecursionError:
         raise ConfigError(Problem(where, "is nested too deeply", "settings are [section] and key = value")) from None
 
@@ -179,16 +186,6 @@ def _build(values: Mapping[str, Any], secret: Secret, secret_from: str) -> Confi
 
 def _together(values: Mapping[str, Any], secret: Secret, where: str) -> Iterator[Problem]:
     """What is wrong only in combination."""
-    interval_s: int = values["agent.interval_seconds"]
-    probes_s = max(values["internet.timeout_seconds"], values["docker.timeout_seconds"])
-    needed_s = probes_s + values["heartbeat.timeout_seconds"]
-    if needed_s >= interval_s:
-        yield Problem(
-            f"{where}: agent.interval_seconds",
-            f"{interval_s} is too short: a cycle may wait {needed_s:g} s",
-            "the larger of internet.timeout_seconds and docker.timeout_seconds, plus heartbeat.timeout_seconds, "
-            "must be less",
-        )
     if values["heartbeat.url"] and not secret:
         yield Problem(
             f"{where}: heartbeat.secret_key",
@@ -252,7 +249,7 @@ def _nearest(key: str) -> str:
     last = key.rpartition(".")[2]
     elsewhere = [s.key for s in SETTINGS if s.name == last]
     near = elsewhere or difflib.get_close_matches(key, [*SECTIONS, *(s.key for s in SETTINGS)], n=1, cutoff=0.6)
-    near = near or [s.key for s in SETTINGS if s.name in difflib.get_close_matches(last, [x.name for x in SETTINGS], n=1)]
+    near = near or [
+        s.key for s in SETTINGS if s.name in difflib.get_close_matches(last, [x.name for x in SETTINGS], n=1)
+    ]
     return f"did you mean {' or '.join(near[:2])}?" if near else "see heartbeat-config.toml(5)"
-
-

@@ -110,9 +110,9 @@ class Cycle:
         sample = self._edges.probes.collect(self._clock.now_ns, self._waiter)
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         beat = self._beat(sample, row_id)
-        seen = self._observe(sample, beat)
+        seen = alerting.judge(self._clock.now_ns(), beat, sample.internet_ok)
         track, change = self._think(seen)
-        row = self._row(sample, row_id, beat, woke_ns)
+        row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
         alerts = self._alerts(change)
         self._edges.ledger.record(row, track, alerts)
         if self._edges.outbox is not None:
@@ -129,13 +129,6 @@ class Cycle:
         body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
         return self._edges.heartbeat.send(body, self._waiter)
 
-    def _observe(self, sample: Sample, beat: Beat | None) -> Observation | None:
-        if beat is None:
-            return None
-        return alerting.observe(
-            self._clock.now_ns(), beat.status, beat.cause, beat.detail, internet_ok=sample.internet_ok
-        )
-
     def _think(self, seen: Observation | None) -> tuple[Track | None, Change | None]:
         """The track if it is another one now, and the change to announce if there is one."""
         if seen is None:
@@ -143,21 +136,6 @@ class Cycle:
         before = self._edges.ledger.track
         after, change = alerting.advance(before, seen, self._rules.patience)
         return (after if after != before else None), change
-
-    def _row(self, sample: Sample, row_id: str, beat: Beat | None, woke_ns: int) -> Row:
-        return Row(
-            id=row_id,
-            timestamp_lima=lima(sample.taken_ns),
-            cpu_percent=sample.cpu_percent,
-            ram_percent=sample.ram_percent,
-            ram_used_mb=sample.ram_used_mb,
-            disk_percent=sample.disk_percent,
-            container_count=sample.container_count,
-            internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
-            ping_ms=sample.ping_ms,
-            worker_status=None if beat is None else beat.status,
-            cycle_duration_ms=(self._clock.monotonic_ns() - woke_ns) / 1e6,
-        )
 
     def _alerts(self, change: Change | None) -> tuple[Alert, ...]:
         """The alert for `change`. Without a webhook none is made: it would be delivered years later, if ever."""
@@ -233,6 +211,23 @@ class Cycle:
             f": {note.detail}" if note.detail else "",
             extra=said(MessageId.PROBE_CHANGED, probe=note.probe, presence=note.presence, detail=note.detail),
         )
+
+
+def row_of(sample: Sample, row_id: str, beat: Beat | None, took_ms: float) -> Row:
+    """The row of one cycle, which took so long from waking to being ready to store."""
+    return Row(
+        id=row_id,
+        timestamp_lima=lima(sample.taken_ns),
+        cpu_percent=sample.cpu_percent,
+        ram_percent=sample.ram_percent,
+        ram_used_mb=sample.ram_used_mb,
+        disk_percent=sample.disk_percent,
+        container_count=sample.container_count,
+        internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
+        ping_ms=sample.ping_ms,
+        worker_status=None if beat is None else beat.status,
+        cycle_duration_ms=took_ms,
+    )
 
 
 _PRESENCES: dict[Presence, tuple[int, str]] = {

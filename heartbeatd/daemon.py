@@ -128,7 +128,7 @@ class Daemon:
             )
         try:
             work.cycle.run(tick)
-        except Exception:  # noqa: BLE001 - one cycle that goes wrong in a way nobody foresaw must not be the last
+        except Exception:
             log.exception("a cycle failed; the next one runs all the same", extra=said(MessageId.CYCLE_FAILED))
 
     def _reload(self, work: Work) -> Work:

@@ -84,7 +84,9 @@ class Text:
         if len(text) > self.longest:
             raise ValueError(f"it is {len(text)} characters long, {self.longest} are allowed")
         if not re.fullmatch(self.pattern, text):
-            raise ValueError("it has characters that are not allowed" if self.secret else f"{_shown(text)} does not fit")
+            raise ValueError(
+                "it has characters that are not allowed" if self.secret else f"{_shown(text)} does not fit"
+            )
         return text
 
 
@@ -200,7 +202,9 @@ SETTINGS: tuple[Setting, ...] = (
         10,
         "Seconds between two cycles. Cycles run on the wall clock's grid: with 10, at :00, :10, :20 and so on.",
     ),
-    Setting("agent", "hostname", _HOST, "", 'The name this host is known by in heartbeats and alerts. "" is its own name.'),
+    Setting(
+        "agent", "hostname", _HOST, "", 'The name this host is known by in heartbeats and alerts. "" is its own name.'
+    ),
     Setting(
         "heartbeat",
         "url",

@@ -11,7 +11,7 @@ observation that agrees with what was announced wipes the count.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heartbeatd.core.model import Cause, Change, Event, Observation, Track, WorkerState
+from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Track, WorkerState
 from heartbeatd.core.schedule import NS_PER_S
 
 
@@ -70,22 +70,25 @@ def rule_for(status: int) -> StateRule | None:
     return next((rule for rule in STATES if rule.first <= status <= rule.last), None)
 
 
-def observe(
-    at_ns: int, status: int | None, cause: Cause | None, detail: str, *, internet_ok: bool | None
-) -> Observation:
-    """What one heartbeat says about the Worker.
+def judge(at_ns: int, beat: Beat | None, internet_ok: bool | None) -> Observation | None:
+    """What one heartbeat says about the Worker; nothing, if none was sent or it was broken off.
 
     The internet check only explains: if it failed too and the Worker's silence looks like a dead uplink (no name, no
     connection), the cause is `no internet`. An answer, even a refusal by TLS or a reset, shows that something was reached.
     """
-    if status is not None:
-        rule = rule_for(status)
+    if beat is None:
+        return None
+    if beat.status is not None:
+        rule = rule_for(beat.status)
         if rule is not None:
-            return Observation(rule.state, at_ns, status, None, rule.meaning)
-        return Observation(WorkerState.UNREACHABLE, at_ns, None, Cause.PROTOCOL, f"status {status} is no HTTP answer")
+            return Observation(rule.state, at_ns, beat.status, None, rule.meaning)
+        return Observation(
+            WorkerState.UNREACHABLE, at_ns, None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer"
+        )
+    cause = beat.cause or Cause.PROTOCOL
     if internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED):
-        return Observation(WorkerState.UNREACHABLE, at_ns, None, Cause.NO_INTERNET, detail)
-    return Observation(WorkerState.UNREACHABLE, at_ns, None, cause or Cause.PROTOCOL, detail)
+        cause = Cause.NO_INTERNET
+    return Observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail)
 
 
 def advance(track: Track | None, seen: Observation, patience: Patience) -> tuple[Track, Change | None]:

@@ -201,7 +201,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)  # type: ignore[no-untyped-call]
         self.poolmanager.pool_classes_by_scheme = _pool_classes(self._dial)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
@@ -212,18 +212,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
 def _pool_classes(dial: Callable[[str, int], socket.socket]) -> dict[str, type[urllib3.HTTPConnectionPool]]:
     """urllib3's pools, but for who makes the connection: `_new_conn` is its own seam for that (SOCKS uses it too)."""
 
-    class Plain(urllib3.connection.HTTPConnection):
+    class Plain(urllib3.connection.HTTPConnection):  # type: ignore[misc]  # untyped in Debian 12
         def _new_conn(self) -> socket.socket:
             return dial(self.host, self.port)
 
-    class Tls(urllib3.connection.HTTPSConnection):
+    class Tls(urllib3.connection.HTTPSConnection):  # type: ignore[misc]  # untyped in Debian 12
         def _new_conn(self) -> socket.socket:
             return dial(self.host, self.port)
 
-    class PlainPool(urllib3.HTTPConnectionPool):
+    class PlainPool(urllib3.HTTPConnectionPool):  # type: ignore[misc]  # untyped in Debian 12
         ConnectionCls = Plain
 
-    class TlsPool(urllib3.HTTPSConnectionPool):
+    class TlsPool(urllib3.HTTPSConnectionPool):  # type: ignore[misc]  # untyped in Debian 12
         ConnectionCls = Tls
 
     return {"http": PlainPool, "https": TlsPool}
@@ -241,7 +241,7 @@ def _session(adapter: _Adapter, user_agent: str) -> requests.Session:
 
 def _tls_context(ca_file: str) -> ssl.SSLContext:
     """urllib3's own context, since that of urllib3 1.26 checks host names itself, addresses among them."""
-    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context: ssl.SSLContext = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.load_default_certs()
     if ca_file:
         context.load_verify_locations(ca_file)

@@ -96,7 +96,9 @@ def _metrics(connection: sqlite3.Connection, now_ns: int) -> int | None:
 def _fits(columns: Sequence[tuple[int, str, str, int, object, int]]) -> bool:
     """True if the eleven come first, with our types, NULL allowed wherever we write it, and `id` alone as the key."""
     return all(
-        (name, kind.upper()) == ours and (key > 0) == (name == "id") and (not notnull or name in ("id", "timestamp_lima"))
+        (name, kind.upper()) == ours
+        and (key > 0) == (name == "id")
+        and (not notnull or name in ("id", "timestamp_lima"))
         for (_, name, kind, notnull, _, key), ours in zip(columns, METRICS, strict=False)
     ) and not any(notnull for _, _, _, notnull, default, _ in columns[len(METRICS) :] if default is None)
 

@@ -199,7 +199,9 @@ def _said_well(path: Path) -> Iterator[None]:
     try:
         yield
     except schema.NotOurs as error:
-        raise StoreError(Problem(str(path), str(error), "move the file aside, or install a version that fits")) from None
+        raise StoreError(
+            Problem(str(path), str(error), "move the file aside, or install a version that fits")
+        ) from None
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         kind = CorruptStoreError if code in _CORRUPT else StoreError

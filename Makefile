@@ -1,0 +1,68 @@
+# Everything a user or developer runs. On a fresh Debian 12 or 13 nothing but make has to be there: see `make help`.
+
+SHELL := /bin/bash
+PYTHON := /usr/bin/python3
+# Another python3 may come first on PATH; packages are built and tested with Debian's own.
+export PATH := /usr/sbin:/usr/bin:/sbin:/bin
+export PYTHONDONTWRITEBYTECODE := 1
+
+RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd
+BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
+	python3-hypothesis python3-pytest python3-setuptools scdoc
+TESTING := busybox-static ca-certificates docker.io git iproute2 lintian mmdebstrap python3-venv sqlite3 systemd-container uidmap
+
+VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+DEB = dist/heartbeatd_$(VERSION)_all.deb
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format generate deb install bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+run: ## Run the agent here, in the foreground, with its own database in ./var; Ctrl-C ends it
+	@tests/need $(RUNTIME)
+	@mkdir -p var
+	@[ -e var/config.toml ] || sed 's|^\[storage\]$$|&\npath = "$(CURDIR)/var/metrics.db"|' etc/heartbeat/config.toml > var/config.toml
+	@echo "configuration: var/config.toml   database: var/metrics.db   Ctrl-C ends it"
+	@exec $(PYTHON) -m heartbeatd --config var/config.toml
+
+test: ## Run every check there is: linters, unit, property and integration tests, package, lintian, booted systemd
+	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory deb
+	$(PYTHON) -m pytest -p no:cacheprovider
+
+lint: .venv/installed ## Check style and types (ruff, mypy)
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+
+format: .venv/installed ## Put the code into the project's style
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+generate: ## Write anew what follows from the code: config.toml, the settings in the manual, the diagram in the README
+	@tests/need $(RUNTIME)
+	$(PYTHON) -m tests.project.generated --write
+
+deb: ## Build the package into dist/
+	@tests/need $(RUNTIME) $(BUILD)
+	tests/build-deb dist
+
+install: deb ## Build the package and install it here
+	$$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --reinstall ./$(DEB)
+
+bench: ## Measure what the README claims: alignment, CPU, memory, start, bytes written
+	@tests/need $(RUNTIME)
+	$(PYTHON) -m tests.bench
+
+clean: ## Remove what was built here (not var/)
+	rm -rf dist build .venv .mypy_cache .ruff_cache *.egg-info
+
+# Tools that Debian lacks or has too old, beside Debian's own libraries.
+.venv/installed: tests/requirements.txt
+	@tests/need $(RUNTIME) python3-venv python3-pytest python3-hypothesis
+	$(PYTHON) -m venv --system-site-packages .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r $<
+	touch $@

@@ -1,0 +1,79 @@
+"""`heartbeatctl once`: one cycle, printed. Looks at everything; stores and sends only what is asked for."""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import asdict
+
+from heartbeatd import wiring
+from heartbeatd.config import Config, load
+from heartbeatd.core import alerting
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.model import Beat, Observation, Presence, Row, Sample
+from heartbeatd.core.payload import heartbeat_body
+from heartbeatd.core.wording import cycle_line
+from heartbeatd.ctl import service
+from heartbeatd.cycle import row_of
+from heartbeatd.errors import ExitCode, Problem, StoreError
+from heartbeatd.waiting import seconds_from_now
+
+CPU_MARK_S = 1.0  # CPU use is measured over this long
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--send", action="store_true", help="send the heartbeat, too")
+    parser.add_argument("--store", action="store_true", help="store the row, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status: 0 done, 1 the heartbeat was to be sent and did not come through, 78 the file is refused."""
+    config = load(arguments.config, service.credentials())
+    service.become_user()
+    process = wiring.Process()
+    probes, client = wiring.probes(config, process)
+    probes.prepare(process.waiter)
+    process.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
+    woke_ns = time.monotonic_ns()
+    sample = probes.collect(process.clock.now_ns, process.waiter)
+    row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
+    beat = _send(config, process, sample, row_id) if arguments.send else None
+    row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
+    seen = alerting.judge(process.clock.now_ns(), beat, sample.internet_ok)
+    if arguments.store:
+        _store(config, process, row)
+    _print(sample, row, beat, seen, as_json=arguments.json)
+    client.close()
+    probes.close()
+    process.close()
+    return ExitCode.FAILED if seen is not None and not seen.state.good else ExitCode.OK
+
+
+def _send(config: Config, process: wiring.Process, sample: Sample, row_id: str) -> Beat | None:
+    sender = wiring.heartbeat(config, process)
+    if sender is None:
+        return None
+    beat = sender.send(heartbeat_body(wiring.agent(config, process), sample, row_id, 0), process.waiter)
+    sender.close()
+    return beat
+
+
+def _store(config: Config, process: wiring.Process, row: Row) -> None:
+    ledger = wiring.ledger(config, process)
+    ledger.record(row, None, ())
+    if ledger.trouble:
+        raise StoreError(Problem(config.storage.path, ledger.trouble))
+    ledger.close()
+
+
+def _print(sample: Sample, row: Row, beat: Beat | None, seen: Observation | None, *, as_json: bool) -> None:
+    unread = {n.probe: n.detail for n in sample.notes if n.presence is not Presence.READ}
+    if as_json:
+        worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
+        print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, ensure_ascii=False, indent=2))
+        return
+    print(cycle_line(row, seen.cause if seen else None, beat), f"(cycle {row.cycle_duration_ms:.0f} ms)")
+    for probe, detail in unread.items():
+        print(f"{probe}: {detail}")

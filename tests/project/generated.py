@@ -1,0 +1,137 @@
+"""What follows from the code's own tables: config.toml, the settings in the manual, the tables and diagram in the README.
+
+`make generate` writes them; test_generated.py holds what is committed against what is made here.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from heartbeatd.core.alerting import STATES, TRANSITIONS
+from heartbeatd.core.events import MessageId
+from heartbeatd.settings import SECTIONS, SETTINGS, Setting
+
+TOP = Path(__file__).resolve().parents[2]
+CONFIG = TOP / "etc/heartbeat/config.toml"
+MANUAL = TOP / "debian/man/heartbeat-config.toml.5.scd"
+README = TOP / "README.md"
+_HEAD = """\
+# heartbeatd's configuration; see heartbeat-config.toml(5).
+#
+# It works as it is: the agent measures and stores, and sends nothing. A line that begins with # shows a default.
+# After a change: heartbeatctl check, then systemctl reload heartbeatd.
+"""
+
+
+def config_toml() -> str:
+    """The shipped /etc/heartbeat/config.toml: every key as a comment with its range and default."""
+    lines = [_HEAD]
+    for section, about in SECTIONS.items():
+        lines += [f"# {about}", f"[{section}]", ""]
+        for setting in _of(section):
+            lines += [f"# {line}" for line in _wrapped(f"{setting.about} Allowed: {setting.kind.allowed}.", 100)]
+            if setting.example:
+                lines.append(f"# Example: {setting.name} = {_toml(setting.example)}")
+            lines += [f"#{setting.name} = {_toml(setting.default)}", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def manual_settings() -> str:
+    """The settings as scdoc, for config.toml(5)."""
+    lines = []
+    for section, about in SECTIONS.items():
+        lines += [f"## [{section}]", "", _scdoc(about), ""]
+        for setting in _of(section):
+            lines += [
+                f"*{_scdoc(setting.name)}* = _{_scdoc(_toml(setting.default))}_",
+                f"\t{_scdoc(setting.about)} Allowed: {_scdoc(setting.kind.allowed)}.",
+                "",
+            ]
+    return "\n".join(lines)
+
+
+def answers() -> str:
+    """The Worker's answers as a Markdown table."""
+    lines = ["| answer | state | meaning |", "|---|---|---|"]
+    for rule in STATES:
+        numbers = str(rule.first) if rule.first == rule.last else f"{rule.first}–{rule.last}"
+        lines.append(f"| {numbers} | {rule.state} | {rule.meaning} |")
+    lines.append("| none | unreachable | with the cause: no internet, dns, refused, timeout, tls, reset, protocol |")
+    return "\n".join(lines)
+
+
+def diagram() -> str:
+    """The alert diagram in Mermaid's notation, drawn from the table of transitions."""
+    names = {True: "ok", False: "bad"}
+    lines = [
+        "```mermaid",
+        "stateDiagram-v2",
+        "    bad : degraded, rejected, error or unreachable",
+        "    [*] --> ok : first answer ever, in silence",
+        "    [*] --> bad : first answer ever, in silence",
+    ]
+    for t in TRANSITIONS:
+        lines.append(
+            f"    {names[t.good_before]} --> {names[t.good_now]} : {t.event} ({t.patience} consecutive cycles)"
+        )
+    return "\n".join([*lines, "```"])
+
+
+def message_ids() -> dict[str, str]:
+    """The MESSAGE_ID of each kind of entry, for the catalog: id → name."""
+    return {str(member): member.name for member in MessageId}
+
+
+def between(text: str, mark: str, comment: str) -> re.Match[str]:
+    """The place in `text` between the two comment lines that name `mark`."""
+    start, end = (re.escape(comment.format(f"{word} {mark}")) for word in ("begin", "end"))
+    found = re.search(f"(?<={start}\n)(.*?)(?={end})", text, re.DOTALL)
+    if found is None:
+        raise SystemExit(f"no place for {mark}")
+    return found
+
+
+PLACES = (
+    (MANUAL, "settings", "; {}", manual_settings),
+    (README, "answers", "<!-- {} -->", answers),
+    (README, "diagram", "<!-- {} -->", diagram),
+)
+
+
+def _of(section: str) -> list[Setting]:
+    return [setting for setting in SETTINGS if setting.section == section]
+
+
+def _toml(value: float | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _scdoc(text: str) -> str:
+    return re.sub(r"([\\_*#~])", r"\\\1", text)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [*lines, line]
+
+
+def main() -> None:
+    """Write everything anew."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--write", action="store_true", required=True)
+    parser.parse_args()
+    CONFIG.write_text(config_toml())
+    for path, mark, comment, make in PLACES:
+        text = path.read_text()
+        found = between(text, mark, comment)
+        path.write_text(text[: found.start()] + make() + "\n" + text[found.end() :])
+
+
+if __name__ == "__main__":
+    main()

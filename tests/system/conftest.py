@@ -1,0 +1,89 @@
+"""Fixtures of the system tests: the package as `make deb` builds it, and booted Debians to install it on."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.host import BootedHost
+from tests.system.receiver import Receiver
+from tests.system.tree import SUITES
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def pytest_configure() -> None:
+    """Have SIGTERM end the tests as Ctrl-C does: every host is powered off and unmounted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, built from this checkout as it is now (the build runs the unit tests against what it built)."""
+    return build(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def host(request: pytest.FixtureRequest) -> Iterator[BootedHost]:
+    """A freshly booted Debian, one for all tests of a module, which run in the order they are written in."""
+    if os.geteuid() != 0:
+        pytest.skip("booting a Debian needs root")
+    with BootedHost(request.param) as booted:
+        booted.run("apt-get update -qq", timeout_s=180)
+        yield booted
+
+
+@pytest.fixture(scope="module")
+def installed(host: BootedHost, package: Path) -> BootedHost:
+    """A booted Debian with the package installed, as a user would: not enabled, not started."""
+    install(host, package)
+    return host
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook that the agent under test reports to."""
+    with Receiver() as listening:
+        yield listening
+
+
+def build(into: Path, **environment: str) -> Path:
+    """Build the package into a folder; the path of the .deb."""
+    if not shutil.which("dpkg-buildpackage"):
+        pytest.skip("dpkg-buildpackage is not installed: use `make test`")
+    done = subprocess.run(
+        [CHECKOUT / "tests/build-deb", into],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (deb,) = into.glob("*.deb")
+    return deb
+
+
+def install(host: BootedHost, deb: Path) -> str:
+    """`apt-get install ./….deb` on the host; what apt said."""
+    host.path("/srv").mkdir(exist_ok=True)
+    shutil.copy(deb, host.path("/srv"))
+    return host.out(f"apt-get install --yes /srv/{deb.name}", timeout_s=300)
+
+
+def configure(host: BootedHost, toml: str) -> None:
+    """Write the configuration as an administrator's editor does: into the file that is there, mode and owner kept."""
+    host.path("/etc/heartbeat/config.toml").write_text(toml)
+
+
+def wait_active(host: BootedHost) -> None:
+    """Wait until the service is up."""
+    host.wait_for("heartbeatd is active", lambda: state(host, "ActiveState") == "active")
+
+
+def state(host: BootedHost, name: str) -> str:
+    """A property of the service, as systemd tells it."""
+    return host.out(f"systemctl show --property={name} --value heartbeatd.service")

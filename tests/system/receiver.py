@@ -1,0 +1,95 @@
+"""A Worker and an n8n webhook on this machine's loopback: a real HTTP server that answers by a script and keeps what it got."""
+
+import json
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+WORKER = "/api/heartbeat"
+WEBHOOK = "/webhook/heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it came in; `answered` is the status it was given."""
+
+    path: str
+    authorization: str | None
+    content_type: str | None
+    body: dict[str, Any]
+    answered: int
+
+
+class Receiver:
+    """Listens from entering the `with` block to leaving it, on a port of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._received: list[Received] = []
+        self._scripts: dict[str, list[int]] = defaultdict(lambda: [200])
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def url(self, path: str) -> str:
+        """The address of `path`, as seen from every host that shares this machine's network."""
+        return f"http://127.0.0.1:{self._server.server_port}{path}"
+
+    def answer(self, path: str, *statuses: int) -> None:
+        """From now on answer POSTs to `path` with these statuses in turn, and then with the last one for ever."""
+        with self._lock:
+            self._scripts[path] = list(statuses)
+
+    def received(self, path: str) -> list[Received]:
+        """What was posted to `path` so far, the oldest first."""
+        with self._lock:
+            return [request for request in self._received if request.path == path]
+
+    def _take(self, path: str, authorization: str | None, content_type: str | None, body: bytes) -> int:
+        with self._lock:
+            script = self._scripts[path]
+            status = script.pop(0) if len(script) > 1 else script[0]
+            self._received.append(Received(path, authorization, content_type, json.loads(body), status))
+        return status
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 30  # seconds for a connection that is kept open and says nothing more
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = self.headers
+                status = receiver._take(self.path, headers["Authorization"], headers["Content-Type"], body)
+                self._say(status, b'{"status":"recorded"}')
+
+            def do_HEAD(self) -> None:
+                """The internet check is sent here too: the tests need no internet."""
+                self._say(204, b"")
+
+            def do_OPTIONS(self) -> None:
+                self._say(204, b"")
+
+            def _say(self, status: int, body: bytes) -> None:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing on the terminal: a test that fails says what it received."""
+
+        return Handler

@@ -44,9 +44,9 @@ def installed(host: BootedHost, package: Path) -> BootedHost:
     return host
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook that the agent under test reports to."""
+    """A Worker and a webhook that the agent under test reports to, for one test."""
     with Receiver() as listening:
         yield listening
 

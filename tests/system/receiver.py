@@ -1,8 +1,10 @@
 """A Worker and an n8n webhook on this machine's loopback: a real HTTP server that answers by a script and keeps what it got."""
 
 import json
+import socket
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -10,6 +12,7 @@ from typing import Any, Self
 
 WORKER = "/api/heartbeat"
 WEBHOOK = "/webhook/heartbeat"
+SILENCE = 0  # in a script: take the request and never answer it
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,27 @@ class Received:
     answered: int
 
 
+class _Server(ThreadingHTTPServer):
+    """Each connection has a thread, and all of them are closed and joined at the end, kept-alive ones too."""
+
+    daemon_threads = False
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self._connections: list[socket.socket] = []
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        self._connections.append(connection)
+        return connection, address
+
+    def server_close(self) -> None:
+        for connection in self._connections:
+            with suppress(OSError):  # closed by the other side long ago
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
+
+
 class Receiver:
     """Listens from entering the `with` block to leaving it, on a port of its own."""
 
@@ -30,7 +54,8 @@ class Receiver:
         self._lock = threading.Lock()
         self._received: list[Received] = []
         self._scripts: dict[str, list[int]] = defaultdict(lambda: [200])
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._over = threading.Event()
+        self._server = _Server(self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
 
     def __enter__(self) -> Self:
@@ -38,6 +63,7 @@ class Receiver:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -68,7 +94,6 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 30  # seconds for a connection that is kept open and says nothing more
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -84,6 +109,9 @@ class Receiver:
                 self._say(204, b"")
 
             def _say(self, status: int, body: bytes) -> None:
+                if status == SILENCE:
+                    receiver._over.wait()
+                    return
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

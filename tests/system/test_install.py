@@ -1,0 +1,171 @@
+"""The package's life on a real Debian: install, upgrade, remove, purge."""
+
+import subprocess
+from pathlib import Path
+
+from tests.system.conftest import configure, install, state, wait_active
+from tests.system.host import BootedHost
+from tests.system.receiver import WEBHOOK, WORKER, Receiver
+
+CONFIG = "/etc/heartbeat/config.toml"
+DATABASE = "/var/lib/heartbeat/metrics.db"
+MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n'
+
+
+def test_apt_pulls_only_debian_packages(host: BootedHost, package: Path) -> None:
+    """All that `apt install ./heartbeatd.deb` brings along comes from Debian's own archive."""
+    host.path("/srv/deb").mkdir(parents=True)
+    host.path(f"/srv/deb/{package.name}").write_bytes(package.read_bytes())
+    plan = host.out(f"apt-get install --simulate /srv/deb/{package.name}")
+    brought = [line for line in plan.splitlines() if line.startswith("Inst ") and not line.startswith("Inst heartbeatd ")]
+    assert any("python3-psutil" in line for line in brought)
+    assert [line for line in brought if " Debian:" not in line and " Debian-Security:" not in line] == []
+
+
+def test_installing_starts_nothing(host: BootedHost, package: Path) -> None:
+    """After the installation the service is there, disabled and not running."""
+    said = install(host, package)
+    assert "warning" not in said.lower()
+    assert host.run("systemctl is-enabled heartbeatd", check=False).stdout == "disabled\n"
+    assert state(host, "ActiveState") == "inactive"
+    assert state(host, "LoadState") == "loaded"
+    assert not host.path("/var/lib/heartbeat").exists()
+
+
+def test_the_user_comes_from_sysusers(host: BootedHost) -> None:
+    """The system user heartbeat exists as sysusers.d describes it, without a shell and in no other group."""
+    passwd = host.out("getent passwd heartbeat").split(":")
+    assert passwd[4:] == ["heartbeatd host agent", "/var/lib/heartbeat", "/usr/sbin/nologin"]
+    assert 0 < int(passwd[2]) < 1000
+    assert host.out("id --groups --name heartbeat") == "heartbeat"
+    assert "u heartbeat" in host.path("/usr/lib/sysusers.d/heartbeatd.conf").read_text()
+
+
+def test_the_configuration_is_a_conffile_that_others_cannot_read(host: BootedHost) -> None:
+    """/etc/heartbeat/config.toml is a conffile, root:heartbeat 0640; the user heartbeat can read it, nobody cannot."""
+    assert host.out(f"stat --format='%U:%G %a' {CONFIG}") == "root:heartbeat 640"
+    assert CONFIG in host.out("dpkg-query --show --showformat='${Conffiles}' heartbeatd")
+    host.run(f"setpriv --reuid=heartbeat --regid=heartbeat --init-groups head -c1 {CONFIG}")
+    assert host.run(f"setpriv --reuid=nobody --clear-groups head -c1 {CONFIG}", check=False).returncode != 0
+
+
+def test_manuals_completion_and_catalog_are_there(host: BootedHost) -> None:
+    """Each command and file has its manual page, bash completes both commands, and journalctl explains each message id."""
+    files = host.out("dpkg --listfiles heartbeatd").splitlines()
+    for page in ("man8/heartbeatd.8", "man1/heartbeatctl.1", "man5/heartbeat-config.toml.5"):
+        assert f"/usr/share/man/{page}.gz" in files
+    for command in ("heartbeatd", "heartbeatctl"):
+        assert f"/usr/share/bash-completion/completions/{command}" in files
+    ids = host.out(
+        "python3 -c 'from heartbeatd.core.events import MessageId; print(*MessageId, sep=\"\\n\")'"
+    ).splitlines()
+    known = host.out("journalctl --list-catalog")
+    assert len(ids) > 10
+    assert [id_ for id_ in ids if id_ not in known] == []
+
+
+def test_the_unit_is_valid_and_confined(host: BootedHost) -> None:
+    """systemd finds nothing to remark in the unit, and rates its exposure at 1.2 of 10 at most."""
+    verified = host.run("systemd-analyze verify --man=no heartbeatd.service")
+    assert verified.stdout + verified.stderr == ""
+    assert exposure(host) <= 1.2
+
+
+def test_commands_say_their_version(host: BootedHost, package: Path) -> None:
+    """Both commands know the version that the package has."""
+    version = package.name.split("_")[1]
+    assert host.out("heartbeatd --version") == f"heartbeatd {version}"
+    assert host.out("heartbeatctl --version") == f"heartbeatctl {version}"
+
+
+def test_the_shipped_configuration_runs(host: BootedHost) -> None:
+    """With the file as shipped `check` finds no error, and the enabled service comes up, measures and says what is off."""
+    host.run("heartbeatctl check --offline")
+    host.run("systemctl enable --now heartbeatd")
+    assert state(host, "ActiveState") == "active"
+    assert "heartbeat.url is not set" in host.journal("--unit=heartbeatd")
+    host.wait_for("a row", lambda: rows(host) > 0)
+    assert host.out("stat --format='%U:%G %a' /var/lib/heartbeat") == "heartbeat:heartbeat 750"
+
+
+def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
+    host: BootedHost, package: Path, tmp_path: Path, receiver: Receiver
+) -> None:
+    """An upgrade under a running service asks nothing, restarts it once, keeps configuration and rows, announces nothing."""
+    url, hook = receiver.url(WORKER), receiver.url(WEBHOOK)
+    text = f'{MEASURE_ONLY}[heartbeat]\nurl = "{url}"\nsecret_key = "k"\n[alerts]\nwebhook_url = "{hook}"\n'
+    configure(host, text)
+    host.run("systemctl restart heartbeatd")
+    host.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
+    before, pid, cursor = rows(host), state(host, "MainPID"), journal_cursor(host)
+    install(host, repacked(package, tmp_path, "9.0.0"))
+    wait_active(host)
+    assert state(host, "MainPID") != pid
+    assert state(host, "NRestarts") == "0"
+    started = host.journal("--unit=heartbeatd", "_PID=1", f"--after-cursor='{cursor}'").count(": Started heartbeatd")
+    assert started == 1
+    assert host.path(CONFIG).read_text() == text
+    assert host.out(f"stat --format='%U:%G %a' {CONFIG}") == "root:heartbeat 640"
+    host.wait_for("new rows", lambda: rows(host) > before + 2)
+    assert receiver.received(WEBHOOK) == []
+
+
+def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: Path, tmp_path: Path) -> None:
+    """A service that was disabled and stopped is still that after an upgrade."""
+    host.run("systemctl disable --now heartbeatd")
+    install(host, repacked(package, tmp_path, "9.0.1"))
+    assert host.run("systemctl is-enabled heartbeatd", check=False).stdout == "disabled\n"
+    assert state(host, "ActiveState") == "inactive"
+
+
+def test_remove_keeps_configuration_and_data(host: BootedHost) -> None:
+    """`apt remove` ends the service; configuration and rows stay, and a new installation goes on with them."""
+    host.run("systemctl start heartbeatd")
+    text, before = host.path(CONFIG).read_text(), rows(host)
+    host.run("apt-get remove --yes heartbeatd", timeout_s=120)
+    assert host.out("find /proc -maxdepth 1 -user heartbeat") == ""
+    assert host.path(CONFIG).read_text() == text
+    assert rows(host) >= before
+    host.run("apt-get install --yes /srv/heartbeatd_9.0.1_all.deb", timeout_s=120)
+    assert host.path(CONFIG).read_text() == text
+
+
+def test_purge_leaves_nothing_behind(host: BootedHost) -> None:
+    """`apt purge` removes every file the package or the service made; the system user stays, as is Debian's custom."""
+    host.run("systemctl enable --now heartbeatd")
+    host.run("apt-get purge --yes heartbeatd", timeout_s=120)
+    host.run("rm --recursive /srv/*")
+    assert host.out("find / -xdev -iname '*heartbeat*' -not -path '/proc/*' -not -path '/sys/*'") == ""
+    named = host.out("grep --recursive --files-with-matches heartbeat /etc").split()
+    assert {name.rstrip("-") for name in named} == {"/etc/group", "/etc/gshadow", "/etc/passwd", "/etc/shadow"}
+    assert "heartbeatd" not in host.out("journalctl --list-catalog")
+    assert host.run("systemctl status heartbeatd", check=False).returncode == 4
+    assert host.out("systemctl --failed --plain --no-legend") == ""
+
+
+def rows(host: BootedHost) -> int:
+    """How many rows the database has; 0 while there is none."""
+    done = host.run(f"sqlite3 -readonly {DATABASE} 'SELECT count(*) FROM metrics'", check=False)
+    return int(done.stdout or 0)
+
+
+def exposure(host: BootedHost) -> float:
+    """The overall exposure level by systemd-analyze(1), 0 best, 10 worst."""
+    (line,) = [x for x in host.out("systemd-analyze security heartbeatd.service").splitlines() if "Overall exposure" in x]
+    return float(line.split(": ")[1].split()[0])
+
+
+def journal_cursor(host: BootedHost) -> str:
+    """Where the journal ends now."""
+    return host.journal("--lines=0", "--show-cursor").rpartition("cursor: ")[2]
+
+
+def repacked(package: Path, folder: Path, version: str) -> Path:
+    """The same package under a later version."""
+    tree, new = folder / "tree", folder / f"heartbeatd_{version}_all.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN/control"
+    old = f"Version: {package.name.split('_')[1]}\n"
+    control.write_text(control.read_text().replace(old, f"Version: {version}\n"))
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, new], check=True, stdout=subprocess.DEVNULL)
+    return new

@@ -71,7 +71,7 @@ class BootedHost:
 
     def path(self, inside: str) -> Path:
         """Where a file of the host is seen from here."""
-        return self.root / inside.lstrip("/")
+        return Path(f"/proc/{self._leader}/root") / inside.lstrip("/")
 
     def wait_for(self, what: str, true: Callable[[], object], *, timeout_s: float = 30) -> None:
         """Wait until `true()` is. Raises AssertionError, naming `what` and quoting the journal's end, if it does not come."""
@@ -100,12 +100,12 @@ class BootedHost:
         self._cleanup.callback(tree.close)
         folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._cleanup.callback(shutil.rmtree, folder)
-        self.root = self._mount(tree.path, folder)
-        self.path("/etc/hostname").write_text(f"{self.name}\n")
+        root = self._mount(tree.path, folder)
+        (root / "etc/hostname").write_text(f"{self.name}\n")
         console = folder / "console"
         with console.open("wb") as output:
             self._nspawn = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", f"--directory={self.root}", f"--machine={self.name}", "--boot"]
+                ["systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}", "--boot"]
                 # This machine may have no systemd to register with; the zone's file may be a busy mount for tzdata.
                 + ["--register=no", "--keep-unit", "--resolv-conf=replace-host", "--timezone=off"],
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},

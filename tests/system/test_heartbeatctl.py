@@ -1,0 +1,83 @@
+"""heartbeatctl as root uses it on an installed host."""
+
+import json
+
+from tests.system.conftest import configure
+from tests.system.host import BootedHost
+from tests.system.receiver import WEBHOOK, WORKER, Receiver
+
+
+def settings(receiver: Receiver) -> str:
+    """A configuration that reports to `receiver`."""
+    return (
+        f'[agent]\ninterval_seconds = 1\n[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\n'
+        f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n[internet]\nurl = "{receiver.url("/")}"\n'
+    )
+
+
+def test_check_tries_what_the_agent_would_use(installed: BootedHost, receiver: Receiver) -> None:
+    """`check` finds Worker and webhook in order before anything runs, and sends the Worker one heartbeat with the key."""
+    configure(installed, settings(receiver))
+    said = installed.out("heartbeatctl check")
+    assert "error" not in said
+    assert [beat.authorization for beat in receiver.received(WORKER)] == ["Bearer k"]
+    assert receiver.received(WEBHOOK) == []
+    assert not installed.path("/var/lib/heartbeat/metrics.db").exists()
+
+
+def test_check_fails_where_the_worker_refuses(installed: BootedHost, receiver: Receiver) -> None:
+    """`check` exits with 1 and names the status when the Worker does not take the key."""
+    configure(installed, settings(receiver))
+    receiver.answer(WORKER, 401)
+    done = installed.run("heartbeatctl check", check=False)
+    assert done.returncode == 1
+    assert "401" in done.stdout
+
+
+def test_check_names_all_mistakes_at_once(installed: BootedHost) -> None:
+    """`check` exits with 78 and lists each mistake with its key; for a misspelt one the nearest real key."""
+    configure(installed, '[agent]\nintervall_seconds = 10\n[storage]\nkeep_days = "for ever"\n')
+    done = installed.run("heartbeatctl check --offline", check=False)
+    assert done.returncode == 78
+    for text in ("intervall_seconds", "interval_seconds", "storage.keep_days"):
+        assert text in done.stdout
+
+
+def test_once_prints_a_cycle_and_leaves_no_trace(installed: BootedHost, receiver: Receiver) -> None:
+    """`once --json` prints one cycle's figures; nothing is stored and nothing sent."""
+    configure(installed, settings(receiver))
+    cycle = json.loads(installed.out("heartbeatctl once --json"))
+    assert "cpu_percent" in json.dumps(cycle)
+    assert receiver.received(WORKER) == []
+    assert not installed.path("/var/lib/heartbeat/metrics.db").exists()
+
+
+def test_status_tells_a_stopped_agent_from_a_running_one(installed: BootedHost, receiver: Receiver) -> None:
+    """`status` exits with 3 while the service is down and with 0 while it runs; `--json` says the same as data."""
+    configure(installed, settings(receiver))
+    assert installed.run("heartbeatctl status", check=False).returncode == 3
+    installed.run("systemctl start heartbeatd")
+    installed.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
+    assert "200" in installed.out("heartbeatctl status")
+    assert json.loads(installed.out("heartbeatctl status --json"))
+    installed.run("systemctl stop heartbeatd")
+
+
+def test_test_alert_arrives(installed: BootedHost, receiver: Receiver) -> None:
+    """`test-alert` goes through the running agent's queue to the webhook, as an event of its own kind."""
+    configure(installed, settings(receiver))
+    installed.run("systemctl restart heartbeatd")
+    installed.run("heartbeatctl test-alert")
+    installed.wait_for("the alert", lambda: receiver.received(WEBHOOK))
+    (alert,) = receiver.received(WEBHOOK)
+    assert alert.body["details"]["event"] == "test"
+    assert alert.body["title"]
+    installed.run("systemctl stop heartbeatd")
+
+
+def test_users_without_rights_are_told(installed: BootedHost) -> None:
+    """Somebody who may not read the configuration is told so in a line, not by a traceback."""
+    done = installed.run("setpriv --reuid=nobody --clear-groups heartbeatctl check --offline", check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "/etc/heartbeat/config.toml" in done.stderr + done.stdout

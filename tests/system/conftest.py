@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.system.host import BootedHost
-from tests.system.receiver import Receiver
+from tests.system.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.tree import SUITES
 
+# A second between cycles; nothing sent, and nothing asked of anybody outside (nobody listens on the discard port).
+MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -77,6 +79,17 @@ def install(host: BootedHost, deb: Path) -> str:
 def configure(host: BootedHost, toml: str) -> None:
     """Write the configuration as an administrator's editor does: into the file that is there, mode and owner kept."""
     host.path("/etc/heartbeat/config.toml").write_text(toml)
+
+
+def reporting(receiver: Receiver, key: str, query: str = "") -> str:
+    """A configuration that reports to `receiver` every second."""
+    return (
+        '[agent]\ninterval_seconds = 1\nhostname = "host-under-test"\n'
+        f'[heartbeat]\nurl = "{receiver.url(WORKER)}{query}"\nsecret_key = "{key}"\ntimeout_seconds = 0.5\n'
+        f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n'
+        f'[internet]\nurl = "{receiver.url("/")}"\ntimeout_seconds = 0.2\n'
+        "[docker]\ntimeout_seconds = 0.2\n"
+    )
 
 
 def wait_active(host: BootedHost) -> None:

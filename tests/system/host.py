@@ -20,6 +20,8 @@ from typing import Self
 from tests.system.tree import Tree
 
 ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+# This machine may have no systemd to register with; and a mounted /etc/localtime would be too busy for tzdata to replace.
+NSPAWN = ("--quiet", "--boot", "--register=no", "--keep-unit", "--resolv-conf=replace-host", "--timezone=off")
 BOOT_TIMEOUT_S = 60
 # systemd.exec(5): told to systemd as PID 1, it is `systemctl poweroff`.
 SIG_POWEROFF = signal.SIGRTMIN + 4
@@ -51,9 +53,8 @@ class BootedHost:
         Raises AssertionError with all it printed if it fails (unless `check` is False) or takes longer than `timeout_s`.
         """
         done = subprocess.run(
-            ["nsenter", "--target", str(self._leader), "--all", "env", "--ignore-environment", *ENVIRONMENT]
             # Killing nsenter would leave the command behind: the time limit is inside.
-            + ["timeout", "--kill-after=5", str(timeout_s), "sh", "-ec", command],
+            [*self._nsenter(), "timeout", "--kill-after=5", str(timeout_s), "sh", "-ec", command],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -95,6 +96,9 @@ class BootedHost:
             self._nspawn.kill()  # and its PID 1 with it: nspawn asks the kernel for that
             self._nspawn.wait()
 
+    def _nsenter(self) -> list[str]:
+        return ["nsenter", "--target", str(self._leader), "--all", "env", "--ignore-environment", *ENVIRONMENT]
+
     def _boot(self) -> None:
         tree = Tree(self.suite)
         self._cleanup.callback(tree.close)
@@ -105,9 +109,7 @@ class BootedHost:
         console = folder / "console"
         with console.open("wb") as output:
             self._nspawn = subprocess.Popen(
-                ["systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={self.name}", "--boot"]
-                # This machine may have no systemd to register with; the zone's file may be a busy mount for tzdata.
-                + ["--register=no", "--keep-unit", "--resolv-conf=replace-host", "--timezone=off"],
+                ["systemd-nspawn", f"--directory={root}", f"--machine={self.name}", *NSPAWN],
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -2,22 +2,14 @@
 
 import json
 
-from tests.system.conftest import configure
+from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
 from tests.system.receiver import WEBHOOK, WORKER, Receiver
 
 
-def settings(receiver: Receiver) -> str:
-    """A configuration that reports to `receiver`."""
-    return (
-        f'[agent]\ninterval_seconds = 1\n[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\n'
-        f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n[internet]\nurl = "{receiver.url("/")}"\n'
-    )
-
-
 def test_check_tries_what_the_agent_would_use(installed: BootedHost, receiver: Receiver) -> None:
     """`check` finds Worker and webhook in order before anything runs, and sends the Worker one heartbeat with the key."""
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, "k"))
     said = installed.out("heartbeatctl check")
     assert "error" not in said
     assert [beat.authorization for beat in receiver.received(WORKER)] == ["Bearer k"]
@@ -27,7 +19,7 @@ def test_check_tries_what_the_agent_would_use(installed: BootedHost, receiver: R
 
 def test_check_fails_where_the_worker_refuses(installed: BootedHost, receiver: Receiver) -> None:
     """`check` exits with 1 and names the status when the Worker does not take the key."""
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, "k"))
     receiver.answer(WORKER, 401)
     done = installed.run("heartbeatctl check", check=False)
     assert done.returncode == 1
@@ -45,7 +37,7 @@ def test_check_names_all_mistakes_at_once(installed: BootedHost) -> None:
 
 def test_once_prints_a_cycle_and_leaves_no_trace(installed: BootedHost, receiver: Receiver) -> None:
     """`once --json` prints one cycle's figures; nothing is stored and nothing sent."""
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, "k"))
     cycle = json.loads(installed.out("heartbeatctl once --json"))
     assert "cpu_percent" in json.dumps(cycle)
     assert receiver.received(WORKER) == []
@@ -54,7 +46,7 @@ def test_once_prints_a_cycle_and_leaves_no_trace(installed: BootedHost, receiver
 
 def test_status_tells_a_stopped_agent_from_a_running_one(installed: BootedHost, receiver: Receiver) -> None:
     """`status` exits with 3 while the service is down and with 0 while it runs; `--json` says the same as data."""
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, "k"))
     assert installed.run("heartbeatctl status", check=False).returncode == 3
     installed.run("systemctl start heartbeatd")
     installed.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
@@ -65,7 +57,7 @@ def test_status_tells_a_stopped_agent_from_a_running_one(installed: BootedHost, 
 
 def test_test_alert_arrives(installed: BootedHost, receiver: Receiver) -> None:
     """`test-alert` goes through the running agent's queue to the webhook, as an event of its own kind."""
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, "k"))
     installed.run("systemctl restart heartbeatd")
     installed.run("heartbeatctl test-alert")
     installed.wait_for("the alert", lambda: receiver.received(WEBHOOK))

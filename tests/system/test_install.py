@@ -3,13 +3,12 @@
 import subprocess
 from pathlib import Path
 
-from tests.system.conftest import configure, install, state, wait_active
+from tests.system.conftest import configure, install, reporting, state, wait_active
 from tests.system.host import BootedHost
 from tests.system.receiver import WEBHOOK, WORKER, Receiver
 
 CONFIG = "/etc/heartbeat/config.toml"
 DATABASE = "/var/lib/heartbeat/metrics.db"
-MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n'
 
 
 def test_apt_pulls_only_debian_packages(host: BootedHost, package: Path) -> None:
@@ -17,7 +16,9 @@ def test_apt_pulls_only_debian_packages(host: BootedHost, package: Path) -> None
     host.path("/srv/deb").mkdir(parents=True)
     host.path(f"/srv/deb/{package.name}").write_bytes(package.read_bytes())
     plan = host.out(f"apt-get install --simulate /srv/deb/{package.name}")
-    brought = [line for line in plan.splitlines() if line.startswith("Inst ") and not line.startswith("Inst heartbeatd ")]
+    brought = [
+        line for line in plan.splitlines() if line.startswith("Inst ") and not line.startswith("Inst heartbeatd ")
+    ]
     assert any("python3-psutil" in line for line in brought)
     assert [line for line in brought if " Debian:" not in line and " Debian-Security:" not in line] == []
 
@@ -92,8 +93,7 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
     host: BootedHost, package: Path, tmp_path: Path, receiver: Receiver
 ) -> None:
     """An upgrade under a running service asks nothing, restarts it once, keeps configuration and rows, announces nothing."""
-    url, hook = receiver.url(WORKER), receiver.url(WEBHOOK)
-    text = f'{MEASURE_ONLY}[heartbeat]\nurl = "{url}"\nsecret_key = "k"\n[alerts]\nwebhook_url = "{hook}"\n'
+    text = reporting(receiver, "k")
     configure(host, text)
     host.run("systemctl restart heartbeatd")
     host.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
@@ -151,7 +151,9 @@ def rows(host: BootedHost) -> int:
 
 def exposure(host: BootedHost) -> float:
     """The overall exposure level by systemd-analyze(1), 0 best, 10 worst."""
-    (line,) = [x for x in host.out("systemd-analyze security heartbeatd.service").splitlines() if "Overall exposure" in x]
+    (line,) = [
+        x for x in host.out("systemd-analyze security heartbeatd.service").splitlines() if "Overall exposure" in x
+    ]
     return float(line.split(": ")[1].split()[0])
 
 

@@ -5,25 +5,24 @@ import time
 
 import pytest
 
-from tests.system.conftest import configure, state, wait_active
+from tests.system.conftest import MEASURE_ONLY, configure, state, wait_active
 from tests.system.host import BootedHost
 from tests.system.receiver import SILENCE, WORKER, Receiver
 
-QUICK = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 DROP_IN = "/run/systemd/system/heartbeatd.service.d/test.conf"
 
 
 @pytest.fixture
 def running(installed: BootedHost) -> BootedHost:
     """A host on which the service runs, every second, with no counts of earlier tests."""
-    configure(installed, QUICK)
+    configure(installed, MEASURE_ONLY)
     installed.run("systemctl stop heartbeatd; systemctl reset-failed heartbeatd || true; systemctl start heartbeatd")
     return installed
 
 
 def test_it_is_ready_in_well_under_a_second(installed: BootedHost) -> None:
     """From `systemctl start` to READY=1 takes less than a second, on a machine that has other things to do as well."""
-    configure(installed, QUICK)
+    configure(installed, MEASURE_ONLY)
     began = time.monotonic()
     installed.run("systemctl start heartbeatd")
     assert time.monotonic() - began < 1
@@ -35,7 +34,9 @@ def test_status_says_what_the_last_cycle_saw(running: BootedHost) -> None:
     running.wait_for("a first cycle", lambda: "waiting for the first" not in state(running, "StatusText"))
     first = state(running, "StatusText")
     assert "next" in first
-    assert f'Status: "{first[:20]}' in running.out("systemctl status heartbeatd") or first != state(running, "StatusText")
+    assert f'Status: "{first[:20]}' in running.out("systemctl status heartbeatd") or first != state(
+        running, "StatusText"
+    )
     running.wait_for("another status", lambda: state(running, "StatusText") != first, timeout_s=5)
 
 
@@ -61,7 +62,7 @@ def test_what_it_measures_is_the_host(running: BootedHost) -> None:
 def test_reload_takes_a_good_file(running: BootedHost) -> None:
     """`systemctl reload` puts a changed file into force in the same process."""
     pid = state(running, "MainPID")
-    configure(running, QUICK.replace("interval_seconds = 1", "interval_seconds = 2"))
+    configure(running, MEASURE_ONLY.replace("interval_seconds = 1", "interval_seconds = 2"))
     running.run("systemctl reload heartbeatd")
     running.wait_for("the word of it", lambda: "configuration reloaded" in running.journal("--unit=heartbeatd"))
     assert state(running, "MainPID") == pid
@@ -71,7 +72,7 @@ def test_reload_takes_a_good_file(running: BootedHost) -> None:
 def test_reload_refuses_a_bad_file(running: BootedHost) -> None:
     """`systemctl reload` fails on a bad file, the journal says why, and the service goes on with what it had."""
     pid = state(running, "MainPID")
-    configure(running, QUICK.replace("interval_seconds", "intervall_seconds"))
+    configure(running, MEASURE_ONLY.replace("interval_seconds", "intervall_seconds"))
     assert running.run("systemctl reload heartbeatd", check=False).returncode != 0
     assert "intervall_seconds" in running.journal("--unit=heartbeatd", "--lines=20")
     assert state(running, "MainPID") == pid
@@ -120,7 +121,7 @@ def test_it_stops_within_two_seconds_while_a_request_hangs(running: BootedHost, 
     """`systemctl stop` takes less than two seconds although the Worker never answers, and counts as a clean end."""
     receiver.answer(WORKER, SILENCE)
     slow = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 30\n'
-    configure(running, QUICK + slow)
+    configure(running, MEASURE_ONLY + slow)
     running.run("systemctl restart heartbeatd")
     running.wait_for("a request that hangs", lambda: receiver.received(WORKER))
     began = time.monotonic()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import configure, wait_active
+from tests.system.conftest import MEASURE_ONLY, configure, wait_active
 from tests.system.host import BootedHost
 
 DATABASE = "/var/lib/heartbeat/metrics.db"
@@ -25,10 +25,15 @@ def earlier_database(path: Path, *, services_health: bool) -> list[str]:
             " ram_used_mb REAL, disk_percent REAL, container_count INTEGER, internet_ok INTEGER, ping_ms REAL,"
             f" worker_status INTEGER, cycle_duration_ms REAL{further})"
         )
-        values = "?, ?, 1.5, 40.0, 812.3, 55.5, ?, 1, 12.5, 200, 640.1" + (", '{\"n8n\": \"healthy\"}'" if further else "")
+        values = "?, ?, 1.5, 40.0, 812.3, 55.5, ?, 1, 12.5, 200, 640.1" + (
+            ', \'{"n8n": "healthy"}\'' if further else ""
+        )
         connection.executemany(
             f"INSERT INTO metrics VALUES ({values})",
-            [(id_, f"2025-06-01T10:{n // 6:02}:{n % 6}0.000214-05:00", -1 if n % 50 == 0 else n) for n, id_ in enumerate(ids)],
+            [
+                (id_, f"2025-06-01T10:{n // 6:02}:{n % 6}0.000214-05:00", -1 if n % 50 == 0 else n)
+                for n, id_ in enumerate(ids)
+            ],
         )
         connection.commit()
     return ids
@@ -45,7 +50,7 @@ def test_an_earlier_database_is_taken_over(
     installed.run("install --directory --owner=heartbeat --group=heartbeat --mode=0750 /var/lib/heartbeat")
     installed.path(DATABASE).write_bytes((tmp_path / "metrics.db").read_bytes())
     installed.run(f"chown {owner} {DATABASE}; chmod 0644 {DATABASE}")
-    configure(installed, '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n')
+    configure(installed, MEASURE_ONLY)
     installed.run("systemctl start heartbeatd")
     wait_active(installed)
     installed.wait_for("new rows", lambda: count(installed, "true") >= ROWS + 2)
@@ -58,7 +63,7 @@ def test_an_earlier_database_is_taken_over(
     assert (columns[0], columns[10]) == ("id", "cycle_duration_ms")
     assert columns[11:] == (["services_health"] if services_health else [])
     if services_health:
-        assert count(installed, "services_health = '{\"n8n\": \"healthy\"}'".replace('"', '\\"')) == ROWS
+        assert count(installed, 'services_health = \'{"n8n": "healthy"}\''.replace('"', '\\"')) == ROWS
     assert installed.out(f"stat --format=%U:%G {DATABASE}") == "heartbeat:heartbeat"
     # Said once, and not again at the next start.
     installed.run("systemctl restart heartbeatd")
@@ -80,7 +85,11 @@ def test_import_env_gives_a_configuration_that_is_accepted(installed: BootedHost
     )
     installed.run("heartbeatctl import-env /root/.env > /etc/heartbeat/config.toml")
     text = installed.path("/etc/heartbeat/config.toml").read_text()
-    for value in ("s3cret#key", "https://beat.example.workers.dev/api/heartbeat", "http://127.0.0.1:5678/webhook/heartbeat"):
+    for value in (
+        "s3cret#key",
+        "https://beat.example.workers.dev/api/heartbeat",
+        "http://127.0.0.1:5678/webhook/heartbeat",
+    ):
         assert f'"{value}"' in text
     installed.run("heartbeatctl check --offline")
 

@@ -4,40 +4,30 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.system.conftest import configure, wait_active
+from tests.system.conftest import configure, reporting, wait_active
 from tests.system.host import BootedHost
 from tests.system.receiver import WEBHOOK, WORKER, Received, Receiver
 
 KEY = "correct-horse-battery-staple"
-COLUMNS = (
-    "id timestamp_lima cpu_percent ram_percent ram_used_mb disk_percent container_count internet_ok ping_ms"
-    " worker_status cycle_duration_ms"
-).split()
+QUERY = "?token=hidden-query"
+COLUMNS = [
+    *("id", "timestamp_lima", "cpu_percent", "ram_percent", "ram_used_mb", "disk_percent"),
+    *("container_count", "internet_ok", "ping_ms", "worker_status", "cycle_duration_ms"),
+]
 
 
 @pytest.fixture
 def agent(installed: BootedHost, receiver: Receiver) -> BootedHost:
     """A host whose agent beats every second and has not seen its Worker yet."""
     installed.run("systemctl stop heartbeatd; rm --force /var/lib/heartbeat/*")
-    configure(installed, settings(receiver))
+    configure(installed, reporting(receiver, KEY, QUERY))
     installed.run("systemctl start heartbeatd")
     return installed
 
 
-def settings(receiver: Receiver) -> str:
-    """A configuration that reports to `receiver`, its Worker's URL with a query that nobody is to see."""
-    return (
-        '[agent]\ninterval_seconds = 1\nhostname = "host-under-test"\n'
-        f'[heartbeat]\nurl = "{receiver.url(WORKER)}?token=hidden-query"\nsecret_key = "{KEY}"\ntimeout_seconds = 0.5\n'
-        f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n'
-        f'[internet]\nurl = "{receiver.url("/")}"\ntimeout_seconds = 0.2\n'
-        "[docker]\ntimeout_seconds = 0.2\n"
-    )
-
-
 def beats(receiver: Receiver) -> list[Received]:
     """The heartbeats received."""
-    return receiver.received(WORKER + "?token=hidden-query")
+    return receiver.received(WORKER + QUERY)
 
 
 def alerts(receiver: Receiver) -> list[Received]:
@@ -79,16 +69,18 @@ def test_a_failing_worker_is_announced_once_and_so_is_its_recovery(agent: Booted
     """When the Worker turns to 500 one alert says so, and one more when it is back, with the length of the outage."""
     agent.wait_for("a baseline", lambda: len(beats(receiver)) >= 2)
     assert alerts(receiver) == []
-    receiver.answer(WORKER + "?token=hidden-query", 500)
+    receiver.answer(WORKER + QUERY, 500)
     agent.wait_for("the alert", lambda: alerts(receiver))
     bad = len(beats(receiver))
     agent.wait_for("more bad cycles", lambda: len(beats(receiver)) >= bad + 3)
-    receiver.answer(WORKER + "?token=hidden-query", 200)
+    receiver.answer(WORKER + QUERY, 200)
     agent.wait_for("the recovery", lambda: len(alerts(receiver)) >= 2)
     good = len(beats(receiver))
     agent.wait_for("more good cycles", lambda: len(beats(receiver)) >= good + 2)
     problem, recovery = (alert.body for alert in alerts(receiver))
-    assert all(isinstance(body[text], str) and body[text] for body in (problem, recovery) for text in ("title", "message"))
+    assert all(
+        isinstance(body[text], str) and body[text] for body in (problem, recovery) for text in ("title", "message")
+    )
     details = problem["details"]
     assert (details["event"], details["previous"], details["current"]) == ("problem", "ok", "error")
     assert (details["worker_status"], details["subject"], details["host"]) == (500, "worker", "host-under-test")
@@ -102,7 +94,7 @@ def test_a_change_while_it_was_stopped_is_announced(agent: BootedHost, receiver:
     """A Worker that began to refuse the key while the agent was stopped is announced after the start, once."""
     agent.wait_for("a baseline", lambda: len(beats(receiver)) >= 2)
     agent.run("systemctl stop heartbeatd")
-    receiver.answer(WORKER + "?token=hidden-query", 401)
+    receiver.answer(WORKER + QUERY, 401)
     agent.run("systemctl start heartbeatd")
     agent.wait_for("the alert", lambda: alerts(receiver))
     agent.run("systemctl restart heartbeatd")
@@ -116,7 +108,7 @@ def test_an_alert_outlives_a_webhook_that_is_not_there_and_a_kill(agent: BootedH
     """An alert that n8n answers with 404 is kept over a SIGKILL and delivered later, under the same event id."""
     agent.wait_for("a baseline", lambda: len(beats(receiver)) >= 2)
     receiver.answer(WEBHOOK, 404, 404, 404, 200)
-    receiver.answer(WORKER + "?token=hidden-query", 503)
+    receiver.answer(WORKER + QUERY, 503)
     agent.wait_for("a first try", lambda: alerts(receiver))
     agent.run("systemctl kill --signal=KILL heartbeatd")
     agent.wait_for("the delivery", lambda: [a for a in alerts(receiver) if a.answered == 200], timeout_s=45)
@@ -129,7 +121,7 @@ def test_an_alert_outlives_a_webhook_that_is_not_there_and_a_kill(agent: BootedH
 
 def test_secrets_are_nowhere_to_be_seen(agent: BootedHost, receiver: Receiver) -> None:
     """Neither the key nor the URL's query is in the journal, in STATUS=, in the database or in an alert."""
-    receiver.answer(WORKER + "?token=hidden-query", 200, 500, 200)
+    receiver.answer(WORKER + QUERY, 200, 500, 200)
     agent.wait_for("two alerts", lambda: len(alerts(receiver)) >= 2)
     agent.run("systemctl stop heartbeatd")
     everything = agent.journal("--all", "--output=export", "--unit=heartbeatd")

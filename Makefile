@@ -30,7 +30,6 @@ run: ## Run the agent here, in the foreground, with its own database in ./var; C
 test: ## Run every check there is: linters, unit, property and integration tests, package, lintian, booted systemd
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory deb
 	$(PYTHON) -m pytest -p no:cacheprovider
 
 lint: .venv/installed ## Check style and types (ruff, mypy)

@@ -1,0 +1,105 @@
+"""What goes over the wire."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbeatd.core import payload
+from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+
+S = 1_000_000_000
+AGENT = payload.Agent("nas1", "1.2.3", 1_795_465_200 * S)
+AT = 1_795_465_210 * S + 214_000
+URL = "https://worker.example/api/heartbeat"
+DETAILS = {
+    "event_id", "event", "host", "subject", "previous", "current", "worker_status", "cause", "since", "at",
+    "duration_seconds", "timestamp_lima", "heartbeat_url",
+}  # fmt: skip
+
+
+def alerts(*history: Observation) -> list[Alert]:
+    """The alerts of a history."""
+    _, changes = replay(None, history, Patience())
+    return [payload.change_alert(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
+
+
+def sent(alert: Alert, now_ns: int) -> dict[str, Any]:
+    """What arrives at the webhook."""
+    found: dict[str, Any] = json.loads(payload.delivery(alert, now_ns))
+    return found
+
+
+def test_the_heartbeat_body() -> None:
+    """A heartbeat is exactly this JSON, with the time in UTC and no value for what is unknown."""
+    sample = Sample(AT, 3.5, 40.0, 1024.5, 63.0, None, True, 12.5)
+    assert json.loads(payload.heartbeat_body(AGENT, sample, "the-id", 7)) == {
+        "host": "nas1",
+        "timestamp": "2026-11-23T20:20:10.000Z",
+        "sequence": 7,
+        "agent": {"version": "1.2.3", "started_at": "2026-11-23T20:20:00.000Z"},
+        "metrics": {
+            "id": "the-id",
+            "timestamp_lima": "2026-11-23T15:20:10.000214-05:00",
+            "cpu_percent": 3.5,
+            "ram_percent": 40.0,
+            "ram_used_mb": 1024.5,
+            "disk_percent": 63.0,
+            "container_count": None,
+            "internet_ok": 1,
+            "ping_ms": 12.5,
+        },
+        "services": {},
+    }
+
+
+def test_a_problem_and_its_recovery() -> None:
+    """An alert says what changed, from what to what, since when and why; a recovery says how long it lasted."""
+    problem, recovery = alerts(
+        Observation(WorkerState.OK, AT, 200),
+        Observation(WorkerState.UNREACHABLE, AT + 10 * S, None, Cause.DNS, "worker.example: Name or service not known"),
+        Observation(WorkerState.OK, AT + 870 * S, 200),
+    )
+    first, second = sent(problem, AT + 11 * S), sent(recovery, AT + 870 * S)
+    assert first["title"] == "nas1: the heartbeat Worker is unreachable (name resolution failed)"
+    for part in ("from ok to unreachable", "2026-11-23 15:20:20 (Lima)", "Name or service not known", URL):
+        assert part in first["message"]
+    assert first["details"]["event"] == "problem"
+    assert first["details"]["cause"] == "dns"
+    assert first["details"]["duration_seconds"] is None
+    assert second["title"] == "nas1: heartbeats reach the Worker again after 14 min 20 s"
+    assert second["details"]["event"] == "recovery"
+    assert (second["details"]["previous"], second["details"]["current"]) == ("unreachable", "ok")
+    assert second["details"]["duration_seconds"] == 860.0
+    assert set(first["details"]) == set(second["details"]) == DETAILS | {"attempt", "queued_seconds"}
+
+
+def test_a_late_message_says_so() -> None:
+    """A message that waited 14 minutes says so in its text and in queued_seconds; one that did not, does not."""
+    (alert,) = alerts(Observation(WorkerState.OK, AT, 200), Observation(WorkerState.ERROR, AT + 10 * S, 500))
+    late = sent(payload.tried(alert), alert.queued_ns + 840 * S)
+    assert "waited 14 min" in late["message"]
+    assert late["details"]["queued_seconds"] == 840.0
+    assert late["details"]["attempt"] == 2
+    assert "waited" not in sent(alert, alert.queued_ns + S)["message"]
+
+
+def test_a_test_alert_has_the_same_shape() -> None:
+    """A test alert is told apart by its event alone."""
+    alert = payload.test_alert(AGENT, AT, "the-id", URL)
+    assert set(sent(alert, AT)["details"]) == DETAILS | {"attempt", "queued_seconds"}
+    assert sent(alert, AT)["details"]["event"] == "test"
+
+
+@given(st.text(max_size=50), st.sampled_from(list(WorkerState)), st.sampled_from(list(WorkerState)), st.text(max_size=50))
+def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerState, detail: str) -> None:
+    """Any change between any two states, on a host of any name, makes a title and a message that JSON can carry."""
+    agent = payload.Agent(host, "1", 0)
+    cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
+    history = [Observation(before, 0, 200), Observation(after, S, None if cause else 500, cause, detail)]
+    for change in replay(None, history, Patience())[1]:
+        body = sent(payload.change_alert(agent, change, "x", URL), 2 * S)
+        assert body["title"].startswith(f"{host}: ")
+        assert body["message"]

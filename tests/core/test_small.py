@@ -1,0 +1,97 @@
+"""Ids, moments, URLs, retention: the small laws."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbeatd.core.events import MessageId, said
+from heartbeatd.core.ids import uuid7
+from heartbeatd.core.moments import length, lima, rfc3339
+from heartbeatd.core.redact import shown_url
+from heartbeatd.core.retention import NS_PER_DAY, Cutoff, Takeover, cutoff
+
+moments = st.integers(min_value=0, max_value=4_000_000_000_000_000_000)
+noises = st.binary(min_size=10, max_size=10)
+
+
+@given(moments, noises)
+def test_ids_are_uuids_of_version_7(at_ns: int, noise: bytes) -> None:
+    """An id has the version, the variant and the milliseconds that RFC 9562 asks for."""
+    found = UUID(uuid7(at_ns, noise))
+    assert found.version == 7
+    assert found.variant == "specified in RFC 4122"
+    assert found.int >> 80 == at_ns // 1_000_000
+
+
+@given(moments, moments, noises, noises)
+def test_ids_sort_by_time(first_ns: int, second_ns: int, one: bytes, two: bytes) -> None:
+    """Of two ids a millisecond or more apart, the later sorts behind."""
+    first_ns, second_ns = sorted((first_ns, second_ns))
+    if second_ns // 1_000_000 > first_ns // 1_000_000:
+        assert uuid7(first_ns, one) < uuid7(second_ns, two)
+
+
+@given(noises, noises)
+def test_every_random_bit_counts(one: bytes, two: bytes) -> None:
+    """Two ids of one moment differ if the 74 bits drawn for them do."""
+    mask = (1 << 74) - 1
+    differ = int.from_bytes(one, "big") & mask != int.from_bytes(two, "big") & mask
+    assert (uuid7(0, one) != uuid7(0, two)) == differ
+
+
+@given(moments)
+def test_lima_time(at_ns: int) -> None:
+    """timestamp_lima is the moment to the microsecond, five hours behind UTC, in one shape."""
+    text = lima(at_ns)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}-05:00", text)
+    assert datetime.fromisoformat(text) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1000)
+
+
+def test_utc_time() -> None:
+    """On the wire time is UTC with a Z."""
+    assert rfc3339(1_795_465_210_000_214_000) == "2026-11-23T20:20:10.000Z"
+
+
+def test_lengths_read_well() -> None:
+    """A length of time is told in its two largest units."""
+    told = [length(s) for s in (0, 0.4, 8, 59.6, 60, 860, 3600, 11_100, 86_400, 187_200)]
+    assert told == ["0 s", "0 s", "8 s", "1 min", "1 min", "14 min 20 s", "1 h", "3 h 5 min", "1 d", "2 d 4 h"]
+
+
+def test_urls_show_no_secret() -> None:
+    """Of a URL the scheme, host, port and path are shown: no user info, no query, no fragment."""
+    assert shown_url("https://u:p@h.example:8443/a/b?token=x#y") == "https://h.example:8443/a/b"
+    assert shown_url("http://[::1]:5678/w") == "http://[::1]:5678/w"
+    assert shown_url("http://h:99999/") == "(not a URL)"
+
+
+@given(st.text())
+def test_any_text_may_be_shown_as_url(text: str) -> None:
+    """Whatever stands where a URL should, showing it does not fail, and neither query nor user info survives."""
+    shown = shown_url(text)
+    assert "?" not in shown
+    assert "@" not in shown.partition("://")[2].partition("/")[0]
+
+
+@given(moments, st.integers(1, 36500))
+def test_retention_spares_what_was_taken_over(now_ns: int, keep_days: int) -> None:
+    """Rows of the earlier agent are spared until they have been here for keep_days, whatever their age."""
+    fresh, old = Takeover(100, now_ns), Takeover(100, now_ns - (keep_days + 1) * NS_PER_DAY)
+    before = lima(now_ns - keep_days * NS_PER_DAY)
+    assert cutoff(now_ns, keep_days, fresh) == Cutoff(before, above_rowid=100)
+    assert cutoff(now_ns, keep_days, old) == cutoff(now_ns, keep_days, None) == Cutoff(before, above_rowid=0)
+
+
+def test_zero_keeps_for_ever() -> None:
+    """With keep_days = 0 nothing may be deleted."""
+    assert cutoff(10**18, 0, None) is None
+
+
+def test_fields_of_the_journal() -> None:
+    """A journal entry carries its MESSAGE_ID and its values under HEARTBEAT_ names; what is unknown is left out."""
+    assert said(MessageId.CYCLE, cpu_percent=3.5, ping_ms=None) == {
+        "fields": {"MESSAGE_ID": str(MessageId.CYCLE), "HEARTBEAT_CPU_PERCENT": "3.5"}
+    }

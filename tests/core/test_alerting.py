@@ -1,5 +1,7 @@
 """The state machine of the Worker, and its laws."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,7 +93,7 @@ def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Pat
 def test_every_change_is_announced_exactly_once(history: list[Observation]) -> None:
     """With a patience of one, announcements are the changes of state, each once, each from where the last one ended."""
     _, changes = replay(None, history, AT_ONCE)
-    pairs = [(a.state, b.state) for a, b in zip(history, history[1:], strict=False) if a.state is not b.state]
+    pairs = [(a.state, b.state) for a, b in pairwise(history) if a.state is not b.state]
     assert [(c.previous, c.current) for c in changes] == pairs
 
 
@@ -140,7 +142,14 @@ def test_a_recovery_knows_how_long_it_took() -> None:
     """The length of a problem runs from its first bad cycle to its first good one, over every change in between."""
     _, changes = replay(
         None,
-        seen(WorkerState.OK, WorkerState.ERROR, WorkerState.UNREACHABLE, WorkerState.REJECTED, WorkerState.OK, WorkerState.OK),
+        seen(
+            WorkerState.OK,
+            WorkerState.ERROR,
+            WorkerState.UNREACHABLE,
+            WorkerState.REJECTED,
+            WorkerState.OK,
+            WorkerState.OK,
+        ),
         Patience(1, 2),
     )
     assert [c.event for c in changes] == [Event.PROBLEM, Event.CHANGE, Event.CHANGE, Event.RECOVERY]

@@ -93,7 +93,9 @@ def test_a_test_alert_has_the_same_shape() -> None:
     assert sent(alert, AT)["details"]["event"] == "test"
 
 
-@given(st.text(max_size=50), st.sampled_from(list(WorkerState)), st.sampled_from(list(WorkerState)), st.text(max_size=50))
+@given(
+    st.text(max_size=50), st.sampled_from(list(WorkerState)), st.sampled_from(list(WorkerState)), st.text(max_size=50)
+)
 def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerState, detail: str) -> None:
     """Any change between any two states, on a host of any name, makes a title and a message that JSON can carry."""
     agent = payload.Agent(host, "1", 0)

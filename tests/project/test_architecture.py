@@ -1,0 +1,89 @@
+"""Who may know whom. The arrow runs one way: edges know the core, the core knows nobody."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+PACKAGE = TOP / "heartbeatd"
+
+# What each room may import of this project; a room knows itself, `core` and `errors` in any case.
+MAY_KNOW: dict[str, set[str]] = {
+    "core": set(),
+    "errors": set(),
+    "clock": set(),
+    "waiting": set(),
+    "settings": set(),
+    "config": {"settings"},
+    "net": {"waiting"},
+    "probes": {"net", "waiting"},
+    "sinks": {"net", "waiting", "clock"},
+    "cycle": {"clock", "waiting"},
+    "daemon": {"clock", "waiting"},
+    "wiring": {"clock", "config", "cycle", "net", "probes", "sinks", "waiting"},
+    "ctl": {"clock", "config", "cycle", "net", "probes", "settings", "sinks", "waiting", "wiring"},
+    "__main__": {"config", "daemon", "sinks", "wiring"},
+    "__init__": set(),
+}
+# The core calculates: it reads no clock, no file, no environment, and asks nobody anything.
+CORE_MAY_IMPORT = {"collections", "dataclasses", "datetime", "enum", "json", "typing", "urllib", "uuid"}
+ONLY_CLOCKS = {"time.time", "time.time_ns", "time.clock_gettime_ns"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """The room a module is in: its folder, or its own name at the top."""
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """The full names of what a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_knows_only_who_it_may(path: Path) -> None:
+    """No import against the arrow."""
+    here = room(path)
+    known = {name.split(".")[1] for name in imports(path) if name.startswith("heartbeatd.")}
+    assert known - {"__version__"} <= MAY_KNOW[here] | {here, "core", "errors"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+def test_the_core_is_pure(path: Path) -> None:
+    """The core imports nothing that reads or writes, and opens nothing."""
+    outside = {name.split(".")[0] for name in imports(path) if not name.startswith("heartbeatd.")}
+    assert outside <= CORE_MAY_IMPORT
+    calls = {
+        n.func.id
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
+    }
+    assert not calls & {"open", "print", "input"}
+    attributes = {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+    assert not attributes & {"now", "utcnow", "today"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_wall_clock_is_read_in_one_place(path: Path) -> None:
+    """Nobody but clock.py asks what time it is, so that a stepped clock is noticed in one place."""
+    names = {
+        f"{n.value.id}.{n.attr}"
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+    }
+    assert room(path) == "clock" or not names & ONLY_CLOCKS
+
+
+def test_every_room_is_in_the_table() -> None:
+    """A new room is a decision."""
+    assert {room(path) for path in MODULES} == set(MAY_KNOW)

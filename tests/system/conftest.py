@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.host import BootedHost
-from tests.system.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.tree import SUITES
 
 # A second between cycles; nothing sent, and nothing asked of anybody outside (nobody listens on the discard port).

@@ -2,9 +2,9 @@
 
 import json
 
+from tests.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
-from tests.system.receiver import WEBHOOK, WORKER, Receiver
 
 
 def test_check_tries_what_the_agent_would_use(installed: BootedHost, receiver: Receiver) -> None:

@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
+from tests.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, install, reporting, state, wait_active
 from tests.system.host import BootedHost
-from tests.system.receiver import WEBHOOK, WORKER, Receiver
 
 CONFIG = "/etc/heartbeat/config.toml"
 DATABASE = "/var/lib/heartbeat/metrics.db"

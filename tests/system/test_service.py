@@ -5,9 +5,9 @@ import time
 
 import pytest
 
+from tests.receiver import SILENCE, WORKER, Receiver
 from tests.system.conftest import MEASURE_ONLY, configure, state, wait_active
 from tests.system.host import BootedHost
-from tests.system.receiver import SILENCE, WORKER, Receiver
 
 DROP_IN = "/run/systemd/system/heartbeatd.service.d/test.conf"
 

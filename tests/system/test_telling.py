@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.receiver import WEBHOOK, WORKER, Received, Receiver
 from tests.system.conftest import configure, reporting, wait_active
 from tests.system.host import BootedHost
-from tests.system.receiver import WEBHOOK, WORKER, Received, Receiver
 
 KEY = "correct-horse-battery-staple"
 QUERY = "?token=hidden-query"

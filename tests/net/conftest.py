@@ -1,0 +1,47 @@
+"""What the network tests share: a waiter, a client, an authority."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from heartbeatd.net.http import Client
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.waiting import Lane, Waiter
+from tests import certificates
+from tests.certificates import Authority
+
+MakeClient = Callable[..., Client]
+
+
+@pytest.fixture
+def waiter() -> Waiter:
+    """What the test's own thread waits with."""
+    return Waiter()
+
+
+@pytest.fixture
+def make_client() -> Iterator[MakeClient]:
+    """Makes clients, and closes them."""
+    made: list[tuple[Client, Lane]] = []
+
+    def make(ca_file: str = "") -> Client:
+        lane = Lane("http")
+        made.append((Client(lane, Resolver(), "heartbeatd/test", ca_file), lane))
+        return made[-1][0]
+
+    yield make
+    for client, lane in made:
+        client.close()
+        lane.close()
+
+
+@pytest.fixture
+def client(make_client: MakeClient) -> Client:
+    """A client that trusts the system's authorities."""
+    return make_client()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority of our own."""
+    return certificates.make(tmp_path_factory.mktemp("authority"))

@@ -1,0 +1,99 @@
+"""The first address that answers wins."""
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbeatd.core.model import Cause
+from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.connect import _interleaved, connect
+from heartbeatd.net.resolve import Address
+from heartbeatd.waiting import seconds_from_now
+
+
+@contextmanager
+def listening(host: str) -> Iterator[Address]:
+    """A port that takes connections."""
+    with socket.create_server((host, 0)) as server:
+        yield Address(socket.AF_INET, server.getsockname())
+
+
+@contextmanager
+def closed(host: str) -> Iterator[Address]:
+    """A port that is ours, and refuses."""
+    with socket.socket() as held:
+        held.bind((host, 0))
+        yield Address(socket.AF_INET, held.getsockname())
+
+
+@contextmanager
+def dropping(host: str) -> Iterator[Address]:
+    """A port that drops what knocks, as a firewall does: a listener whose queue is full."""
+    with socket.create_server((host, 0), backlog=0) as server:
+        held = []
+        for _ in range(4):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(server.getsockname())
+            held.append(sock)
+        time.sleep(0.05)
+        yield Address(socket.AF_INET, server.getsockname())
+        for sock in held:
+            sock.close()
+
+
+def test_the_one_address() -> None:
+    """It is connected to, and the socket blocks."""
+    with listening("127.0.0.1") as address, connect([address], seconds_from_now(5)) as sock:
+        assert sock.getpeername() == address.sockaddr
+        assert sock.getblocking()
+
+
+def test_a_refusal_is_followed_by_the_next_address() -> None:
+    """The second answers."""
+    with (
+        closed("127.0.0.1") as first,
+        listening("127.0.0.2") as second,
+        connect([first, second], seconds_from_now(5)) as sock,
+    ):
+        assert sock.getpeername() == second.sockaddr
+
+
+def test_an_address_that_drops_packets_holds_nobody_up() -> None:
+    """The second is tried beside the first, and wins, long before the deadline."""
+    with dropping("127.0.0.1") as first, listening("127.0.0.2") as second:
+        began_s = time.monotonic()
+        with connect([first, second], seconds_from_now(20)) as sock:
+            assert sock.getpeername() == second.sockaddr
+        assert time.monotonic() - began_s < 5
+
+
+def test_nobody_answers() -> None:
+    """All refuse; all drop; there is none."""
+    with closed("127.0.0.1") as one, closed("127.0.0.2") as two, pytest.raises(NoAnswer) as caught:
+        connect([one, two], seconds_from_now(5))
+    assert caught.value.cause is Cause.REFUSED
+    with dropping("127.0.0.1") as one, pytest.raises(NoAnswer) as caught:
+        connect([one], seconds_from_now(0.3))
+    assert caught.value.cause is Cause.TIMEOUT
+    with pytest.raises(NoAnswer) as caught:
+        connect([], seconds_from_now(5))
+    assert caught.value.cause is Cause.DNS
+
+
+@given(st.lists(st.sampled_from([socket.AF_INET, socket.AF_INET6])))
+def test_families_alternate(families: list[int]) -> None:
+    """Every address is tried once; the first stays first; the families alternate while both last, each in its own order."""
+    given_ = [Address(family, (str(number), 0)) for number, family in enumerate(families)]
+    mixed = _interleaved(given_)
+    assert sorted(mixed, key=str) == sorted(given_, key=str)
+    assert mixed[:1] == given_[:1]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        assert [a for a in mixed if a.family == family] == [a for a in given_ if a.family == family]
+    both = 2 * min(families.count(socket.AF_INET), families.count(socket.AF_INET6))
+    assert all(mixed[n].family != mixed[n + 1].family for n in range(both - 1))

@@ -1,0 +1,179 @@
+"""Nothing is lost while the database cannot be used, and trouble is said once."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.clock import SystemClock
+from heartbeatd.core.events import MessageId
+from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.store import Store
+from tests.sinks.conftest import NOW_NS, alert, ids, row
+
+TRACK = Track(WorkerState.ERROR, NOW_NS)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The names of the messages logged so far."""
+    return [MessageId(r.fields["MESSAGE_ID"]).name for r in caplog.records if hasattr(r, "fields")]
+
+
+@pytest.fixture(autouse=True)
+def listen(caplog: pytest.LogCaptureFixture) -> None:
+    """Hear notices, too."""
+    caplog.set_level(logging.INFO, "heartbeatd")
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    """A ledger that is open."""
+    made = Ledger(path, SystemClock(), 10)
+    made.open()
+    yield made
+    made.close()
+
+
+def pending(path: Path) -> list[str]:
+    """The event ids in the queue."""
+    with closing(Store.open(path, NOW_NS)) as store:
+        return [found.event_id for found in store.pending()]
+
+
+def test_a_folder_that_comes_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows, the track and alerts wait in memory, in order, and go in when the folder is there."""
+    path = tmp_path / "later/metrics.db"
+    ledger = Ledger(path, SystemClock(), 10)
+    ledger.open()
+    for number in range(5):
+        ledger.record(row(number), TRACK if number == 2 else None, (alert(2),) if number == 2 else ())
+    assert ledger.waiting == 5
+    assert "later" in ledger.trouble
+    path.parent.mkdir()
+    ledger.record(row(5), None, ())
+    assert ids(path) == [row(n).id for n in range(6)]
+    assert pending(path) == ["event-002"]
+    assert (ledger.waiting, ledger.trouble) == (0, "")
+    ledger.close()
+    assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+
+
+def test_a_locked_database(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody's long transaction costs no row."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.record(row(1), None, ())
+        ledger.record(row(2), TRACK, (alert(1),))
+        assert ledger.waiting == 2
+        other.execute("COMMIT")
+    ledger.record(row(3), None, ())
+    assert ids(path) == [row(n).id for n in (1, 2, 3)]
+    assert pending(path) == ["event-001"]
+    assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
+
+
+def test_a_database_that_becomes_garbage(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is set aside, and a new one begins with the announced state and the row at hand."""
+    ledger.record(row(1), TRACK, ())
+    ledger.close()
+    path.write_bytes(b"garbage\n" * 4096)
+    ledger.record(row(2), None, (alert(1),))
+    assert ids(path) == [row(2).id]
+    assert pending(path) == ["event-001"]
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+    (aside,) = path.parent.glob("metrics.db.corrupt-*")
+    assert aside.read_bytes().startswith(b"garbage")
+    assert said(caplog) == ["STORE_REPLACED"]
+
+
+def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The same, found when the agent starts: the first cycle sets it aside."""
+    path.write_bytes(b"garbage\n" * 4096)
+    ledger = Ledger(path, SystemClock(), 10)
+    ledger.open()
+    ledger.record(row(1), None, ())
+    ledger.close()
+    assert ids(path) == [row(1).id]
+    assert "STORE_REPLACED" in said(caplog)
+
+
+def test_a_database_that_is_deleted(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows do not go on into a file without a name; what was announced is written anew."""
+    ledger.record(row(1), TRACK, ())
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    ledger.record(row(2), None, ())
+    assert ids(path) == [row(2).id]
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+    assert said(caplog) == ["STORE_REPLACED"]
+
+
+def test_what_was_announced_is_taken_up(path: Path) -> None:
+    """After a restart the ledger knows it."""
+    first = Ledger(path, SystemClock(), 10)
+    first.open()
+    first.record(row(1), TRACK, ())
+    first.close()
+    second = Ledger(path, SystemClock(), 10)
+    second.open()
+    assert second.track == TRACK
+    second.close()
+
+
+def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None:
+    """A file that could not be read at the start is read later: what it says was announced holds."""
+    path = tmp_path / "mount/metrics.db"
+    with_track = tmp_path / "metrics.db"
+    with closing(Store.open(with_track, NOW_NS)) as store:
+        store.record((), TRACK, (), flush=True)
+    ledger = Ledger(path, SystemClock(), 10)
+    ledger.open()
+    ledger.record(row(1), Track(WorkerState.OK, NOW_NS), ())
+    path.parent.mkdir()
+    with_track.rename(path)
+    ledger.record(row(2), None, ())
+    assert ledger.track == TRACK
+    ledger.close()
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """A day's rows wait, the newest; not more."""
+    ledger = Ledger(tmp_path / "no/metrics.db", SystemClock(), 3600)
+    ledger.open()
+    for number in range(50):
+        ledger.record(row(number), None, ())
+    assert ledger.waiting == 24
+    (tmp_path / "no").mkdir()
+    ledger.record(row(50), None, ())
+    ledger.close()
+    assert ids(tmp_path / "no/metrics.db") == [row(n).id for n in range(27, 51)]
+
+
+def test_old_rows_are_forgotten(ledger: Ledger, path: Path) -> None:
+    """All rows of `row` are from the beginning of 2026, which is more than a day ago; 0 keeps for ever."""
+    ledger.record(row(1), None, ())
+    ledger.forget(0)
+    assert ids(path) == [row(1).id]
+    ledger.forget(1)
+    assert ids(path) == []
+
+
+def test_a_stepped_clock_moves_what_is_remembered(ledger: Ledger, path: Path) -> None:
+    """Since when, by the new clock."""
+    ledger.record(row(1), TRACK, ())
+    ledger.shift(5)
+    ledger.record(row(2), None, ())
+    with closing(Store.open(path, NOW_NS)) as store:
+        track = store.track()
+        assert track is not None
+        assert track.since_ns == NOW_NS + 5

@@ -1,0 +1,93 @@
+"""What the service manager hears, over the socket it would listen on; and that no secret leaves with a log record."""
+
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbeatd.sinks.systemd import Notifier, Redacting, log_to_where_it_belongs
+
+
+@pytest.fixture
+def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """The other end of NOTIFY_SOCKET."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        yield listening
+
+
+def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call is one datagram with the assignments that sd_notify(3) documents."""
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    notifier = Notifier()
+    notifier.ready("up")
+    notifier.reloading(1_234_567_891)
+    notifier.alive("saw this")
+    notifier.status("words")
+    notifier.expect(60)
+    notifier.stopping()
+    assert [manager.recv(4096).decode().splitlines() for _ in range(6)] == [
+        ["READY=1", "STATUS=up"],
+        ["RELOADING=1", "MONOTONIC_USEC=1234567"],
+        ["WATCHDOG=1", "STATUS=saw this"],
+        ["STATUS=words"],
+        ["WATCHDOG_USEC=180000000"],
+        ["STOPPING=1", "STATUS=stopping"],
+    ]
+
+
+def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cycles of ten seconds fit into a minute; and without a watchdog there is nothing to set."""
+    manager.setblocking(False)
+    for given_us in ("60000000", "0", ""):
+        monkeypatch.setenv("WATCHDOG_USEC", given_us)
+        Notifier().expect(10)
+        with pytest.raises(BlockingIOError):
+            manager.recv(4096)
+
+
+def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody listens, nobody minds."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    Notifier().ready("up")
+    Notifier().alive("still")
+
+
+secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="*"), min_size=4)
+
+
+@given(st.lists(secrets, min_size=1, max_size=3), st.text())
+def test_no_record_leaves_with_a_secret(hidden: list[str], text: str) -> None:
+    """Whether it is in the message, in an argument or in a traceback."""
+    try:
+        raise ValueError(f"in the error {hidden}")
+    except ValueError:
+        error = sys.exc_info()
+    message = f"in the message {hidden}".replace("%", "%%") + " and %s"
+    record = logging.LogRecord("name", logging.ERROR, __file__, 1, message, (f"{text}{hidden[0]}",), error)
+    assert Redacting(lambda: tuple(hidden)).filter(record)
+    assert "Traceback" in str(record.exc_text) or any(secret in "Traceback" for secret in hidden)
+    for secret in hidden:
+        assert secret not in record.getMessage()
+        assert secret not in str(record.exc_text)
+
+
+def test_on_a_terminal_the_log_is_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time, level, text; no fields, and the secret hidden."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    logger = logging.getLogger("heartbeatd")
+    before = logger.handlers[:], logger.propagate, logger.level
+    try:
+        log_to_where_it_belongs(lambda: ("hush-hush",))
+        logging.getLogger("heartbeatd.somewhere").warning("the key is %s", "hush-hush")
+    finally:
+        logger.handlers[:], logger.propagate = before[0], before[1]
+        logger.setLevel(before[2])
+    assert capsys.readouterr().err.rstrip().endswith("WARNING the key is ***")

@@ -4,6 +4,7 @@ Not `containers.list()` of the SDK, which inspects every container one by one. T
 engine may refuse an old one (29 takes nothing below 1.44, and the SDK of Debian 12 would ask for 1.41).
 """
 
+import contextlib
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,26 +35,50 @@ class Containers:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._api is not None:
-            self._api.close()
+        api, self._api = self._api, None
+        if api is not None:
+            api.close()
 
     def _count(self) -> int:
         if not self._socket:
             raise Absent("switched off")
         self._look_at(Path(self._path))
-        import docker
         import docker.errors
         import requests
 
         try:
             if self._api is None:
-                self._api = docker.APIClient(base_url=self._socket, version="auto", timeout=self._timeout_s)
+                self._api = self._negotiated()
             return len(self._api.containers(quiet=True))
-        except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
-            api, self._api = self._api, None
-            if api is not None:
-                api.close()
-            raise Fault(f"{self._path}: {_reason(error)}") from None
+        except (
+            docker.errors.DockerException,
+            requests.RequestException,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+        ) as error:
+            reason = _reason(error)
+        # Raised out here, so that it does not keep alive what failed: some sockets the SDK closes only by being forgotten.
+        self.close()
+        raise Fault(f"{self._path}: {reason}")
+
+    def _negotiated(self) -> "docker.APIClient":
+        """A client that speaks the engine's own API version, as `version="auto"` gives.
+
+        That would ask from within the constructor: its connection stays open beside the one that counts, and, if the engine
+        does not answer, belongs to nobody who could close it.
+        """
+        import docker.constants
+
+        with contextlib.closing(self._client(docker.constants.MINIMUM_DOCKER_API_VERSION)) as asking:
+            version = asking.version(api_version=False)["ApiVersion"]
+        return self._client(version)
+
+    def _client(self, version: str) -> "docker.APIClient":
+        import docker
+
+        return docker.APIClient(base_url=self._socket, version=version, timeout=self._timeout_s)
 
     def _look_at(self, path: Path) -> None:
         try:

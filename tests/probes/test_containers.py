@@ -1,0 +1,305 @@
+"""Counting containers: against sockets that are no engine, and against a real Docker engine in all its moods."""
+
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from heartbeatd.core.model import Presence
+from heartbeatd.probes import base
+from heartbeatd.probes.base import Reading
+from heartbeatd.probes.containers import Containers
+from heartbeatd.waiting import Lane, Waiter, seconds_from_now
+
+Count = Callable[[], Reading[int]]
+
+
+@contextlib.contextmanager
+def counting(path: Path | str, timeout_s: float) -> Iterator[Count]:
+    """Counts at the socket `path`, each count within `timeout_s`, as cycles would."""
+    lane, waiter = Lane("docker"), Waiter()
+    probe = Containers(lane, f"unix://{path}" if path else "", timeout_s)
+    probe.warm_up(seconds_from_now(30), waiter)
+
+    def count() -> Reading[int]:
+        begun = base.begin("containers", lambda: probe.start(seconds_from_now(timeout_s), waiter))
+        if not isinstance(begun, Reading):
+            waiter.wait(begun.settled, begun.deadline_ns)
+        return base.finish("containers", begun)
+
+    yield count
+    probe.close()
+    lane.close(patience_s=10)
+    with warnings.catch_warnings():
+        # The SDK leaves a socket that could not be connected to the garbage collector, which would come later.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def test_no_engine(tmp_path: Path) -> None:
+    """Switched off, or not installed: there is nothing to read, which is no fault."""
+    for path in ("", tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
+        with counting(path, 2) as count:
+            assert count().note.presence is Presence.ABSENT
+
+
+def test_not_a_socket(tmp_path: Path) -> None:
+    """A file, and a socket that nobody serves any more: a fault, with what to look at."""
+    (tmp_path / "file").write_text("")
+    with counting(tmp_path / "file", 2) as count:
+        assert "is not a socket" in count().note.detail
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "left"))
+    with counting(tmp_path / "left", 2) as count:
+        reading = count()
+        assert reading.note.presence is Presence.FAULT
+        assert "connection refused" in reading.note.detail
+
+
+def test_an_engine_that_never_answers(tmp_path: Path) -> None:
+    """Each cycle goes on at its deadline; it is not asked again beside itself; connections do not pile up."""
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(tmp_path / "docker.sock"))
+        hung.listen(64)
+        with counting(tmp_path / "docker.sock", 0.5) as count:
+            for _ in range(6):
+                began_s = time.monotonic()
+                reading = count()
+                assert time.monotonic() - began_s < 3
+                assert reading.note.presence is Presence.FAULT
+        hung.setblocking(False)
+        taken = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                taken.append(hung.accept()[0])
+        assert 1 <= len(taken) <= 6
+        for connection in taken:
+            connection.close()
+
+
+def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
+    """A fault, not an exception."""
+    with socket.socket(socket.AF_UNIX) as odd:
+        odd.bind(str(tmp_path / "docker.sock"))
+        odd.listen()
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = odd.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nrubbish!")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with counting(tmp_path / "docker.sock", 5) as count:
+            assert [count().note.presence for _ in range(2)] == [Presence.FAULT] * 2
+        thread.join()
+
+
+class Engine:
+    """A Docker engine of our own, in a folder of its own, with one image that was never pulled from anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.socket = folder / "docker.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        (self._folder / "image").mkdir()
+        shutil.copy("/bin/busybox", self._folder / "image/busybox")
+        tar = subprocess.run(["tar", "-C", self._folder / "image", "-c", "."], capture_output=True, check=True)
+        self.docker("import", "-", "busybox:test", stdin=tar.stdout)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for container in self.docker("ps", "--all", "--quiet").split():
+            self.docker("rm", "--force", container)
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        folder = self._folder
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"),
+                    *(f"--host=unix://{self.socket}", "--iptables=false", "--ip6tables=false", "--bridge=none"),
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        deadline_s = time.monotonic() + 60
+        while subprocess.run(self._client("version"), capture_output=True, check=False).returncode != 0:
+            if self.process.poll() is not None or time.monotonic() > deadline_s:
+                raise RuntimeError(f"dockerd does not start:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the engine's process a signal."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def run_container(self) -> str:
+        """Run a container that sleeps; its id."""
+        return self.docker("run", "--detach", "--network=none", "busybox:test", "/busybox", "sleep", "600").strip()
+
+    def docker(self, *words: str, stdin: bytes = b"") -> str:
+        """A command of the client."""
+        done = subprocess.run(self._client(*words), input=stdin, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def _client(self, *words: str) -> list[str]:
+        return ["docker", f"--host=unix://{self.socket}", *words]
+
+
+@contextlib.contextmanager
+def own_engine() -> Iterator[Engine]:
+    """An engine that runs as long as the `with` block."""
+    # Not in pytest's own folder: a socket's path has to be short.
+    with (
+        tempfile.TemporaryDirectory(prefix="hb-docker-", ignore_cleanup_errors=True) as folder,
+        Engine(Path(folder)) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """One engine for the tests of this module."""
+    with own_engine() as running:
+        yield running
+
+
+@pytest.mark.docker
+def test_running_containers_are_counted(engine: Engine) -> None:
+    """Those that run, and no others: not those that exited, were killed or only created."""
+    with counting(engine.socket, 10) as count:
+        assert count().value == 0
+        first, second = engine.run_container(), engine.run_container()
+        engine.docker("create", "--network=none", "busybox:test", "/busybox", "true")
+        engine.docker("run", "--network=none", "busybox:test", "/busybox", "true")
+        assert count().value == 2
+        engine.docker("kill", first)
+        assert count().value == 1
+        engine.docker("rm", "--force", second)
+        assert count().value == 0
+
+
+@pytest.mark.docker
+def test_one_request_on_one_connection(engine: Engine, tmp_path: Path) -> None:
+    """However many containers run, a cycle asks once, over the connection it has; the API version is asked for once."""
+    engine.run_container()
+    engine.run_container()
+    with Relay(tmp_path / "relay", engine.socket) as relay, counting(tmp_path / "relay", 10) as count:
+        for _ in range(5):
+            assert count().value == 2
+        assert relay.connections == 2  # one to ask for the version, closed again, and one that is kept
+        version, *lists = [line.split()[1] for line in relay.requests]
+        assert version.endswith("/version")
+        assert len(lists) == 5
+        assert all("/containers/json" in path and "/v1." in path for path in lists)
+
+
+@pytest.mark.docker
+def test_an_engine_that_stands_still(engine: Engine) -> None:
+    """SIGSTOP: unknown, each time within the deadline; SIGCONT: counted again, without a restart of ours."""
+    with counting(engine.socket, 1) as count:
+        before = count().value
+        assert before is not None
+        engine.signal(signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                began_s = time.monotonic()
+                assert count().value is None
+                assert time.monotonic() - began_s < 4
+        finally:
+            engine.signal(signal.SIGCONT)
+        deadline_s = time.monotonic() + 20
+        while (now := count().value) is None and time.monotonic() < deadline_s:
+            time.sleep(0.2)
+        assert now == before
+
+
+@pytest.mark.docker
+def test_an_engine_that_is_restarted() -> None:
+    """Gone: unknown. Back: counted again."""
+    with own_engine() as engine, counting(engine.socket, 5) as count:
+        assert count().value is not None
+        engine.stop()
+        assert count().value is None
+        engine.start()
+        deadline_s = time.monotonic() + 20
+        while count().value is None and time.monotonic() < deadline_s:
+            time.sleep(0.2)
+        assert count().value is not None
+
+
+class Relay:
+    """Stands between a client and the engine, and counts what passes: connections, and the first line of each request."""
+
+    def __init__(self, path: Path, to: Path) -> None:
+        self.connections = 0
+        self.requests: list[str] = []
+        self._to = to
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._sockets = [self._listener]
+        self._threads = [threading.Thread(target=self._accept)]
+
+    def __enter__(self) -> Self:
+        self._threads[0].start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for sock in self._sockets:
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            engine = socket.socket(socket.AF_UNIX)
+            engine.connect(str(self._to))
+            self._sockets += [client, engine]
+            for source, sink, note in ((client, engine, True), (engine, client, False)):
+                self._threads.append(threading.Thread(target=self._carry, args=(source, sink, note)))
+                self._threads[-1].start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket, note: bool) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if note:
+                    self.requests += [line for line in data.decode().split("\r\n") if line.endswith("HTTP/1.1")]
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)

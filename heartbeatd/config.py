@@ -151,13 +151,12 @@ def parse(mapping: Mapping[str, object], where: str = "", credentials: Path | No
             values[setting.key] = setting.default if given is None else setting.kind.check(given)
         except ValueError as error:
             problems.append(Problem(f"{where}: {setting.key}", str(error), f"allowed: {setting.kind.allowed}"))
+    secret, secret_from = Secret(""), ""
     try:
         secret, secret_from = _secret(values, where, credentials)
+        problems += _together(values, secret, where)
     except ConfigError as error:
         problems.extend(error.problems)
-        secret, secret_from = Secret(""), ""
-    if not problems:
-        problems += _together(values, secret, where)
     if problems:
         raise ConfigError(problems)
     return _build(values, secret, secret_from)
@@ -186,7 +185,7 @@ def _build(values: Mapping[str, Any], secret: Secret, secret_from: str) -> Confi
 
 def _together(values: Mapping[str, Any], secret: Secret, where: str) -> Iterator[Problem]:
     """What is wrong only in combination."""
-    if values["heartbeat.url"] and not secret:
+    if values.get("heartbeat.url") and "heartbeat.secret_key" in values and not secret:
         yield Problem(
             f"{where}: heartbeat.secret_key",
             "is missing, but heartbeat.url is set",

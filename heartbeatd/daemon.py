@@ -20,6 +20,8 @@ from heartbeatd.waiting import Waiter
 
 log = logging.getLogger(__name__)
 
+RELOAD_GAP_NS = NS_PER_S // 2  # between two reloads, so that no storm of signals keeps cycles from running
+
 
 class Runs(Protocol):
     """A cycle."""
@@ -86,11 +88,12 @@ class Daemon:
         self._reload_work = reload
         self._past: tuple[int, int] | None = None  # the last slot run, and boot time when it was due
         self._mark = self._look_at_clocks()
+        self._reload_from_ns = 0
 
     def run(self, work: Work) -> None:
         """Run cycles until told to stop."""
         while not self._signals.stop:
-            if self._signals.reload:
+            if self._signals.reload and self._clock.monotonic_ns() >= self._reload_from_ns:
                 work = self._reload(work)
             self._notice_clock(work)
             tick = self._next(work.interval_s * NS_PER_S)
@@ -106,9 +109,12 @@ class Daemon:
 
     def _sleep_until(self, slot_ns: int) -> bool:
         """Wait for the slot; True if it is there, False if the schedule has to be looked at anew."""
-        left_ns = slot_ns - self._clock.now_ns()
-        deadline_ns = self._clock.monotonic_ns() + left_ns
-        if self._waiter.wait(lambda: self._signals.stop or self._signals.reload, deadline_ns):
+        due_ns = self._clock.monotonic_ns() + slot_ns - self._clock.now_ns()
+        held_back = self._signals.reload
+        until_ns = min(due_ns, self._reload_from_ns) if held_back else due_ns
+        if self._waiter.wait(lambda: self._signals.stop or (self._signals.reload and not held_back), until_ns):
+            return False
+        if until_ns < due_ns:
             return False
         wall_ns, boot_ns, _ = self._mark
         now_ns = self._clock.now_ns()
@@ -147,6 +153,7 @@ class Daemon:
             log.log(NOTICE, "configuration reloaded", extra=said(MessageId.CONFIG_RELOADED))
             self._service.expect(work.interval_s)
             self._service.ready("configuration reloaded")
+        self._reload_from_ns = self._clock.monotonic_ns() + RELOAD_GAP_NS
         return work
 
     def _look_at_clocks(self) -> tuple[int, int, int]:

@@ -15,6 +15,8 @@ from heartbeatd.daemon import Daemon, Signals
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.waiting import Waiter
 
+pytestmark = pytest.mark.slow
+
 
 class SteppedClock(SystemClock):
     """The machine's clock, as somebody sets it."""

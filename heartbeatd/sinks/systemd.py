@@ -3,6 +3,7 @@
 Without systemd (a terminal, a container) the notifications go nowhere and the log is plain lines on stderr.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -18,31 +19,36 @@ IDENTIFIER = "heartbeatd"
 class Notifier:
     """What the service manager is told. Each call is one datagram, or nothing where nobody listens."""
 
+    def _tell(self, message: str) -> None:
+        """Send it, whatever signals come in meanwhile; a service manager that is not to be reached hears the next one."""
+        with contextlib.suppress(OSError):
+            uninterrupted(lambda: daemon.notify(message))
+
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
-        daemon.notify(f"READY=1\nSTATUS={status}")
+        self._tell(f"READY=1\nSTATUS={status}")
 
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
-        daemon.notify(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")
 
     def status(self, text: str) -> None:
         """The one line of `systemctl status`."""
-        daemon.notify(f"STATUS={text}")
+        self._tell(f"STATUS={text}")
 
     def alive(self, status: str) -> None:
         """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
-        daemon.notify(f"WATCHDOG=1\nSTATUS={status}")
+        self._tell(f"WATCHDOG=1\nSTATUS={status}")
 
     def expect(self, interval_s: int) -> None:
         """Have the watchdog wait for three cycles if the unit's WatchdogSec= is shorter than that."""
         wanted_us = 3 * interval_s * 1_000_000
         if 0 < int(os.environ.get("WATCHDOG_USEC", "0") or 0) < wanted_us:
-            daemon.notify(f"WATCHDOG_USEC={wanted_us}")
+            self._tell(f"WATCHDOG_USEC={wanted_us}")
 
     def stopping(self) -> None:
         """The end has begun."""
-        daemon.notify("STOPPING=1\nSTATUS=stopping")
+        self._tell("STOPPING=1\nSTATUS=stopping")
 
 
 class JournalHandler(logging.Handler):
@@ -51,16 +57,19 @@ class JournalHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One entry."""
         fields: dict[str, str] = getattr(record, "fields", {})
-        journal.send(
-            self.format(record),
-            PRIORITY=str(_priority(record.levelno)),
-            SYSLOG_IDENTIFIER=IDENTIFIER,
-            LOGGER=record.name,
-            CODE_FILE=record.pathname,
-            CODE_LINE=record.lineno,
-            CODE_FUNC=record.funcName,
-            **fields,
-        )
+        with contextlib.suppress(OSError):  # a journal that is gone must not stop the agent
+            uninterrupted(
+                lambda: journal.send(
+                    self.format(record),
+                    PRIORITY=str(_priority(record.levelno)),
+                    SYSLOG_IDENTIFIER=IDENTIFIER,
+                    LOGGER=record.name,
+                    CODE_FILE=record.pathname,
+                    CODE_LINE=record.lineno,
+                    CODE_FUNC=record.funcName,
+                    **fields,
+                )
+            )
 
 
 class Redacting(logging.Filter):
@@ -97,6 +106,16 @@ def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int =
     root.handlers[:] = [handler]
     root.setLevel(level)
     root.propagate = False
+
+
+def uninterrupted(call: Callable[[], object]) -> None:
+    """Call again while a signal comes in between. libsystemd's calls are not restarted as Python's own are (PEP 475)."""
+    while True:
+        try:
+            call()
+        except InterruptedError:
+            continue
+        return
 
 
 def _stderr_is_journal() -> bool:

@@ -1,0 +1,109 @@
+"""The agent as a process of its own, as systemd would start it, and what it tells the service manager."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def python(*words: str | Path) -> list[str]:
+    """The command line of a module of ours, on the interpreter that runs the tests."""
+    return [sys.executable, "-m", *map(str, words)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without what systemd may have put there, and with `more`."""
+    ours = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "WATCHDOG_USEC", "INVOCATION_ID")
+    return {**{name: value for name, value in os.environ.items() if name not in ours}, **more}
+
+
+def until(true: Callable[[], object], timeout_s: float = 20) -> None:
+    """Wait until it is."""
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline_s, "it did not come in time"
+        time.sleep(0.02)
+
+
+class AgentProcess:
+    """Started on entering the `with` block; on leaving it, it is made sure that it is gone."""
+
+    def __init__(self, folder: Path, toml: str) -> None:
+        self.folder = folder
+        self.config = folder / "config.toml"
+        self.database = folder / "metrics.db"
+        self.write(toml)
+        self._log = folder / "log"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    def write(self, toml: str) -> None:
+        """Change the configuration; the database is always that of the folder."""
+        self.config.write_text(f'{toml}\n[storage]\npath = "{self.database}"\n')
+
+    def __enter__(self) -> Self:
+        notify = self.folder / "notify"
+        notify.unlink(missing_ok=True)
+        self._socket.bind(str(notify))
+        self._socket.settimeout(20)
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                python("heartbeatd", "--config", self.config),
+                cwd=CHECKOUT,
+                env=environment(NOTIFY_SOCKET=str(notify)),
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._socket.close()
+        if kind is not None:
+            print(self.log)
+
+    @property
+    def log(self) -> str:
+        """What it has written to stderr, over all its starts."""
+        return self._log.read_text()
+
+    def told(self) -> dict[str, str]:
+        """The next thing the service manager is told."""
+        return dict(line.partition("=")[::2] for line in self._socket.recv(4096).decode().splitlines())
+
+    def ready(self) -> Self:
+        """Wait for READY=1, which has to come first."""
+        assert self.told()["READY"] == "1"
+        return self
+
+    def cycles(self, number: int) -> None:
+        """Wait for so many cycles to finish."""
+        while number:
+            number -= "WATCHDOG" in self.told()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def stop(self) -> float:
+        """SIGTERM; the seconds it took to end, which it has to with status 0."""
+        began_s = time.monotonic()
+        self.signal(signal.SIGTERM)
+        assert self.process.wait(timeout=20) == 0
+        return time.monotonic() - began_s
+
+    def rows(self, columns: str) -> list[tuple[object, ...]]:
+        """What is in the table of rows, in order."""
+        with closing(sqlite3.connect(self.database)) as reader:
+            return reader.execute(f"SELECT {columns} FROM metrics ORDER BY rowid").fetchall()

@@ -1,0 +1,209 @@
+"""The whole agent as a process: heartbeats out, rows in, alerts told, signals obeyed."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent import AgentProcess, until
+from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+
+pytestmark = pytest.mark.slow
+KEY = "correct-horse"
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook."""
+    with Receiver() as listening:
+        yield listening
+
+
+def reporting(receiver: Receiver, *, more_alerts: str = "", timeout_s: float = 0.6) -> str:
+    """A configuration that reports to `receiver` every second."""
+    return (
+        f'[agent]\ninterval_seconds = 1\nhostname = "under-test"\n[docker]\nsocket = ""\n'
+        f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "{KEY}"\ntimeout_seconds = {timeout_s}\n'
+        f'[internet]\nurl = "{receiver.url("/")}"\ntimeout_seconds = 0.3\n'
+        f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n{more_alerts}'
+    )
+
+
+def test_a_whole_life(receiver: Receiver, tmp_path: Path) -> None:
+    """Ready, three cycles, stopped: what was sent is what was stored, on the grid, and the log reads well."""
+    with AgentProcess(tmp_path, reporting(receiver)) as agent:
+        agent.ready().cycles(3)
+        agent.stop()
+        last = {}
+        while "STOPPING" not in last:
+            last = agent.told()
+        beats = receiver.received(WORKER)
+        assert [beat.body["sequence"] for beat in beats] == list(range(1, len(beats) + 1))
+        assert {beat.authorization for beat in beats} == {f"Bearer {KEY}"}
+        rows = agent.rows("id, timestamp_lima, internet_ok, worker_status")
+        assert [beat.body["metrics"]["id"] for beat in beats] == [row[0] for row in rows]
+        assert all(row[2:] == (1, 200) and str(row[1])[20:23] < "100" for row in rows)
+        assert receiver.received(WEBHOOK) == []
+        assert "Traceback" not in agent.log
+        assert KEY not in agent.log
+        assert "heartbeatd 0" in agent.log.splitlines()[0]
+        assert agent.log.splitlines()[-1].endswith("stopped")
+
+
+def test_every_answer_of_the_table_is_announced(receiver: Receiver, tmp_path: Path) -> None:
+    """A baseline in silence, then each change once, from what to what, until the recovery with its length."""
+    receiver.answer(WORKER, 200, 200, 220, 221, 401, 403, 302, 503, SILENCE, 200)
+    with AgentProcess(tmp_path, reporting(receiver)) as agent:
+        agent.ready()
+        until(lambda: [a for a in receiver.received(WEBHOOK) if a.body["details"]["event"] == "recovery"], 40)
+        agent.stop()
+    told = [a.body["details"] for a in receiver.received(WEBHOOK)]
+    assert [(d["event"], d["previous"], d["current"], d["worker_status"], d["cause"]) for d in told] == [
+        ("problem", "ok", "degraded", 220, None),
+        ("change", "degraded", "rejected", 401, None),
+        ("change", "rejected", "error", 503, None),
+        ("change", "error", "unreachable", None, "timeout"),
+        ("recovery", "unreachable", "ok", 200, None),
+    ]
+    assert 6 <= told[-1]["duration_seconds"] <= 10
+    titles = [a.body["title"] for a in receiver.received(WEBHOOK)]
+    assert titles[0] == "under-test: the heartbeat Worker is degraded (HTTP 220)"
+    assert titles[-1].startswith("under-test: heartbeats reach the Worker again after")
+
+
+def test_patience(receiver: Receiver, tmp_path: Path) -> None:
+    """With alert_after = 2 a single bad cycle is nobody's business, two are."""
+    receiver.answer(WORKER, 200, 500, 200, 500, 500, 200)
+    toml = reporting(receiver, more_alerts="alert_after = 2\n")
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(7)
+        until(lambda: len(receiver.received(WEBHOOK)) == 2)
+        agent.stop()
+    assert [a.body["details"]["event"] for a in receiver.received(WEBHOOK)] == ["problem", "recovery"]
+
+
+@pytest.mark.parametrize("script", [(), ("worker",), ("worker", "webhook")], ids=["idle", "beat hangs", "all hang"])
+def test_sigterm_is_obeyed_within_two_seconds(receiver: Receiver, tmp_path: Path, script: tuple[str, ...]) -> None:
+    """Idle, in the middle of a heartbeat, and with an alert hanging as well; the cycle under way is stored."""
+    toml = reporting(receiver, timeout_s=30)
+    if "webhook" in script:
+        receiver.answer(WORKER, 200, 500, SILENCE)
+        receiver.answer(WEBHOOK, SILENCE)
+        toml = toml.replace("[alerts]", "[alerts]\ntimeout_seconds = 30")
+    elif script:
+        receiver.answer(WORKER, 200, SILENCE)
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(2 if "webhook" in script else 1)
+        if script:
+            until(lambda: receiver.received(WORKER)[-1].answered == SILENCE)
+        took_s = agent.stop()
+        assert took_s < 2, agent.log
+        assert len(agent.rows("id")) == len(receiver.received(WORKER))
+        assert "Traceback" not in agent.log
+        if script:
+            assert agent.rows("worker_status")[-1] == (None,)
+    # Being stopped is not the Worker's fault: the next start announces nothing new.
+    receiver.answer(WORKER, 500 if "webhook" in script else 200)
+    receiver.answer(WEBHOOK, 200)
+    before = len(receiver.received(WEBHOOK))
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(2)
+        if "webhook" in script:
+            until(lambda: len(receiver.received(WEBHOOK)) > before)
+        agent.stop()
+    assert len(receiver.received(WEBHOOK)) == before + ("webhook" in script)
+
+
+def test_ctrl_c(receiver: Receiver, tmp_path: Path) -> None:
+    """In a terminal it ends as cleanly as under systemd."""
+    with AgentProcess(tmp_path, reporting(receiver)) as agent:
+        agent.ready().cycles(1)
+        agent.signal(signal.SIGINT)
+        assert agent.process.wait(timeout=10) == 0
+        assert "Traceback" not in agent.log
+
+
+def test_a_bad_configuration(tmp_path: Path) -> None:
+    """Exit status 78; every error on a line of its own, no traceback; nothing is created."""
+    toml = '[agent]\ninterval_seconds = 7\nhostnme = "x"\n[heartbeat]\nurl = "https://h/"\n'
+    with AgentProcess(tmp_path, toml) as agent:
+        assert "configuration refused" in agent.told()["STATUS"]
+        assert agent.process.wait(timeout=10) == 78
+        assert len(agent.log.splitlines()) == 3
+        assert "did you mean agent.hostname?" in agent.log
+        assert "Traceback" not in agent.log
+        assert not agent.database.exists()
+
+
+def test_reload(receiver: Receiver, tmp_path: Path) -> None:
+    """SIGHUP swaps the configuration whole; a bad file changes nothing; READY comes each time, after RELOADING."""
+    with AgentProcess(tmp_path, reporting(receiver)) as agent:
+        agent.ready().cycles(1)
+        for toml, host, words in (
+            (reporting(receiver).replace("under-test", "renamed"), "renamed", "configuration reloaded"),
+            ("[agent]\ninterval_seconds = 7\n", "renamed", "reload failed"),
+            (reporting(receiver).replace("under-test", "again"), "again", "configuration reloaded"),
+        ):
+            agent.write(toml)
+            agent.signal(signal.SIGHUP)
+            told = agent.told()
+            while "RELOADING" not in told:
+                told = agent.told()
+            assert 0 <= time.monotonic() - int(told["MONOTONIC_USEC"]) / 1e6 < 10
+            ready = agent.told()
+            assert ready["READY"] == "1"
+            assert words in ready["STATUS"]
+            agent.cycles(2)
+            assert receiver.received(WORKER)[-1].body["host"] == host
+        agent.stop()
+        sequence = [beat.body["sequence"] for beat in receiver.received(WORKER)]
+        assert sequence == list(range(1, len(sequence) + 1))
+        assert len(agent.rows("id")) == len(sequence)
+
+
+def test_a_storm_of_signals(receiver: Receiver, tmp_path: Path) -> None:
+    """Hundreds of SIGHUPs, and then a SIGTERM among them: it reloads, goes on, and ends as it should."""
+    with AgentProcess(tmp_path, reporting(receiver)) as agent:
+        agent.ready()
+        for _ in range(400):
+            agent.signal(signal.SIGHUP)
+            time.sleep(0.002)
+        agent.cycles(2)
+        for _ in range(50):
+            agent.signal(signal.SIGHUP)
+        assert agent.stop() < 2
+        assert "Traceback" not in agent.log
+
+
+def test_a_kill_loses_nothing_that_was_told(receiver: Receiver, tmp_path: Path) -> None:
+    """SIGKILL, again and again: every heartbeat that was followed by another has its row, and what was announced is known."""
+    receiver.answer(WORKER, 200, 500)
+    for _ in range(3):
+        with AgentProcess(tmp_path, reporting(receiver)) as agent:
+            agent.ready().cycles(2)
+            agent.signal(signal.SIGKILL)
+            agent.process.wait()
+    stored = {row[0] for row in agent.rows("id")}
+    sent = [beat.body["metrics"]["id"] for beat in receiver.received(WORKER)]
+    assert len(set(sent) - stored) <= 3  # the cycle each kill met, if it met one
+    until(lambda: receiver.received(WEBHOOK))
+    assert {a.body["details"]["event"] for a in receiver.received(WEBHOOK)} == {"problem"}
+    assert len({a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)}) == 1
+
+
+def test_without_anything_configured(tmp_path: Path) -> None:
+    """It measures and stores, sends nothing, and says so once."""
+    toml = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(3)
+        agent.stop()
+        assert agent.log.count("no heartbeats are sent") == 1
+        rows = agent.rows(
+            "cpu_percent, ram_percent, disk_percent, internet_ok, ping_ms, worker_status, container_count"
+        )
+        assert len(rows) >= 3
+        for cpu, ram, disk, *rest in rows:
+            assert all(isinstance(value, float) and 0 <= value <= 100 for value in (cpu, ram, disk))
+            assert rest == [0, None, None, None]

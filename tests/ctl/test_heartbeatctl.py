@@ -1,0 +1,243 @@
+"""heartbeatctl as a user runs it, against a Worker, a webhook and a database that are there, and ones that are not."""
+
+import json
+import sqlite3
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd import __version__
+from heartbeatd.config import parse
+from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.ctl.import_env import parse as parse_env
+from heartbeatd.sinks.schema import METRICS
+from heartbeatd.sinks.store import Store
+from tests.agent import CHECKOUT, environment, python
+from tests.receiver import WEBHOOK, WORKER, Receiver
+
+NOW_NS = 1_790_000_000_000_000_000
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook."""
+    with Receiver() as listening:
+        yield listening
+
+
+@pytest.fixture
+def config(tmp_path: Path, receiver: Receiver) -> Path:
+    """A configuration that reports to `receiver`, its database in a folder of the test's."""
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'[agent]\nhostname = "under-test"\n[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n'
+        f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "hidden-key"\ntimeout_seconds = 5\n'
+        f'[internet]\nurl = "{receiver.url("/")}"\n[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}?token=hidden-token"\n'
+    )
+    file.chmod(0o640)
+    return file
+
+
+def ctl(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run heartbeatctl; no output of it ever shows a traceback or a secret."""
+    done = subprocess.run(
+        python("heartbeatd.ctl", *words),
+        cwd=CHECKOUT,
+        env=environment(),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    for shown in (done.stdout, done.stderr):
+        assert "Traceback" not in shown
+        assert "hidden-key" not in shown
+        assert "hidden-token" not in shown
+    return done
+
+
+def test_version_help_and_usage() -> None:
+    """As every command: 0, 0 and 2."""
+    assert ctl("--version").stdout == f"heartbeatctl {__version__}\n"
+    assert "test-alert" in ctl("--help").stdout
+    for words in ((), ("nonsense",), ("check", "--nonsense"), ("import-env",)):
+        done = ctl(*words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("usage: heartbeatctl")
+
+
+@pytest.mark.parametrize("verb", ["check", "status", "once", "test-alert"])
+def test_a_file_that_is_not_there(verb: str, tmp_path: Path) -> None:
+    """78, and which file."""
+    done = ctl(verb, "--config", tmp_path / "none.toml")
+    assert done.returncode == 78
+    assert "none.toml" in done.stdout + done.stderr
+
+
+def test_check_when_all_is_well(config: Path, receiver: Receiver) -> None:
+    """Every line is ok, but for the clock of a machine without timedated; the Worker got one heartbeat, the webhook nothing."""
+    done = ctl("check", "--config", config)
+    assert done.returncode == 0
+    lines = [line.split()[:2] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert {subject for verdict, subject in lines if verdict != "ok"} <= {"clock"}
+    assert {subject for _, subject in lines} == {
+        *("configuration", "secrets", "names", "worker", "webhook", "internet", "docker", "storage", "clock")
+    }
+    assert len(receiver.received(WORKER)) == 1
+    assert receiver.received(WEBHOOK) == []
+    assert ctl("check", "--config", config, "--quiet").stdout == ""
+
+
+def test_check_offline_asks_nobody(config: Path, receiver: Receiver) -> None:
+    """Only the file; as `systemctl reload` does."""
+    assert ctl("check", "--config", config, "--offline").returncode == 0
+    assert receiver.received(WORKER) == []
+
+
+@pytest.mark.parametrize("status", [220, 302, 401, 500])
+def test_check_when_the_worker_minds(config: Path, receiver: Receiver, status: int) -> None:
+    """1, with the status and its meaning."""
+    receiver.answer(WORKER, status)
+    done = ctl("check", "--config", config, "--quiet")
+    assert done.returncode == 1
+    assert f"HTTP {status}" in done.stdout
+
+
+def test_check_when_nobody_is_there(config: Path, tmp_path: Path) -> None:
+    """An error for the Worker, the webhook and the folder, a warning for the internet; each with what to do."""
+    text = config.read_text()
+    for line in text.splitlines():
+        if "http://" in line:
+            text = text.replace(line, line.split(" = ")[0] + ' = "http://127.0.0.1:9/"')
+    config.write_text(text.replace(f"{tmp_path}/metrics.db", f"{tmp_path}/no/metrics.db"))
+    done = ctl("check", "--config", config)
+    assert done.returncode == 1
+    verdicts = {tuple(line.split()[:2]) for line in done.stdout.splitlines() if not line.startswith(" ")}
+    assert {("error", "worker"), ("error", "webhook"), ("error", "storage"), ("warning", "internet")} <= verdicts
+    assert done.stdout.count("→") >= 4
+
+
+def test_check_of_a_damaged_database(config: Path, tmp_path: Path) -> None:
+    """It is said before anything runs."""
+    (tmp_path / "metrics.db").write_bytes(b"garbage\n" * 4096)
+    done = ctl("check", "--config", config)
+    assert done.returncode == 1
+    assert "damaged" in done.stdout + done.stderr
+
+
+def test_once(config: Path, receiver: Receiver, tmp_path: Path) -> None:
+    """Printed only; sent with --send; stored with --store; --json has the columns of the database."""
+    done = ctl("once", "--config", config)
+    assert done.returncode == 0
+    assert done.stdout.startswith("cpu ")
+    assert receiver.received(WORKER) == []
+    assert not (tmp_path / "metrics.db").exists()
+    printed = json.loads(ctl("once", "--config", config, "--json", "--send", "--store").stdout)
+    assert list(printed)[: len(METRICS)] == [name for name, _ in METRICS]
+    (beat,) = receiver.received(WORKER)
+    assert beat.body["metrics"]["id"] == printed["id"]
+    assert printed["worker_status"] == 200
+    with closing(sqlite3.connect(tmp_path / "metrics.db")) as reader:
+        assert reader.execute("SELECT id, worker_status FROM metrics").fetchall() == [(printed["id"], 200)]
+    receiver.answer(WORKER, 401)
+    assert ctl("once", "--config", config, "--send").returncode == 1
+    assert receiver.received(WEBHOOK) == []
+
+
+def test_test_alert(config: Path, receiver: Receiver) -> None:
+    """It arrives, as event `test`; if it does not, that is said, and why."""
+    done = ctl("test-alert", "--config", config, "--direct")
+    assert done.returncode == 0, done.stdout
+    (alert,) = receiver.received(f"{WEBHOOK}?token=hidden-token")
+    assert alert.body["details"]["event"] == "test"
+    receiver.answer(f"{WEBHOOK}?token=hidden-token", 404)
+    done = ctl("test-alert", "--config", config, "--direct")
+    assert done.returncode == 1
+    assert "HTTP 404" in done.stdout
+    config.write_text("")
+    assert ctl("test-alert", "--config", config).returncode == 78
+
+
+def test_status_of_an_agent_that_never_ran(config: Path) -> None:
+    """Not 0; and the database that is not there is said to be not there."""
+    done = ctl("status", "--config", config)
+    assert done.returncode != 0
+    assert "metrics.db" in done.stdout
+    assert json.loads(ctl("status", "--config", config, "--json").stdout)["last_cycle"] is None
+
+
+def test_status_reads_what_is_stored(config: Path, tmp_path: Path) -> None:
+    """The last row, what was announced, the queue; cycles that stopped long ago are called so."""
+    ctl("once", "--config", config, "--store", "--send")
+    with closing(Store.open(tmp_path / "metrics.db", NOW_NS)) as store:
+        store.record((), Track(WorkerState.REJECTED, NOW_NS), (), flush=True)
+    told = json.loads(ctl("status", "--config", config, "--json").stdout)
+    assert told["worker"]["announced"] == "rejected"
+    assert told["last_cycle"]["worker_status"] == 200
+    assert told["alerts"] == {"queued": 0, "last_error": None}
+    with closing(sqlite3.connect(tmp_path / "metrics.db")) as other, other:
+        other.execute("UPDATE metrics SET timestamp_lima = '2026-01-01T00:00:00.000000-05:00'")
+    done = ctl("status", "--config", config)
+    assert "cycles have stopped" in done.stdout
+    assert "rejected" in done.stdout
+
+
+ENV = """\
+# the earlier agent's
+export SECRET_KEY="s3cret#\\"'key"
+HEARTBEAT_URL = https://beat.example/api/heartbeat   # the Worker
+N8N_WEBHOOK_URL='http://127.0.0.1:5678/webhook/heartbeat'
+
+INTERVAL=10
+this is no line of an env file
+"""
+
+
+def test_import_env(tmp_path: Path) -> None:
+    """What it prints is a configuration with the three settings; what is not used any more is named on stderr."""
+    file = tmp_path / ".env"
+    file.write_text(ENV.replace("#\\\"'key", "#key"))
+    for words, stdin in (((file,), ""), (("-",), file.read_text())):
+        done = ctl("import-env", *words, stdin=stdin)
+        assert done.returncode == 0
+        made = parse(tomllib.loads(done.stdout))
+        assert made.heartbeat.secret.reveal() == "s3cret#key"
+        assert made.heartbeat.url == "https://beat.example/api/heartbeat"
+        assert made.alerts.webhook_url.reveal() == "http://127.0.0.1:5678/webhook/heartbeat"
+        assert "INTERVAL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("SECRET_KEY=plain", "plain"),
+        ("  export SECRET_KEY =  spaced  ", "spaced"),
+        ("SECRET_KEY='a # b'", "a # b"),
+        ('SECRET_KEY="a=b==" # comment', "a=b=="),
+        ("SECRET_KEY=a#b", "a#b"),
+        ("SECRET_KEY=a #b", "a"),
+        ("SECRET_KEY=", ""),
+        ("SECRET_KEY=one\nSECRET_KEY=two", "two"),
+    ],
+)
+def test_env_files_are_read_as_docker_reads_them(line: str, value: str) -> None:
+    """Quotes, comments, `export`, and the last one counts."""
+    assert parse_env(line)[0] == {"SECRET_KEY": value}
+
+
+def test_an_env_file_that_cannot_be_used(tmp_path: Path) -> None:
+    """Not there, not text, or with a value that no configuration takes: 78, and what is wrong with which."""
+    assert ctl("import-env", tmp_path / "none").returncode == 78
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in ctl("import-env", tmp_path / "binary").stderr
+    (tmp_path / "bad").write_text("HEARTBEAT_URL=ftp://x/\nSECRET_KEY=hidden key with spaces\n")
+    done = ctl("import-env", tmp_path / "bad")
+    assert done.returncode == 78
+    assert "HEARTBEAT_URL" in done.stderr
+    assert "SECRET_KEY" in done.stderr
+    assert "with spaces" not in done.stderr

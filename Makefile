@@ -8,14 +8,14 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
-	python3-hypothesis python3-pytest python3-setuptools scdoc
-TESTING := busybox-static ca-certificates docker.io git iproute2 lintian man-db mmdebstrap python3-venv sqlite3 systemd-container uidmap
+	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
+TESTING := busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap python3-venv sqlite3 systemd-container uidmap
 
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/heartbeatd_$(VERSION)_all.deb
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format generate deb install bench clean
+.PHONY: help run test lint format generate deb install faults bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -51,6 +51,10 @@ deb: ## Build the package into dist/
 
 install: deb ## Build the package and install it here
 	$$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --reinstall ./$(DEB)
+
+faults: ## Inject every fault there is for real, at length, and print a table (root; half an hour)
+	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
+	$(PYTHON) -m tests.faults
 
 bench: ## Measure what the README claims: alignment, CPU, memory, start, bytes written
 	@tests/need $(RUNTIME)

@@ -1,13 +1,15 @@
 """The agent as a process of its own, as systemd would start it, and what it tells the service manager."""
 
+import contextlib
 import os
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -38,13 +40,18 @@ def until(true: Callable[[], object], timeout_s: float = 20) -> None:
 class AgentProcess:
     """Started on entering the `with` block; on leaving it, it is made sure that it is gone."""
 
-    def __init__(self, folder: Path, toml: str) -> None:
+    def __init__(self, folder: Path, toml: str, *, prefix: Sequence[str] = (), **more_environment: str) -> None:
         self.folder = folder
+        self._prefix, self._environment = prefix, more_environment
         self.config = folder / "config.toml"
-        self.database = folder / "metrics.db"
+        # In a folder of its own, so that a test can do to it what it likes.
+        self.database = folder / "data/metrics.db"
+        self.database.parent.mkdir(exist_ok=True)
         self.write(toml)
         self._log = folder / "log"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._deaf = threading.Event()
+        self._drain: threading.Thread | None = None
 
     def write(self, toml: str) -> None:
         """Change the configuration; the database is always that of the folder."""
@@ -54,12 +61,13 @@ class AgentProcess:
         notify = self.folder / "notify"
         notify.unlink(missing_ok=True)
         self._socket.bind(str(notify))
+        notify.chmod(0o777)  # as systemd's is: the agent may be another user
         self._socket.settimeout(20)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                python("heartbeatd", "--config", self.config),
+                [*self._prefix, *python("heartbeatd", "--config", self.config)],
                 cwd=CHECKOUT,
-                env=environment(NOTIFY_SOCKET=str(notify)),
+                env=environment(NOTIFY_SOCKET=str(notify), **self._environment),
                 stdin=subprocess.DEVNULL,
                 stderr=log,
             )
@@ -69,6 +77,9 @@ class AgentProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._deaf.set()
+        if self._drain is not None:
+            self._drain.join()
         self._socket.close()
         if kind is not None:
             print(self.log)
@@ -91,6 +102,18 @@ class AgentProcess:
         """Wait for so many cycles to finish."""
         while number:
             number -= "WATCHDOG" in self.told()
+
+    def listen_no_more(self) -> None:
+        """Take in what the service manager is told from here on without looking; unread, it would soon hold the agent up."""
+
+        def drain() -> None:
+            self._socket.settimeout(0.2)
+            while not self._deaf.is_set():
+                with contextlib.suppress(TimeoutError):
+                    self._socket.recv(4096)
+
+        self._drain = threading.Thread(target=drain)
+        self._drain.start()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

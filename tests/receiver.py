@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Received:
     content_type: str | None
     body: dict[str, Any]
     answered: int
+    at_s: float  # time.monotonic()
 
 
 class _Server(ThreadingHTTPServer):
@@ -40,10 +42,14 @@ class _Server(ThreadingHTTPServer):
         self._connections.append(connection)
         return connection, address
 
-    def server_close(self) -> None:
+    def hang_up(self) -> None:
+        """Close every connection there is."""
         for connection in self._connections:
             with suppress(OSError):  # closed by the other side long ago
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def server_close(self) -> None:
+        self.hang_up()
         super().server_close()
 
 
@@ -77,6 +83,10 @@ class Receiver:
         with self._lock:
             self._scripts[path] = list(statuses)
 
+    def hang_up(self) -> None:
+        """Close all connections that are kept, as servers do when they like to."""
+        self._server.hang_up()
+
     def received(self, path: str) -> list[Received]:
         """What was posted to `path` so far, the oldest first."""
         with self._lock:
@@ -86,7 +96,9 @@ class Receiver:
         with self._lock:
             script = self._scripts[path]
             status = script.pop(0) if len(script) > 1 else script[0]
-            self._received.append(Received(path, authorization, content_type, json.loads(body), status))
+            self._received.append(
+                Received(path, authorization, content_type, json.loads(body), status, time.monotonic())
+            )
         return status
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -17,6 +17,8 @@ class Connection:
 
     def __init__(self, sock: socket.socket, over: threading.Event) -> None:
         self.sock, self.over = sock, over
+        # TLS takes the socket over at a moment of its own; with a second handle the connection can be ended at any.
+        self.raw = sock.dup()
         self.sent_bytes = 0
         self.request = b""
 
@@ -46,6 +48,7 @@ class Connection:
         """Close with RST in place of FIN."""
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.sock.close()
+        self.raw.close()
 
 
 class Scripted:
@@ -78,10 +81,12 @@ class Scripted:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         for connection in self.connections:
-            with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # the other side has ended it already
+                connection.raw.shutdown(socket.SHUT_RDWR)
         for thread in self._threads[1:]:
             thread.join()
+        for connection in self.connections:
+            connection.raw.close()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -106,6 +111,8 @@ class Scripted:
             pass  # the other side went away, which some scripts are written to bring about
         finally:
             connection.sock.close()
+            with contextlib.suppress(OSError):
+                connection.raw.shutdown(socket.SHUT_RDWR)
 
 
 def answers(status: int = 200, headers: str = "", body: bytes = b"", *, times: int = 1000) -> Script:

@@ -16,7 +16,7 @@ from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.retention import cutoff
 from heartbeatd.errors import CorruptStoreError, StoreError
-from heartbeatd.sinks.store import Store
+from heartbeatd.sinks.store import BUSY_S, Store
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400
@@ -30,7 +30,7 @@ class Ledger:
     def __init__(self, path: Path, clock: Clock, interval_s: int) -> None:
         self.path = path
         self.track: Track | None = None
-        self._clock = clock
+        self._clock, self._interval_s = clock, interval_s
         self._store: Store | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // interval_s)
         self._alerts: list[Alert] = []
@@ -77,6 +77,7 @@ class Ledger:
 
     def make_room(self, interval_s: int) -> None:
         """Hold a day's rows at this interval."""
+        self._interval_s = interval_s
         self._rows = deque(self._rows, maxlen=DAY_S // interval_s)
 
     def forget(self, keep_days: int) -> None:
@@ -113,7 +114,7 @@ class Ledger:
             self._store = None
             self._track_to_write = self.track
         if self._store is None:
-            self._store = Store.open(self.path, self._clock.now_ns())
+            self._store = Store.open(self.path, self._clock.now_ns(), min(BUSY_S, self._interval_s / 4))
             self._opened(self._store)
         return self._store
 

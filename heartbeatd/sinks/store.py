@@ -2,7 +2,7 @@
 
 Durability. Every commit survives the death of the process. Against a power cut, a commit that carries an alert or a change
 of state is flushed to the disk at once, and ordinary rows at least once a minute: that spares the SD card one flush in
-every cycle. Readers never block the writer, nor it them (WAL); another writer is waited for `BUSY_S`, no longer.
+every cycle. Readers never block the writer, nor it them (WAL); another writer is waited for `BUSY_S` at the most.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import schema
 
 BUSY_S = 1.0
+CACHE_KIB = 256  # rows are only ever added at the end: more would fill up with pages nobody looks at again
 PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
 _INSERT_ROW = (
     f"INSERT INTO metrics ({', '.join(name for name, _ in schema.METRICS)}) "
@@ -42,15 +43,19 @@ class Store:
         self.taken_over: int | None = None
 
     @classmethod
-    def open(cls, path: Path, now_ns: int) -> "Store":
-        """Open or create the database at `path` and bring it up to date. `taken_over` then has the rows of an earlier agent."""
+    def open(cls, path: Path, now_ns: int, busy_s: float = BUSY_S) -> "Store":
+        """Open or create the database at `path` and bring it up to date. `taken_over` then has the rows of an earlier agent.
+
+        Another writer is waited for `busy_s`.
+        """
         with _said_well(path):
             _make_ours(path)
-            connection = _connect(path)
+            connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             try:
                 with contextlib.closing(connection.execute("PRAGMA journal_mode = WAL")):
                     pass
                 connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 store = cls(path, connection)
                 store.taken_over = schema.prepare(connection, now_ns)
             except BaseException:
@@ -163,10 +168,6 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
         connection.execute("SELECT count(*) FROM sqlite_master")
         return connection
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,0 +1,145 @@
+"""Faults of time: clocks that are set, that run fast, that jump years; cycles that take too long; signals at any moment.
+
+libfaketime stands between the agent and its wall clock, and is told by a file what to show; the monotonic clocks stay true.
+"""
+
+import random
+import re
+import signal
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from tests.agent import AgentProcess, until
+from tests.faults.stage import Outcome, Stage, sleep_s
+from tests.receiver import SILENCE, WORKER
+
+HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
+
+
+class Wall:
+    """What the agent's wall clock shows."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._file = stage.folder / "faketime"
+        self.set("+0")
+        (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, offset: str) -> None:
+        """An offset in faketime(1)'s words: `+3600`, or `+0 x1.0001` for a clock that runs fast."""
+        self._file.write_text(f"{offset}\n")
+
+
+def clock_is_stepped(stage: Stage) -> Outcome:
+    """Forward and back by a second, an hour, a day: no burst, no slot twice, no stall, each said once."""
+    outcome = Outcome("clock set +1 s, -1 s, +1 h, -1 h, +1 day, -1 day, +10 years")
+    wall = Wall(stage)
+    steps = ("+1", "+0", f"+{HOUR}", "+0", f"+{DAY}", "+0", f"+{10 * YEAR}")
+    with stage.agent(**wall.environment) as agent:
+        for step in steps:
+            sleep_s(2 + random.random())
+            wall.set(step)
+        sleep_s(4)
+        agent.stop()
+    told = agent.log.count("the clock was stepped")
+    outcome.expect(told == len(steps), f"{told} of {len(steps)} steps are in the log")
+    _steady(stage, outcome, agent)
+    counted = re.findall(r"(\d+) slots missed", agent.log)
+    outcome.expect(set(counted) <= {"1"}, f"slots are called missed: {counted}")
+    return outcome
+
+
+def clock_is_slewed(stage: Stage) -> Outcome:
+    """A leap second smeared, many times as fast as anybody does: nothing is noticed, nothing is lost."""
+    outcome = Outcome(f"the clock runs 0.1 % fast for {stage.seconds} s")
+    wall = Wall(stage)
+    wall.set("+0 x1.001")
+    with stage.agent(**wall.environment) as agent:
+        sleep_s(stage.seconds)
+        agent.stop()
+    outcome.expect("stepped" not in agent.log, "called a step")
+    _steady(stage, outcome, agent)
+    return stage.judge(outcome, agent, alerts=0)
+
+
+def clock_of_a_machine_without_rtc(stage: Stage) -> Outcome:
+    """Booted in 2020, an outage begins, and then the true time comes: lengths of time stay true."""
+    outcome = Outcome("starts six years ago, steps to now during an outage")
+    wall = Wall(stage)
+    wall.set(f"-{6 * YEAR}")
+    with stage.agent(**wall.environment) as agent:
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        wall.set("+0")
+        sleep_s(3)
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    recovery = stage.delivered()[-1].body["details"]
+    outcome.expect(2 <= recovery["duration_seconds"] <= 10, f"the outage lasted {recovery['duration_seconds']} s")
+    outcome.expect(agent.log.count("the clock was stepped") == 1, "not said once")
+    _steady(stage, outcome, agent)
+    outcome.alerts = "2/2"
+    outcome.expect([event for event, *_ in stage.events()] == ["problem", "recovery"], f"alerts: {stage.events()}")
+    return outcome
+
+
+def long_cycle(stage: Stage) -> Outcome:
+    """Two slots and a half late: the next boundary, what was missed is counted, and no bunch of cycles after it."""
+    outcome = Outcome("a heartbeat takes 2.5 slots")
+    stage.receiver.answer(WORKER, 200, 200, SILENCE, 200)
+    with stage.agent(stage.toml(timeout_s=2.5)) as agent:
+        until(lambda: len(stage.beats()) >= 6)
+        agent.stop()
+    slots = [slot_s for slot_s, _ in stage.moments(agent)]
+    gaps = [later - earlier for earlier, later in pairwise(slots)]
+    outcome.expect(sorted(gaps)[-2:] == [1, 3], f"gaps between slots: {gaps}")
+    outcome.expect("2 slots missed" in agent.log, "what was missed is not counted")
+    return stage.judge(outcome, agent, may_miss=2)
+
+
+def signals_at_any_moment(stage: Stage) -> Outcome:
+    """SIGHUPs at random, in bunches of ten, and a SIGTERM or SIGINT among them: no slot is lost or run twice."""
+    outcome = Outcome(f"SIGHUP at random for {stage.seconds} s, then SIGTERM or SIGINT, three times")
+    slowest_s = 0.0
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        with stage.agent() as agent:
+            until_s = time.monotonic() + stage.seconds / 3
+            while time.monotonic() < until_s:
+                for _ in range(random.choice((1, 10))):
+                    agent.signal(signal.SIGHUP)
+                sleep_s(random.random() / 2)
+            agent.signal(signal.SIGHUP)
+            began_s = time.monotonic()
+            agent.signal(ending)
+            code = agent.process.wait(timeout=20)
+            slowest_s = max(slowest_s, time.monotonic() - began_s)
+            outcome.expect(code == 0, f"exit status {code}")
+    outcome.expect(slowest_s < 2, f"{slowest_s:.1f} s to stop")
+    sent = [beat.body["metrics"]["id"] for beat in stage.beats()]
+    outcome.expect([row for (row,) in agent.rows("id")] == sent, "a beat has no row")
+    return stage.judge(outcome, agent, alerts=0, may_miss=6)
+
+
+def _steady(stage: Stage, outcome: Outcome, agent: AgentProcess) -> None:
+    """By the true clock, beats came at most two intervals apart and never bunched; by its own, no slot was run twice."""
+    beats = [beat.at_s for beat in stage.beats()]
+    gaps = [later - earlier for earlier, later in pairwise(beats)]
+    outcome.expect(max(gaps) < 2.5, f"a stall of {max(gaps):.1f} s")
+    outcome.expect(min(gaps) > 0.3, f"two beats within {min(gaps):.2f} s")
+    slots = [slot_s for slot_s, _ in stage.moments(agent)]
+    late = [off_s for _, off_s in stage.moments(agent) if off_s > 0.5]
+    outcome.on_time = f"{len(slots) - len(late)}/{len(slots)}"
+    outcome.rows = f"{len(slots)}/{len(beats)}"
+    outcome.expect(len(slots) == len(beats), "a beat has no row")
+    outcome.expect(not late, f"off the grid: {late}")
+    outcome.expect("Traceback" not in agent.log, "a traceback in the log")
+    if outcome.problems:
+        outcome.problems.append(agent.log[-3000:])

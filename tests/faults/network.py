@@ -1,0 +1,207 @@
+"""Faults on the wire: names, the Worker, the webhook, the internet, IPv6."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.sinks.store import Store
+from tests import certificates
+from tests.agent import until
+from tests.faults.stage import Outcome, Resolver, Stage, counts, resolve_by, run, sleep_s
+from tests.receiver import SILENCE, WEBHOOK, WORKER
+from tests.scripted import Script, Scripted, answers, endless, resets, says, silent
+
+
+def name_resolution_hangs(stage: Stage) -> Outcome:
+    """A resolver that never answers: slots stay, the cause is dns, nothing piles up, and it is over when it is over."""
+    outcome = Outcome(f"the resolver is silent for {stage.seconds} s")
+    resolve_by(stage.folder)
+    resolver = Resolver()
+    worker = stage.receiver.url(WORKER).replace("127.0.0.1", Resolver.NAME)
+    with stage.agent(stage.toml(worker=worker)) as agent:
+        until(lambda: len(stage.beats()) >= 2)
+        resolver.silent = True
+        stage.receiver.hang_up()
+        sleep_s(4)
+        before = counts(agent.process.pid)
+        sleep_s(stage.seconds - 4)
+        after = counts(agent.process.pid)
+        outcome.expect(after[0] <= before[0] and after[1] <= before[1] + 1, f"threads, files: {before} → {after}")
+        resolver.silent = False
+        back_s, seen = time.monotonic(), len(stage.beats())
+        until(lambda: len(stage.beats()) > seen, 20)
+        outcome.recovered_s = time.monotonic() - back_s
+        stage.wait_for_events(2)
+        agent.stop()
+    told = stage.events()
+    outcome.expect(told == [("problem", "unreachable", "dns"), ("recovery", "ok", None)], f"alerts: {told}")
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def _misbehaves(name: str, script: Script, state: str, cause: str | None) -> tuple[str, Callable[[Stage], Outcome]]:
+    """A Worker that answers well for a while, and then does what `script` does to each new connection."""
+
+    def fault(stage: Stage) -> Outcome:
+        outcome = Outcome(f"the Worker {name} for {stage.seconds} s")
+        bad = [script] * 10_000
+        with Scripted(answers(times=3), *bad) as worker, stage.agent(stage.toml(worker=worker.url)) as agent:
+            stage.wait_for_events(1)
+            sleep_s(stage.seconds)
+            outcome.expect(counts(agent.process.pid)[1] < 40, "descriptors pile up")
+            agent.stop()
+            largest = max(connection.sent_bytes for connection in worker.connections)
+            outcome.expect(largest < 8 << 20, f"{largest} bytes of an answer were taken")
+        told = stage.events()
+        outcome.expect(told == [("problem", state, cause)], f"alerts: {told}")
+        return stage.judge(outcome, agent, alerts=1)
+
+    return f"worker {name}", fault
+
+
+_HUGE = b"HTTP/1.1 503 Busy\r\nContent-Length: 100000000\r\n\r\n"
+WORKER_FAULTS = dict(
+    (
+        _misbehaves("never answers", silent, "unreachable", "timeout"),
+        _misbehaves("answers a byte now and then", endless(b"H", b"T", 0.2), "unreachable", "timeout"),
+        _misbehaves("answers with 100 MB", endless(_HUGE, b"x" * 65536), "error", None),
+        _misbehaves("resets midway", resets, "unreachable", "reset"),
+        _misbehaves("talks rubbish", says(b"SSH-2.0-OpenSSH_9.2\r\n"), "unreachable", "protocol"),
+    )
+)
+
+
+def worker_redirects(stage: Stage) -> Outcome:
+    """The key goes nowhere else."""
+    outcome = Outcome(f"302 to another host for {stage.seconds} s")
+    with Scripted(answers()) as elsewhere:
+        moved = answers(302, f"Location: {elsewhere.url}\r\n")
+        with Scripted(answers(times=2), moved) as worker, stage.agent(stage.toml(worker=worker.url)) as agent:
+            stage.wait_for_events(1)
+            sleep_s(stage.seconds)
+            agent.stop()
+        outcome.expect(not elsewhere.connections, "the other host was asked")
+    outcome.expect(stage.events() == [("problem", "rejected", None)], f"alerts: {stage.events()}")
+    return stage.judge(outcome, agent, alerts=1)
+
+
+def worker_shows_a_bad_certificate(stage: Stage) -> Outcome:
+    """Expired, self-signed, for another host: TLS, and the key is never sent."""
+    outcome = Outcome("expired, unknown and foreign certificates")
+    authority = certificates.make(stage.folder)
+    kinds = {
+        "expired": authority.server("expired", expired=True),
+        "foreign": authority.server("foreign", san="DNS:elsewhere.test"),
+        "unknown": certificates.make(_made(stage, "other")).server("unknown"),
+    }
+    more = f'ca_file = "{authority.file}"\n'
+    for name, tls in kinds.items():
+        stage.data.joinpath("metrics.db").unlink(missing_ok=True)
+        _announced(stage, WorkerState.OK)
+        before = len(stage.events())
+        with (
+            Scripted(answers(), tls=tls) as worker,
+            stage.agent(stage.toml(worker=worker.url, more=more)) as agent,
+        ):
+            stage.wait_for_events(before + 1)
+            agent.stop()
+            outcome.expect(all(request == b"" for request in worker.requests), f"{name}: a request was sent")
+        told = stage.events()[before:]
+        outcome.expect(told == [("problem", "unreachable", "tls")], f"{name}: {told}")
+    return stage.judge(outcome, agent, alerts=3)
+
+
+def worker_closes_kept_connections(stage: Stage) -> Outcome:
+    """Between two beats, each time: a silent retry, no alarm."""
+    outcome = Outcome(f"every connection closed after one answer, {stage.seconds} s")
+    with Scripted(answers(times=1)) as worker, stage.agent(stage.toml(worker=worker.url)) as agent:
+        sleep_s(stage.seconds)
+        agent.stop()
+        outcome.expect(len(worker.connections) >= stage.seconds, "connections were kept after all")
+    outcome.expect(all(row == (200,) for row in agent.rows("worker_status")), "a beat was not answered")
+    return stage.judge(outcome, agent, alerts=0)
+
+
+def webhook_fails(stage: Stage) -> Outcome:
+    """Refused, silent, 404, over a SIGKILL and a restart: every alert arrives, in order, once."""
+    outcome = Outcome("webhook hangs, answers 404 and 500, kill -9 in between, then accepts")
+    stage.receiver.answer(WEBHOOK, SILENCE, 404, 500, 404)
+    stage.receiver.answer(WORKER, 200, 500, 401, 200, 503, 200)
+    with stage.agent() as agent:
+        until(lambda: len(stage.receiver.received(WEBHOOK)) >= 2, 20)
+        until(lambda: len(stage.beats()) >= 7, 20)
+        agent.process.kill()
+        agent.process.wait()
+    outcome.expect(stage.delivered() == [], "something was taken too early")
+    with stage.agent() as agent:
+        stage.receiver.answer(WEBHOOK, 404, 200)
+        began_s = time.monotonic()
+        stage.wait_for_events(5)
+        outcome.recovered_s = time.monotonic() - began_s
+        agent.stop()
+    told = [(event, state) for event, state, _ in stage.events()]
+    outcome.expect(
+        told
+        == [("problem", "error"), ("change", "rejected"), ("recovery", "ok"), ("problem", "error"), ("recovery", "ok")],
+        f"alerts: {told}",
+    )
+    queued = [alert.body["details"]["queued_seconds"] for alert in stage.delivered()]
+    outcome.expect(all(queued_s > 0 for queued_s in queued), "queued_seconds is missing")
+    return stage.judge(outcome, agent, alerts=5, may_miss=3)
+
+
+def internet_and_worker(stage: Stage) -> Outcome:
+    """Each down alone, both down: the cause tells which; the internet check alone raises nothing."""
+    outcome = Outcome("internet down; Worker down; both; and back")
+    causes = []
+    for internet_up, worker_up in ((False, True), (True, False), (False, False)):
+        stage.data.joinpath("metrics.db").unlink(missing_ok=True)
+        _announced(stage, WorkerState.OK)
+        before = len(stage.events())
+        nobody = "http://127.0.0.1:9/"
+        toml = stage.toml(worker="" if worker_up else nobody, internet="" if internet_up else nobody)
+        with stage.agent(toml) as agent:
+            sleep_s(3)
+            agent.stop()
+        causes.append([event[2] for event in stage.events()[before:]])
+    outcome.expect(causes == [[], ["refused"], ["no internet"]], f"causes: {causes}")
+    with stage.agent() as agent:
+        stage.wait_for_events(3)
+        agent.stop()
+    outcome.expect(stage.events()[-1][0] == "recovery", "no recovery")
+    return stage.judge(outcome, agent, alerts=3, may_miss=3)
+
+
+def ipv6_black_holed(stage: Stage) -> Outcome:
+    """The name has an IPv6 address that swallows packets, and an IPv4 address that works."""
+    outcome = Outcome(f"AAAA leads nowhere, A works, {stage.seconds} s")
+    run("ip", "link", "add", "hole", "type", "veth", "peer", "name", "nobody")
+    run("ip", "link", "set", "nobody", "up")
+    run("ip", "link", "set", "hole", "up")
+    run("ip", "-6", "address", "add", "2001:db8::2/64", "dev", "hole", "nodad")
+    run("ip", "-6", "neighbour", "add", "2001:db8::1", "lladdr", "02:00:00:00:00:01", "dev", "hole")
+    hosts = stage.folder / "hosts"
+    hosts.write_text("2001:db8::1 worker.test\n127.0.0.1 worker.test localhost\n")
+    run("mount", "--bind", str(hosts), "/etc/hosts")
+    port = stage.receiver.url("").rpartition(":")[2]
+    with stage.agent(stage.toml(worker=f"http://worker.test:{port}{WORKER}")) as agent:
+        for _ in range(stage.seconds):
+            sleep_s(1)
+            stage.receiver.hang_up()
+        agent.stop()
+    outcome.expect(all(row == (200,) for row in agent.rows("worker_status")), "a beat was not answered")
+    return stage.judge(outcome, agent, alerts=0)
+
+
+def _announced(stage: Stage, state: WorkerState) -> None:
+    """A database in which this was announced a while ago."""
+    now_ns = time.time_ns()
+    with closing(Store.open(stage.data / "metrics.db", now_ns)) as store:
+        store.record((), Track(state, now_ns), (), flush=True)
+
+
+def _made(stage: Stage, name: str) -> Path:
+    folder = stage.folder / name
+    folder.mkdir()
+    return folder

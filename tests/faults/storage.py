@@ -1,0 +1,194 @@
+"""Faults under the database: full, read-only, locked, damaged, deleted, newer, not ours to write."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from tests.agent import AgentProcess, until
+from tests.faults.stage import Outcome, Stage, run, sleep_s
+from tests.receiver import WORKER
+
+MB = 1 << 20
+TROUBLE = "heartbeats go on, rows wait in memory"
+
+
+def _broken_for_a_while(stage: Stage, outcome: Outcome, hurt: Callable[[], Callable[[], None]]) -> Outcome:
+    """`hurt` breaks the database and returns what heals it: beats go on, rows and alerts wait, all are there in the end."""
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= 2)
+        heal = hurt()
+        began = len(stage.beats())
+        stage.receiver.answer(WORKER, 503)
+        sleep_s(stage.seconds)
+        outcome.expect(len(stage.beats()) - began >= stage.seconds - 2, "heartbeats stopped")
+        heal()
+        healed_s = time.monotonic()
+        stage.receiver.answer(WORKER, 200)
+        until(lambda: "can be written again" in agent.log or len(_ids(agent)) >= len(stage.beats()), 20)
+        outcome.recovered_s = time.monotonic() - healed_s
+        stage.wait_for_events(2)
+        agent.stop()
+    outcome.expect(agent.log.count(TROUBLE) == 1, f"said {agent.log.count(TROUBLE)} times")
+    _all_rows(stage, agent, outcome)
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def _all_rows(stage: Stage, agent: AgentProcess, outcome: Outcome) -> None:
+    """Every beat that was sent has its row, in order; the file is whole."""
+    sent = [beat.body["metrics"]["id"] for beat in stage.beats()]
+    outcome.expect(_ids(agent) == sent, f"{len(sent)} beats, {len(_ids(agent))} rows, or in another order")
+    with closing(sqlite3.connect(agent.database)) as reader:
+        outcome.expect(reader.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged")
+
+
+def _ids(agent: AgentProcess) -> list[object]:
+    return [row for (row,) in agent.rows("id")]
+
+
+def disk_full(stage: Stage) -> Outcome:
+    """Not a byte is left."""
+    run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(stage.data))
+    ballast = stage.data / "ballast"
+
+    def hurt() -> Callable[[], None]:
+        with ballast.open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"\0" * 4096)
+            except OSError:
+                pass
+        return ballast.unlink
+
+    outcome = Outcome(f"the disk is full for {stage.seconds} s")
+    return _broken_for_a_while(stage, outcome, hurt)
+
+
+def read_only_filesystem(stage: Stage) -> Outcome:
+    """Mounted read-only at the start, as after an error; made writable later."""
+    outcome = Outcome(f"the filesystem is read-only for {stage.seconds} s")
+    run("mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(stage.data))
+    with stage.agent() as agent:
+        sleep_s(stage.seconds)
+        outcome.expect(len(stage.beats()) >= stage.seconds - 1, "heartbeats stopped")
+        run("mount", "-o", "remount,rw", str(stage.data))
+        healed_s = time.monotonic()
+        until(lambda: "can be written again" in agent.log, 20)
+        outcome.recovered_s = time.monotonic() - healed_s
+        agent.stop()
+    outcome.expect(agent.log.count(TROUBLE) == 1, "not said once")
+    _all_rows(stage, agent, outcome)
+    return stage.judge(outcome, agent, alerts=0)
+
+
+def locked(stage: Stage) -> Outcome:
+    """Another process holds a write transaction."""
+
+    def hurt() -> Callable[[], None]:
+        other = sqlite3.connect(stage.data / "metrics.db", isolation_level=None, timeout=10)
+        other.execute("BEGIN IMMEDIATE")
+        return other.close
+
+    outcome = Outcome(f"another process holds the database locked for {stage.seconds} s")
+    return _broken_for_a_while(stage, outcome, hurt)
+
+
+def folder_taken_away(stage: Stage) -> Outcome:
+    """Renamed, as when a disk is unplugged, and brought back."""
+    away = stage.folder / "away"
+
+    def hurt() -> Callable[[], None]:
+        stage.data.rename(away)
+
+        def heal() -> None:
+            away.rename(stage.data)
+
+        return heal
+
+    outcome = Outcome(f"the database's folder is gone for {stage.seconds} s")
+    return _broken_for_a_while(stage, outcome, hurt)
+
+
+def damaged(stage: Stage) -> Outcome:
+    """Overwritten with rubbish under the running agent: set aside, begun anew, what was announced is still known."""
+    outcome = Outcome("the file is overwritten with rubbish while in use")
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= 3)
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        for suffix in ("", "-wal"):
+            with Path(f"{agent.database}{suffix}").open("r+b") as file:
+                size = max(MB // 8, os.fstat(file.fileno()).st_size)
+                file.write(os.urandom(size))
+        hurt_s, seen = time.monotonic(), len(stage.beats())
+        until(lambda: list(stage.data.glob("metrics.db.corrupt-*")), 90)
+        outcome.recovered_s = time.monotonic() - hurt_s
+        until(lambda: len(stage.beats()) >= seen + 3)
+        agent.stop()
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= seen + 6)
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    told = [event for event, *_ in stage.events()]
+    outcome.expect(told == ["problem", "recovery"], f"alerts: {told}")
+    outcome.expect(agent.log.count("is set aside") == 1, "not said once")
+    return stage.judge(outcome, agent, alerts=2, may_miss=3)
+
+
+def deleted(stage: Stage) -> Outcome:
+    """rm metrics.db* under the running agent."""
+    outcome = Outcome("the file is deleted while in use")
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= 3)
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        for suffix in ("-wal", "-shm", ""):
+            Path(f"{agent.database}{suffix}").unlink()
+        seen = len(stage.beats())
+        until(lambda: len(stage.beats()) >= seen + 3)
+        outcome.expect(len(_ids(agent)) >= 2, "rows went into a file without a name")
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    outcome.expect(agent.log.count("was deleted or replaced") == 1, "not said once")
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def newer_schema(stage: Stage) -> Outcome:
+    """A database that a later version wrote: left alone, beats go on, said once."""
+    outcome = Outcome(f"a database of a later version, {stage.seconds} s")
+    database = stage.data / "metrics.db"
+    with closing(sqlite3.connect(database)) as made:
+        made.execute("PRAGMA user_version = 99")
+        made.execute("CREATE TABLE future (x)")
+    with stage.agent() as agent:
+        sleep_s(stage.seconds)
+        agent.stop()
+    outcome.expect(len(stage.beats()) >= stage.seconds - 1, "heartbeats stopped")
+    outcome.expect(agent.log.count("newer heartbeatd") == 2, "not said once, and once more at the end")
+    with closing(sqlite3.connect(database)) as reader:
+        tables = reader.execute("SELECT name FROM sqlite_master").fetchall()
+    outcome.expect(tables == [("future",)], f"it was changed: {tables}")
+    return outcome
+
+
+def folder_not_writable(stage: Stage) -> Outcome:
+    """As an ordinary user, in a folder of root's."""
+    outcome = Outcome(f"the folder belongs to root, the agent is another user, {stage.seconds} s")
+    stage.folder.chmod(0o777)
+    stage.data.chmod(0o755)
+    with stage.agent(prefix=("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")) as agent:
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        stage.data.chmod(0o777)
+        healed_s = time.monotonic()
+        until(lambda: "can be written again" in agent.log, 20)
+        outcome.recovered_s = time.monotonic() - healed_s
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    _all_rows(stage, agent, outcome)
+    return stage.judge(outcome, agent, alerts=2)

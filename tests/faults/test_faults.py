@@ -1,0 +1,14 @@
+"""Every fault in its short form. `make faults` injects them at length and prints a table."""
+
+import pytest
+
+from tests.faults.__main__ import FAULTS, inject
+
+pytestmark = [pytest.mark.slow, pytest.mark.namespaces]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_the_agent_holds(name: str) -> None:
+    """What must hold under this fault does; see the fault's own docstring."""
+    outcome = inject(name, short=True)
+    assert not outcome.problems, "\n".join(outcome.problems)

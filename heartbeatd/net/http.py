@@ -204,6 +204,12 @@ class _Adapter(requests.adapters.HTTPAdapter):
         super().init_poolmanager(*args, **kwargs, ssl_context=self._tls)  # type: ignore[no-untyped-call]
         self.poolmanager.pool_classes_by_scheme = _pool_classes(self._dial)
 
+    def close(self) -> None:
+        """Close the connection now: urllib3 2 would leave that to the garbage collector."""
+        for key in self.poolmanager.pools.keys():  # noqa: SIM118 - not a dict, and not iterable
+            self.poolmanager.pools[key].close()
+        super().close()  # type: ignore[no-untyped-call]
+
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave trust to our own context: requests would load its bundle again for every connection."""
         conn.cert_reqs = "CERT_REQUIRED"

@@ -177,6 +177,23 @@ def test_a_storm_of_signals(receiver: Receiver, tmp_path: Path) -> None:
         assert "Traceback" not in agent.log
 
 
+def test_a_reload_while_it_is_still_loading(tmp_path: Path) -> None:
+    """SIGHUP kills by default; it is ignored from the moment the arguments are read, long before READY."""
+    with AgentProcess(tmp_path, '[docker]\nsocket = ""\n') as agent:
+        until(lambda: _handles(agent, signal.SIGHUP))
+        agent.signal(signal.SIGHUP)
+        agent.ready()
+        agent.stop()
+        assert "reloaded" not in agent.log
+
+
+def _handles(agent: AgentProcess, number: signal.Signals) -> bool:
+    """True once the process ignores or catches the signal (proc(5))."""
+    status = Path(f"/proc/{agent.process.pid}/status").read_text()
+    masks = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigIgn:", "SigCgt:"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
 def test_a_kill_loses_nothing_that_was_told(receiver: Receiver, tmp_path: Path) -> None:
     """SIGKILL, again and again: every heartbeat that was followed by another has its row, and what was announced is known."""
     receiver.answer(WORKER, 200, 500)

@@ -23,7 +23,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "daemon": {"clock", "waiting"},
     "wiring": {"clock", "config", "cycle", "net", "probes", "sinks", "waiting"},
     "ctl": {"clock", "config", "cycle", "net", "probes", "settings", "sinks", "waiting", "wiring"},
-    "__main__": {"config", "daemon", "sinks", "wiring"},
+    "run": {"config", "daemon", "sinks", "wiring"},
+    "__main__": {"config", "run"},
     "__init__": set(),
 }
 # The core calculates: it reads no clock, no file, no environment, and asks nobody anything.

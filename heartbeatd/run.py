@@ -1,0 +1,123 @@
+"""One run of the agent: the configuration is loaded, the real edges are wired, and cycles run until a signal ends them."""
+
+import faulthandler
+import logging
+import os
+from pathlib import Path
+
+from heartbeatd import __version__
+from heartbeatd.config import Config, load
+from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.redact import shown_url
+from heartbeatd.daemon import Daemon, Signals
+from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.sinks import systemd
+from heartbeatd.wiring import Process, Wired, host_name, ledger, secrets
+
+log = logging.getLogger("heartbeatd")
+
+
+class Agent:
+    """The configuration in force and what runs by it. Raises HeartbeatdError if the file cannot be used."""
+
+    def __init__(self, path: Path, process: Process) -> None:
+        self._path, self._process = path, process
+        config = load(path, credentials())
+        self.work = Wired(config, process, ledger(config, process))
+
+    def reload(self) -> Wired:
+        """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
+        config = load(self._path, credentials())
+        old = self.work
+        kept = old.ledger
+        if config.storage.path != old.config.storage.path:
+            kept = ledger(config, self._process)
+            if kept.trouble:
+                kept.close()
+                raise ConfigError(Problem(f"{self._path}: storage.path", kept.trouble))
+        new = Wired(config, self._process, kept)
+        old.stop()
+        if kept is not old.ledger:
+            old.ledger.close()
+        kept.make_room(config.agent.interval_seconds)
+        new.start()
+        self.work = new
+        say_what_is_off(config)
+        return new
+
+    def close(self) -> None:
+        """Let go of everything; what could not be stored so far is stored now."""
+        self.work.stop()
+        self.work.ledger.close()
+        self._process.close()
+
+
+def credentials() -> Path | None:
+    """systemd's credentials directory for this service, if it passes any (systemd.exec(5))."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
+
+
+def say_what_is_off(config: Config) -> None:
+    """Said once, so that nobody waits for heartbeats or alerts that were never asked for."""
+    if not config.heartbeat.url:
+        log.warning("heartbeat.url is not set: measuring and storing only, no heartbeats are sent")
+    elif not config.alerts.webhook_url:
+        log.warning("alerts.webhook_url is not set: changes of the Worker are only logged")
+    if config.longest_cycle_s >= config.agent.interval_seconds:
+        log.warning(
+            "a cycle may wait %g s and agent.interval_seconds is %d: slots will be missed when others are slow",
+            config.longest_cycle_s,
+            config.agent.interval_seconds,
+        )
+
+
+def run(path: Path) -> int:
+    """Run by the configuration in `path` until SIGTERM or SIGINT. The exit status is an `ExitCode`; 78 is a file refused."""
+    faulthandler.enable()  # the watchdog's SIGABRT leaves the stack of every thread in the journal
+    process = Process()
+    signals = Signals(process.waiter)
+    hidden: list[tuple[str, ...]] = []
+    systemd.log_to_where_it_belongs(lambda: tuple(text for texts in hidden for text in texts))
+    service = systemd.Notifier()
+    try:
+        agent = Agent(path, process)
+    except HeartbeatdError as error:
+        for problem in error.problems:
+            log.error("%s", problem, extra=said(MessageId.CONFIG_REFUSED, where=problem.where))
+        service.status(f"configuration refused: {error.problems[0]}")
+        return error.exit_code
+    _announce(agent.work.config, service, hidden)
+
+    def reload() -> Wired:
+        work = agent.reload()
+        hidden[:] = [secrets(work.config)]
+        return work
+
+    try:
+        agent.work.start()
+        agent.work.prepare(process.waiter)
+        Daemon(process.clock, process.waiter, signals, service, reload).run(agent.work)
+    finally:
+        service.stopping()
+        agent.close()
+        log.log(NOTICE, "stopped", extra=said(MessageId.STOPPED))
+    return ExitCode.OK
+
+
+def _announce(config: Config, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
+    hidden[:] = [secrets(config)]
+    service.expect(config.agent.interval_seconds)
+    service.ready("started, waiting for the first slot")
+    url = config.heartbeat.url
+    log.log(
+        NOTICE,
+        "heartbeatd %s started on %s: every %d s, Worker %s, database %s",
+        __version__,
+        host_name(config),
+        config.agent.interval_seconds,
+        shown_url(url) if url else "none",
+        config.storage.path,
+        extra=said(MessageId.STARTED, version=__version__, host=host_name(config)),
+    )
+    say_what_is_off(config)

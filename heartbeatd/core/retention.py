@@ -1,10 +1,13 @@
-"""What may be forgotten: rows older than the user wants, and never one that was taken over too recently."""
+"""What may be forgotten: rows older than the user wants, never one that was taken over too recently; and alerts in the end."""
 
 from dataclasses import dataclass
 
 from heartbeatd.core.moments import lima
 
 NS_PER_DAY = 86_400_000_000_000
+QUEUE_MOST = (
+    1000  # undelivered alerts: of a webhook that is gone for good the newest are told, should it ever come back
+)
 
 
 @dataclass(frozen=True, slots=True)

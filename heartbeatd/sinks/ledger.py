@@ -14,7 +14,7 @@ from heartbeatd.clock import Clock
 from heartbeatd.core.alerting import shifted
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.model import Alert, Row, Track
-from heartbeatd.core.retention import cutoff
+from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, cutoff
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.store import BUSY_S, Store
 
@@ -33,7 +33,7 @@ class Ledger:
         self._clock, self._interval_s = clock, interval_s
         self._store: Store | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // interval_s)
-        self._alerts: list[Alert] = []
+        self._alerts: deque[Alert] = deque(maxlen=QUEUE_MOST)
         self._track_to_write: Track | None = None
         self._trouble = ""
         self._flushed_ns = 0
@@ -65,8 +65,8 @@ class Ledger:
         try:
             self._write()
         except CorruptStoreError as error:
-            self._set_aside(error)
-            self._try_again()
+            if self._set_aside(error):
+                self._try_again()
         except StoreError as error:
             self._say_trouble(error)
 
@@ -81,13 +81,22 @@ class Ledger:
         self._rows = deque(self._rows, maxlen=DAY_S // interval_s)
 
     def forget(self, keep_days: int) -> None:
-        """Delete some of the rows that are too old, if there are any."""
+        """Delete some of the rows that are too old, if there are any, and alerts likewise."""
         if self._store is None:
             return
+        now_ns = self._clock.now_ns()
         try:
-            limit = cutoff(self._clock.now_ns(), keep_days, self._store.takeover())
+            limit = cutoff(now_ns, keep_days, self._store.takeover())
             if limit is not None:
                 self._store.prune(limit)
+            given_up = self._store.prune_alerts(now_ns - keep_days * NS_PER_DAY if keep_days else None)
+            if given_up:
+                log.error(
+                    "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
+                    given_up,
+                    QUEUE_MOST,
+                    extra=said(MessageId.ALERTS_GIVEN_UP, number=given_up),
+                )
         except StoreError as error:
             self._say_trouble(error)
 
@@ -161,17 +170,21 @@ class Ledger:
         except StoreError as error:
             self._say_trouble(error)
 
-    def _set_aside(self, error: CorruptStoreError) -> None:
-        """Rename the damaged file, and what SQLite keeps beside it, to a name with the time."""
+    def _set_aside(self, error: CorruptStoreError) -> bool:
+        """Rename the damaged file, and what SQLite keeps beside it, to a name with the time; False if that cannot be done."""
         if self._store is not None:
             self._store.close()
             self._store = None
         stamp = datetime.fromtimestamp(self._clock.now_ns() // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
         aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
-        for suffix in ("", "-wal", "-shm"):
-            beside = Path(f"{self.path}{suffix}")
-            if beside.exists():
-                beside.rename(f"{aside}{suffix}")
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                beside = Path(f"{self.path}{suffix}")
+                if beside.exists():
+                    beside.rename(f"{aside}{suffix}")
+        except OSError:  # a damaged file on a filesystem that has gone read-only: the two come together
+            self._say_trouble(error)
+            return False
         self._track_to_write = self.track
         log.error(
             "%s; it is set aside as %s and a new database is begun; try `sqlite3 %s .recover`",
@@ -180,6 +193,7 @@ class Ledger:
             aside,
             extra=said(MessageId.STORE_REPLACED, path=self.path, aside=aside),
         )
+        return True
 
     def _say_trouble(self, error: StoreError) -> None:
         text = str(error)

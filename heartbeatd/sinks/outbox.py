@@ -1,9 +1,10 @@
 """The queue of alerts, on a thread of its own: sending never delays a cycle.
 
 The retry contract: alerts leave in order, the oldest first, and the next not before the one ahead of it has arrived. A try
-that fails is followed by another after 2 s, 4 s, 8 s … up to `CAP_S`, each shortened by up to a fifth at random so that many
-hosts do not knock at once. Tries never end. An alert carries the same event id each time. What is queued is in the database
-and survives restarts, crashes and power cuts; the first try after a start comes at once.
+that fails is followed by another after 2 s, 4 s, 8 s … up to `CAP_S`, each shortened by up to a fifth at random so that
+many hosts do not knock at once. Tries never end, but the queue does: beyond `QUEUE_MOST` the oldest are given up. An alert
+carries the same event id each time. What is queued is in the database and survives restarts, crashes and power cuts; the
+first try after a start comes at once.
 """
 
 import contextlib
@@ -11,11 +12,13 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from heartbeatd.clock import Clock
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.model import Alert
 from heartbeatd.core.payload import tried
+from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.errors import StoreError
 from heartbeatd.net.answer import Interrupted
 from heartbeatd.sinks.store import Store
@@ -43,7 +46,7 @@ class Outbox:
         self._waiter = Waiter()
         self._lock = threading.Lock()
         self._posted: dict[str, Alert] = {}
-        self._arrived: dict[str, int] = {}  # delivered, but the database does not know it yet
+        self._arrived: dict[str, tuple[Alert, int]] = {}  # delivered, when; the database does not know it yet
         self._store: Store | None = None
         self._failures = 0
         self._news = True
@@ -59,6 +62,7 @@ class Outbox:
         """Hand over new alerts; an empty hand has the database looked at again."""
         with self._lock:
             self._posted.update((alert.event_id, alert) for alert in alerts)
+            _bound(self._posted)
         self._news = True
         self._waiter.ring()
 
@@ -97,8 +101,8 @@ class Outbox:
         store = self._usable_store()
         if store is not None:
             with contextlib.suppress(StoreError):  # the cycle's ledger says what is wrong with it
-                for event_id, at_ns in list(self._arrived.items()):
-                    store.mark_delivered(posted[event_id], at_ns)
+                for event_id, (alert, at_ns) in list(self._arrived.items()):
+                    store.mark_delivered(alert, at_ns)
                     del self._arrived[event_id]
                     self._forget(event_id)
                     posted.pop(event_id, None)
@@ -122,9 +126,8 @@ class Outbox:
             status,
             extra=said(MessageId.ALERT_DELIVERED, event_id=alert.event_id, attempt=alert.attempts + 1, status=status),
         )
-        self._arrived[alert.event_id] = self._clock.now_ns()
-        with self._lock:
-            self._posted[alert.event_id] = alert  # kept until the database knows that it arrived
+        self._arrived[alert.event_id] = alert, self._clock.now_ns()
+        _bound(self._arrived)
 
     def _failed(self, alert: Alert, reason: str) -> None:
         self._failures += 1
@@ -159,3 +162,9 @@ class Outbox:
             with contextlib.suppress(StoreError):
                 self._store = self._open_store()
         return self._store
+
+
+def _bound(kept: dict[str, Any]) -> None:
+    """Drop the oldest beyond `QUEUE_MOST`: the database has taken nothing for very long."""
+    while len(kept) > QUEUE_MOST:
+        del kept[next(iter(kept))]

@@ -13,7 +13,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
-from heartbeatd.core.retention import Cutoff, Takeover
+from heartbeatd.core.retention import QUEUE_MOST, Cutoff, Takeover
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import schema
 
@@ -99,7 +99,7 @@ class Store:
                 streak_since_ns=streak_since_ns,
             )
 
-    def pending(self, most: int = 1000) -> tuple[Alert, ...]:
+    def pending(self, most: int = QUEUE_MOST) -> tuple[Alert, ...]:
         """The alerts still to be delivered, the oldest first."""
         with _said_well(self.path):
             rows = self._connection.execute(
@@ -139,6 +139,20 @@ class Store:
                 "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
                 " AND timestamp_lima < ?",
                 (cutoff.above_rowid, PRUNE_ROWS, cutoff.before),
+            ).rowcount
+
+    def prune_alerts(self, delivered_before_ns: int | None) -> int:
+        """Delete alerts delivered before that moment, if one is given, and the oldest undelivered beyond `QUEUE_MOST`.
+
+        How many of the latter went: nobody will ever be told of them.
+        """
+        with _said_well(self.path), self._transaction():
+            if delivered_before_ns is not None:
+                self._connection.execute("DELETE FROM alerts WHERE delivered_ns < ?", (delivered_before_ns,))
+            return self._connection.execute(
+                "DELETE FROM alerts WHERE delivered_ns IS NULL AND number <= (SELECT number FROM alerts"
+                " WHERE delivered_ns IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
+                (QUEUE_MOST,),
             ).rowcount
 
     def close(self) -> None:

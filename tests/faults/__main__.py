@@ -33,6 +33,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "database's folder taken away": (storage.folder_taken_away, 60, 5),
     "database damaged": (storage.damaged, 1, 1),
     "database deleted": (storage.deleted, 1, 1),
+    "power cut": (storage.power_cut, 30, 4),
     "database of a later version": (storage.newer_schema, 20, 4),
     "folder not writable": (storage.folder_not_writable, 1, 1),
     "clock stepped": (clocks.clock_is_stepped, 1, 1),

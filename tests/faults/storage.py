@@ -1,15 +1,19 @@
 """Faults under the database: full, read-only, locked, damaged, deleted, newer, not ours to write."""
 
+import fcntl
 import os
+import random
 import sqlite3
+import struct
 import time
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from tests.agent import AgentProcess, until
 from tests.faults.stage import Outcome, Stage, run, sleep_s
-from tests.receiver import WORKER
+from tests.receiver import WEBHOOK, WORKER
 
 MB = 1 << 20
 TROUBLE = "heartbeats go on, rows wait in memory"
@@ -155,6 +159,54 @@ def deleted(stage: Stage) -> Outcome:
         agent.stop()
     outcome.expect(agent.log.count("was deleted or replaced") == 1, "not said once")
     return stage.judge(outcome, agent, alerts=2)
+
+
+def power_cut(stage: Stage) -> Outcome:
+    """The filesystem stops dead at a random moment, with all that was not flushed: no alert and no state is lost."""
+    outcome = Outcome(f"{stage.seconds} times, the disk keeps only what was flushed to it")
+    image = stage.folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(32 * MB)
+    run("mkfs.ext4", "-q", str(image))
+    run("mount", "-o", "loop", str(image), str(stage.data))
+    for number in range(stage.seconds):
+        stage.receiver.answer(WORKER, 200 if number % 2 else 503)
+        stage.receiver.answer(WEBHOOK, 404)
+        with stage.agent() as agent:
+            sleep_s(1 + random.random())
+            _cut_power(stage.data)
+            agent.process.kill()
+        run("umount", str(stage.data))
+        run("mount", "-o", "loop", str(image), str(stage.data))
+    asked = {a.body["details"]["event_id"]: a.body["details"] for a in stage.receiver.received(WEBHOOK)}
+    stage.receiver.answer(WORKER, 200)
+    stage.receiver.answer(WEBHOOK, 200)
+    with stage.agent() as agent:
+        seen = len(stage.beats())
+        until(lambda: len(stage.beats()) >= seen + 3)
+        until(lambda: set(asked) <= {a.body["details"]["event_id"] for a in stage.delivered()})
+        agent.stop()
+    details = {a.body["details"]["event_id"]: a.body["details"] for a in stage.delivered()}
+    chain = [(d["previous"], d["current"]) for _, d in sorted(details.items())]
+    outcome.expect(all(a[1] == b[0] for a, b in pairwise(chain)), f"a change is missing or told twice: {chain}")
+    outcome.expect(chain, "nothing was announced")
+    with closing(sqlite3.connect(agent.database)) as reader:
+        outcome.expect(reader.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged")
+    outcome.alerts = str(len(details))
+    outcome.rows = f"{len(_ids(agent))}/{len(stage.beats())}"
+    outcome.expect("is set aside" not in agent.log, "the file was damaged")
+    outcome.expect("Traceback" not in agent.log, agent.log[-3000:])
+    run("umount", str(stage.data))
+    return outcome
+
+
+def _cut_power(mount: Path) -> None:
+    """EXT4_IOC_SHUTDOWN without flushing the journal, as filesystem developers simulate a crash (xfstests' godown)."""
+    folder = os.open(mount, os.O_RDONLY)
+    try:
+        fcntl.ioctl(folder, 0x8004587D, struct.pack("I", 2))
+    finally:
+        os.close(folder)
 
 
 def newer_schema(stage: Stage) -> Outcome:

@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.sinks.ledger import Ledger
 from heartbeatd.sinks.store import Store
 from tests.sinks.conftest import NOW_NS, alert, ids, row
@@ -177,3 +179,43 @@ def test_a_stepped_clock_moves_what_is_remembered(ledger: Ledger, path: Path) ->
         track = store.track()
         assert track is not None
         assert track.since_ns == NOW_NS + 5
+
+
+def test_alerts_are_not_kept_for_ever(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest, and that is said."""
+    ledger.record(row(1), None, tuple(alert(number) for number in range(QUEUE_MOST)))
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.mark_delivered(alert(0), NOW_NS)
+        ledger.record(row(2), None, (alert(QUEUE_MOST), alert(QUEUE_MOST + 1), alert(QUEUE_MOST + 2)))
+        ledger.forget(0)
+        assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [
+            alert(n).event_id for n in range(3, QUEUE_MOST + 3)
+        ]
+        assert "2 of more than 1000 alerts were given up" in caplog.text
+        with closing(sqlite3.connect(path)) as reader:
+            delivered = "SELECT count(*) FROM alerts WHERE delivered_ns IS NOT NULL"
+            assert reader.execute(delivered).fetchone() == (1,)
+            ledger.forget(1)
+            assert reader.execute(delivered).fetchone() == (0,)
+
+
+@pytest.mark.namespaces
+def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_path: Path) -> None:
+    """A read-only filesystem keeps the damaged file where it is: said once, rows wait, nothing is raised."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "metrics.db").write_bytes(b"rubbish" * 1000)
+    ledger = Ledger(folder / "metrics.db", SystemClock(), 10)
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        ledger.open()
+        ledger.record(row(1), None, ())
+        assert ledger.waiting == 1
+        assert "metrics.db" in ledger.trouble
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+    ledger.record(row(2), None, ())
+    ledger.close()
+    assert ids(folder / "metrics.db") == [row(1).id, row(2).id]
+    assert len(list(folder.glob("metrics.db.corrupt-*"))) == 1

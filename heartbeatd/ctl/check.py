@@ -4,6 +4,7 @@ As root everything is tried as the user heartbeat, because that is who the agent
 """
 
 import argparse
+import grp
 import os
 import stat
 import subprocess
@@ -25,10 +26,13 @@ from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
-from heartbeatd.probes import base
+from heartbeatd.probes import base, reader
 from heartbeatd.probes.containers import Containers
 from heartbeatd.sinks.store import open_to_read
 from heartbeatd.waiting import seconds_from_now
+
+READER = "heartbeatd-containers"
+READER_USER = "heartbeat-containers"
 
 
 class Verdict(StrEnum):
@@ -227,9 +231,21 @@ def _docker(config: Config, process: wiring.Process) -> Iterator[Finding]:
             Verdict.WARNING,
             "docker",
             f"{reading.note.detail}; container_count stays NULL",
-            f"`adduser {service.USER} docker` and a restart let the agent count, and make it as good as root; "
-            'or set docker.socket = ""',
+            _docker_todo(Path(settings.socket.removeprefix("unix://"))),
         )
+
+
+def _docker_todo(path: Path) -> str:
+    """What to do about an engine that cannot be read."""
+    if not reader.SOCKET.exists():
+        return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so too); or set docker.socket to nothing"
+    try:
+        group = grp.getgrgid(path.stat().st_gid)
+    except (OSError, KeyError):
+        return f"`journalctl -u {READER}` says more"
+    if READER_USER not in group.gr_mem and group.gr_name != "root":
+        return f"`adduser {READER_USER} {group.gr_name}` and `systemctl restart {READER}`"
+    return f"is the engine up? `docker info`; `journalctl -u {READER}` says more"
 
 
 def _storage(config: Config, process: wiring.Process) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
 from tests.agent import AgentProcess, until
+from tests.engine import own_engine
 from tests.faults.stage import Outcome, Stage, run, sleep_s
-from tests.probes.test_containers import own_engine
 from tests.receiver import WORKER
 
 GROWTH_KB = 1024

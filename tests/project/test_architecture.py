@@ -16,6 +16,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "waiting": set(),
     "settings": set(),
     "config": {"settings"},
+    "docker_reader": set(),
     "net": {"waiting"},
     "probes": {"net", "waiting"},
     "sinks": {"net", "waiting", "clock"},

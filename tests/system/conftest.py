@@ -100,3 +100,9 @@ def wait_active(host: BootedHost) -> None:
 def state(host: BootedHost, name: str) -> str:
     """A property of the service, as systemd tells it."""
     return host.out(f"systemctl show --property={name} --value heartbeatd.service")
+
+
+def exposure(host: BootedHost, unit: str = "heartbeatd.service") -> float:
+    """A unit's overall exposure level by systemd-analyze(1), 0 best, 10 worst."""
+    (line,) = [x for x in host.out(f"systemd-analyze security {unit}").splitlines() if "Overall exposure" in x]
+    return float(line.split(": ")[1].split()[0])

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -28,10 +28,13 @@ SIG_POWEROFF = signal.SIGRTMIN + 4
 
 
 class BootedHost:
-    """A booted Debian of one suite, from entering the `with` block to leaving it."""
+    """A booted Debian of one suite, from entering the `with` block to leaving it.
 
-    def __init__(self, suite: str) -> None:
-        self.suite = suite
+    `binds` are files of this machine to be seen there, `HERE:THERE`.
+    """
+
+    def __init__(self, suite: str, binds: Sequence[str] = ()) -> None:
+        self.suite, self._binds = suite, binds
         self.name = f"hb-{suite}-{uuid.uuid4().hex[:8]}"
         self._leader = 0
         self._cleanup = ExitStack()
@@ -106,10 +109,15 @@ class BootedHost:
         self._cleanup.callback(shutil.rmtree, folder)
         root = self._mount(tree.path, folder)
         (root / "etc/hostname").write_text(f"{self.name}\n")
+        # As Debian's installer writes it; the smallest of chroots has none.
+        (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost ip6-localhost\n")
         console = folder / "console"
         with console.open("wb") as output:
             self._nspawn = subprocess.Popen(
-                ["systemd-nspawn", f"--directory={root}", f"--machine={self.name}", *NSPAWN],
+                [
+                    *("systemd-nspawn", f"--directory={root}", f"--machine={self.name}", *NSPAWN),
+                    *(f"--bind={bind}" for bind in self._binds),
+                ],
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,117 @@
+"""A Docker engine of the tests' own, with an image that was never pulled from anywhere, and the reader that holds its socket."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.agent import CHECKOUT
+
+
+class Engine:
+    """A Docker engine of our own, in a folder of its own, with one image that was never pulled from anywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.socket = folder / "docker.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        (self._folder / "image").mkdir()
+        shutil.copy("/bin/busybox", self._folder / "image/busybox")
+        tar = subprocess.run(["tar", "-C", self._folder / "image", "-c", "."], capture_output=True, check=True)
+        self.docker("import", "-", "busybox:test", stdin=tar.stdout)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for container in self.docker("ps", "--all", "--quiet").split():
+            self.docker("rm", "--force", container)
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        folder = self._folder
+        with (folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("dockerd", f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"),
+                    *(f"--host=unix://{self.socket}", "--iptables=false", "--ip6tables=false", "--bridge=none"),
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        deadline_s = time.monotonic() + 60
+        while subprocess.run(self._client("version"), capture_output=True, check=False).returncode != 0:
+            if self.process.poll() is not None or time.monotonic() > deadline_s:
+                raise RuntimeError(f"dockerd does not start:\n{(folder / 'log').read_text(errors='replace')[-4000:]}")
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(timeout=60)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the engine's process a signal."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+
+    def run_container(self) -> str:
+        """Run a container that sleeps; its id."""
+        return self.docker("run", "--detach", "--network=none", "busybox:test", "/busybox", "sleep", "600").strip()
+
+    def docker(self, *words: str, stdin: bytes = b"") -> str:
+        """A command of the client."""
+        done = subprocess.run(self._client(*words), input=stdin, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    def _client(self, *words: str) -> list[str]:
+        return ["docker", f"--host=unix://{self.socket}", *words]
+
+
+@contextlib.contextmanager
+def own_engine() -> Iterator[Engine]:
+    """An engine that runs as long as the `with` block."""
+    # Not in pytest's own folder: a socket's path has to be short.
+    with (
+        tempfile.TemporaryDirectory(prefix="hb-docker-", ignore_cleanup_errors=True) as folder,
+        Engine(Path(folder)) as running,
+    ):
+        yield running
+
+
+# What systemd does for a socket-activated service: descriptor 3, and whose it is.
+ACTIVATE = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-IS", *sys.argv[2:]])
+"""
+
+
+@contextlib.contextmanager
+def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Path, int]]:
+    """The reader of `engine`, activated on a socket of its own: the path of that, and its process."""
+    path = folder / "reader.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen(8)
+        words = [str(listening.fileno()), str(CHECKOUT / "heartbeatd/docker_reader.py"), str(engine), user]
+        process = subprocess.Popen([sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()])
+    try:
+        yield path, process.pid
+    finally:
+        process.terminate()
+        process.wait()

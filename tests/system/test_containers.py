@@ -1,0 +1,127 @@
+"""Containers are counted without the agent holding the Docker socket: a real engine's socket, handed into a booted Debian."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine import Engine, own_engine
+from tests.system.conftest import MEASURE_ONLY, configure, exposure, install, wait_active
+from tests.system.host import BootedHost
+from tests.system.tree import SUITES
+
+COUNTING = MEASURE_ONLY.replace('socket = ""', "timeout_seconds = 2.0")
+SOCKET = "/run/docker.sock"
+READER = "heartbeatd-containers.service"
+ASK = (
+    "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5); "
+    "s.connect('/run/heartbeatd-containers.sock'); print(s.recv(65536).decode())"
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """An engine on this machine, with two containers."""
+    with own_engine() as running:
+        running.run_container()
+        running.run_container()
+        yield running
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def docked(request: pytest.FixtureRequest, engine: Engine, package: Path) -> Iterator[BootedHost]:
+    """A booted Debian with that engine's socket where Docker has it, and heartbeatd running."""
+    with BootedHost(request.param, [f"{engine.socket}:{SOCKET}"]) as booted:
+        booted.run("apt-get update -qq", timeout_s=180)
+        install(booted, package)
+        booted.run(f"chgrp docker {SOCKET}; chmod 660 {SOCKET}")
+        configure(booted, COUNTING)
+        booted.run("systemctl start heartbeatd")
+        wait_active(booted)
+        yield booted
+
+
+def test_the_count_is_right_and_the_agent_has_no_rights_on_docker(docked: BootedHost) -> None:
+    """Two containers are counted, by way of the reader; the agent's own user cannot open Docker's socket."""
+    docked.wait_for("a count", lambda: count(docked) == "2")
+    assert docked.out("id --groups --name heartbeat") == "heartbeat"
+    assert docked.out("id --groups --name heartbeat-containers") == "heartbeat-containers docker"
+    attempt = f"setpriv --reuid=heartbeat --regid=heartbeat --init-groups test -w {SOCKET}"
+    assert docked.run(attempt, check=False).returncode != 0
+    assert docked.out(f"systemctl show --property=User --value {READER}") == "heartbeat-containers"
+    pid = docked.out(f"systemctl show --property=MainPID --value {READER}")
+    assert docked.out(f"stat --format=%U /proc/{pid}") == "heartbeat-containers"
+    said = docked.out("heartbeatctl check", timeout_s=90)
+    assert "ok       docker         2 containers run" in said
+    assert json.loads(docked.out("heartbeatctl status --json"))["container_count"] == 2
+
+
+def test_the_reader_is_confined(docked: BootedHost) -> None:
+    """systemd has nothing to remark in its units, and rates it at 1.0 of 10 at most."""
+    verified = docked.run(f"systemd-analyze verify --man=no {READER} heartbeatd-containers.socket")
+    assert verified.stdout + verified.stderr == ""
+    assert exposure(docked, READER) <= 1.0
+    # Without any network, twice over: nspawn, unlike a host, may refuse it a network namespace of its own.
+    assert docked.out(f"systemctl show --property=PrivateNetwork --value {READER}") == "yes"
+    assert docked.out(f"systemctl show --property=RestrictAddressFamilies --value {READER}") == "AF_UNIX"
+
+
+def test_the_reader_answers_the_agent_alone(docked: BootedHost) -> None:
+    """The agent's user gets the list; root gets nothing, and others cannot even connect."""
+    ask = f'python3 -c "{ASK}"'
+    as_agent = f"setpriv --reuid=heartbeat --regid=heartbeat --init-groups {ask}"
+    assert len(json.loads(docked.out(as_agent))["containers"]) == 2
+    assert docked.out(ask) == ""
+    refused = docked.run(f"setpriv --reuid=nobody --clear-groups {ask}", check=False)
+    assert "PermissionError" in refused.stderr
+
+
+def test_the_reader_is_lean(docked: BootedHost) -> None:
+    """It has loaded neither the Docker SDK nor requests nor TLS, and has one thread."""
+    pid = docked.out(f"systemctl show --property=MainPID --value {READER}")
+    maps = docked.out(f"cat /proc/{pid}/maps")
+    assert "libpython" in maps or "python3" in maps
+    assert [name for name in ("libssl", "libsqlite", "charset") if name in maps] == []
+    assert docked.out(f"ls /proc/{pid}/task | wc -l") == "1"
+    agent = docked.out("systemctl show --property=MainPID --value heartbeatd")
+    assert "websocket" not in docked.out(f"ls -l /proc/{agent}/fd; cat /proc/{agent}/maps")
+
+
+def test_a_hung_engine_is_unknown_and_then_counted_again(docked: BootedHost, engine: Engine) -> None:
+    """Stopped still: NULL, not the old number, and cycles go on; once it goes on the count is right again; two lines say so."""
+    engine.signal(signal.SIGSTOP)
+    try:
+        docked.wait_for("no count", lambda: count(docked) == "")
+    finally:
+        engine.signal(signal.SIGCONT)
+    docked.wait_for("a count", lambda: count(docked) == "2")
+    lines = docked.journal("--unit=heartbeatd", "--grep='^containers: '", "--output=cat").splitlines()
+    assert 2 <= len(lines) <= 4, lines
+
+
+def test_where_the_group_is_gone_the_units_start_and_say_what_to_do(docked: BootedHost) -> None:
+    """Without group docker the count is NULL, nothing fails, and `check` names the command; after it the count is back."""
+    # Debian 13 without passwd has no groupdel: as an administrator without it would.
+    docked.run(f"chgrp root {SOCKET}; sed -i '/^docker:/d' /etc/group; systemctl restart heartbeatd")
+    docked.wait_for("no count", lambda: count(docked) == "")
+    assert docked.out(f"systemctl is-active heartbeatd {READER}") == "active\nactive"
+    docked.run(f"echo docker:x:990: >> /etc/group; chgrp docker {SOCKET}")
+    assert "adduser heartbeat-containers docker" in docked.out("heartbeatctl check", timeout_s=90)
+    docked.run(f"sed -i s/^docker:.*/docker:x:990:heartbeat-containers/ /etc/group; systemctl restart {READER}")
+    docked.wait_for("a count", lambda: count(docked) == "2")
+
+
+def test_the_reader_goes_with_the_agent(docked: BootedHost) -> None:
+    """Stopping heartbeatd stops the reader and takes its socket away."""
+    docked.run("systemctl stop heartbeatd")
+    states = docked.run(f"systemctl is-active {READER} heartbeatd-containers.socket", check=False).stdout
+    assert states == "inactive\ninactive\n"
+    assert not docked.path("/run/heartbeatd-containers.sock").exists()
+
+
+def count(host: BootedHost) -> str:
+    """The last row's container_count; empty for NULL."""
+    query = "SELECT coalesce(container_count, '') FROM metrics ORDER BY rowid DESC LIMIT 1"
+    return host.out(f'sqlite3 -readonly /var/lib/heartbeat/metrics.db "{query}"')

@@ -41,7 +41,7 @@ format: .venv/installed ## Put the code into the project's style
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-generate: ## Write anew what follows from the code: config.toml, the settings in the manual, the diagram in the README
+generate: ## Write anew what follows from the code: config.toml, parts of the manual and the README
 	@tests/need $(RUNTIME)
 	$(PYTHON) -m tests.project.generated --write
 

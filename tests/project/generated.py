@@ -1,19 +1,23 @@
-"""What follows from the code's own tables: config.toml, the settings in the manual, the tables and diagram in the README.
+"""What follows from the code: config.toml, and the settings, tables, diagram and wire examples in the manual and README.
 
 `make generate` writes them; test_generated.py holds what is committed against what is made here.
 """
 
 import argparse
+import json
 import re
 from pathlib import Path
 
 from heartbeatd.core.alerting import STATES, TRANSITIONS
 from heartbeatd.core.events import MessageId
+from heartbeatd.core.model import Cause, WorkerState
 from heartbeatd.settings import SECTIONS, SETTINGS, Setting
+from tests.project import wire
 
 TOP = Path(__file__).resolve().parents[2]
 CONFIG = TOP / "etc/heartbeat/config.toml"
 MANUAL = TOP / "debian/man/heartbeat-config.toml.5.scd"
+PROTOCOL = TOP / "debian/man/heartbeat-protocol.7.scd"
 README = TOP / "README.md"
 _HEAD = """\
 # heartbeatd's configuration; see heartbeat-config.toml(5).
@@ -53,11 +57,50 @@ def manual_settings() -> str:
 def answers() -> str:
     """The Worker's answers as a Markdown table."""
     lines = ["| answer | state | meaning |", "|---|---|---|"]
-    for rule in STATES:
-        numbers = str(rule.first) if rule.first == rule.last else f"{rule.first}–{rule.last}"
-        lines.append(f"| {numbers} | {rule.state} | {rule.meaning} |")
-    lines.append("| none | unreachable | with the cause: no internet, dns, refused, timeout, tls, reset, protocol |")
+    lines += [f"| {numbers} | {state} | {meaning} |" for numbers, state, meaning in _answers()]
     return "\n".join(lines)
+
+
+def manual_answers() -> str:
+    """The Worker's answers as scdoc, for heartbeat-protocol(7)."""
+    return "\n".join(f"{numbers}\n\t*{state}*: {meaning}\n" for numbers, state, meaning in _answers())
+
+
+def heartbeat_request() -> str:
+    """A whole heartbeat as it goes over the wire, for the README."""
+    body = wire.heartbeat().decode()
+    return "\n".join(
+        [
+            "```http",
+            "POST /api/heartbeat HTTP/1.1",
+            "Host: name.account.workers.dev",
+            f"User-Agent: heartbeatd/{wire.AGENT.version}",
+            "Accept-Encoding: identity",
+            "Accept: */*",
+            "Connection: keep-alive",
+            "Authorization: Bearer YOUR-KEY",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body.encode())}",
+            "",
+            body,
+            "```",
+        ]
+    )
+
+
+def manual_heartbeat() -> str:
+    """A heartbeat's body in several lines, for heartbeat-protocol(7)."""
+    return _literal(wire.heartbeat(), "")
+
+
+def alert() -> str:
+    """An alert in several lines, its message cut short, for the README."""
+    return _literal(_cut_short(wire.problem()), "json")
+
+
+def manual_alert() -> str:
+    """The same for heartbeat-protocol(7)."""
+    return _literal(_cut_short(wire.problem()), "")
 
 
 def diagram() -> str:
@@ -93,9 +136,33 @@ def between(text: str, mark: str, comment: str) -> re.Match[str]:
 
 PLACES = (
     (MANUAL, "settings", "; {}", manual_settings),
+    (PROTOCOL, "heartbeat", "; {}", manual_heartbeat),
+    (PROTOCOL, "answers", "; {}", manual_answers),
+    (PROTOCOL, "alert", "; {}", manual_alert),
+    (README, "heartbeat", "<!-- {} -->", heartbeat_request),
+    (README, "alert", "<!-- {} -->", alert),
     (README, "answers", "<!-- {} -->", answers),
     (README, "diagram", "<!-- {} -->", diagram),
 )
+
+
+def _answers() -> list[tuple[str, str, str]]:
+    """Statuses, state and meaning of each answer, and of none."""
+    rows = []
+    for rule in STATES:
+        numbers = str(rule.first) if rule.first == rule.last else f"{rule.first}–{rule.last}"
+        rows.append((numbers, str(rule.state), rule.meaning))
+    return [*rows, ("none", str(WorkerState.UNREACHABLE), f"with the cause: {', '.join(Cause)}")]
+
+
+def _cut_short(body: bytes) -> bytes:
+    message = json.loads(body)
+    message["message"] = f"{message['message'][:50]}…"
+    return json.dumps(message).encode()
+
+
+def _literal(body: bytes, language: str) -> str:
+    return f"```{language}\n{json.dumps(json.loads(body), indent=2, ensure_ascii=False)}\n```"
 
 
 def _of(section: str) -> list[Setting]:

@@ -53,7 +53,12 @@ def test_the_configuration_is_a_conffile_that_others_cannot_read(host: BootedHos
 def test_manuals_completion_and_catalog_are_there(host: BootedHost) -> None:
     """Each command and file has its manual page, bash completes both commands, and journalctl explains each message id."""
     files = host.out("dpkg --listfiles heartbeatd").splitlines()
-    for page in ("man8/heartbeatd.8", "man1/heartbeatctl.1", "man5/heartbeat-config.toml.5"):
+    for page in (
+        "man8/heartbeatd.8",
+        "man1/heartbeatctl.1",
+        "man5/heartbeat-config.toml.5",
+        "man7/heartbeat-protocol.7",
+    ):
         assert f"/usr/share/man/{page}.gz" in files
     for command in ("heartbeatd", "heartbeatctl"):
         assert f"/usr/share/bash-completion/completions/{command}" in files

@@ -1,0 +1,70 @@
+"""A heartbeat and an alert as the code makes them, for the documents that show them and for the tests that hold those."""
+
+import json
+from typing import Any
+
+from heartbeatd.core import payload
+from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+
+MS = 1_000_000
+AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
+AGENT = payload.Agent("nas", "0.1.0", AT_NS - 115_337 * MS)
+URL = "https://name.account.workers.dev/api/heartbeat"
+
+OK = Observation(WorkerState.OK, AT_NS, 200)
+SILENT = Observation(WorkerState.UNREACHABLE, AT_NS + 13_004 * MS, None, Cause.TIMEOUT, "gave up while connecting")
+SILENT_STILL = Observation(WorkerState.UNREACHABLE, AT_NS + 23_006 * MS, None, Cause.TIMEOUT, SILENT.detail)
+FAILING = Observation(WorkerState.ERROR, AT_NS + 30_087 * MS, 503, None, "the Worker could not process it")
+OK_AGAIN = Observation(WorkerState.OK, AT_NS + 850_091 * MS, 200)
+
+
+def heartbeat(sample: Sample | None = None) -> bytes:
+    """The body of a heartbeat: of a host with everything to be read, or of `sample`."""
+    full = Sample(AT_NS, 7.6, 22.3, 877.9, 22.1, 4, True, 14.4)
+    return payload.heartbeat_body(AGENT, sample or full, uuid7(AT_NS, _noise(1)), 12)
+
+
+def alerts(*history: Observation, patience: Patience | None = None) -> list[bytes]:
+    """What arrives at the webhook when the Worker was found so, each at the first try."""
+    _, changes = replay(None, history, patience or Patience())
+    made = [payload.change_alert(AGENT, c, uuid7(c.at_ns, _noise(2)), URL) for c in changes]
+    return [_delivered(alert) for alert in made]
+
+
+def problem() -> bytes:
+    """The alert for a Worker that has been silent for two cycles, with `alert_after = 2`."""
+    (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Patience(alert_after=2))
+    return alert
+
+
+def test_alert(heartbeat_url: str) -> bytes:
+    """What `heartbeatctl test-alert` sends."""
+    return _delivered(payload.test_alert(AGENT, AT_NS, uuid7(AT_NS, _noise(3)), heartbeat_url))
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """The type of each field in a body by its path: `{"metrics": "object", "metrics.id": "string", …}`."""
+    return dict(_fields(json.loads(body), ""))
+
+
+def _fields(value: dict[str, Any], path: str) -> list[tuple[str, str]]:
+    found = []
+    for name, inner in value.items():
+        found.append((path + name, _TYPES[type(inner)]))
+        if isinstance(inner, dict):
+            found += _fields(inner, f"{path}{name}.")
+    return found
+
+
+def _delivered(alert: Alert) -> bytes:
+    return payload.delivery(alert, alert.queued_ns + 21 * MS)
+
+
+def _noise(seed: int) -> bytes:
+    """Ten bytes that look like an id's random part, the same each time."""
+    return bytes((seed * 151 + i * 89) % 256 for i in range(RANDOM_BYTES))
+
+
+_TYPES = {str: "string", int: "integer", float: "number", dict: "object", type(None): "null"}

@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
 	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
-TESTING := busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap python3-venv sqlite3 systemd-container uidmap
+TESTING := busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs python3-venv sqlite3 systemd-container uidmap
 
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/heartbeatd_$(VERSION)_all.deb

@@ -1,0 +1,197 @@
+"""The example Worker under Debian's node, over HTTP and with a real SQLite file in D1's place, and the real agent before it."""
+
+import contextlib
+import http.client
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heartbeatd.core.alerting import rule_for
+from tests.agent import AgentProcess, environment, until
+from tests.project import wire
+from tests.receiver import WEBHOOK, WORKER, Receiver
+
+pytestmark = pytest.mark.slow
+EXAMPLE = Path(__file__).resolve().parents[2] / "debian/examples/worker"
+ADAPTER = Path(__file__).with_name("worker.mjs")
+KEY = "correct-horse"
+SILENT_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The Worker as it runs, and what stands around it."""
+
+    port: int
+    database: Path
+    alarms: Receiver
+
+    @property
+    def url(self) -> str:
+        """Where heartbeats go."""
+        return f"http://127.0.0.1:{self.port}{WORKER}"
+
+    def post(self, body: bytes, authorization: str | None = f"Bearer {KEY}", path: str = WORKER) -> int:
+        """Send one request by hand; the status."""
+        return self.ask("POST", path, body, {"Authorization": authorization} if authorization is not None else {})
+
+    def ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> int:
+        """Any request; the status."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            return connection.getresponse().status
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Look into its database, or change it."""
+        with contextlib.closing(sqlite3.connect(self.database, timeout=5)) as database, database:
+            return database.execute(statement).fetchall()
+
+    def told(self) -> list[dict[str, Any]]:
+        """The details of what was posted to ALERT_URL."""
+        return [alarm.body["details"] for alarm in self.alarms.received(WEBHOOK)]
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """The example, deployed as ../README says: the schema, the variables of wrangler.toml, the two secrets."""
+    with Receiver() as alarms, _run(tmp_path, alarms, SECRET_KEY=KEY) as running:
+        yield running
+
+
+def test_it_watches_a_real_agent(worker: Worker, tmp_path: Path) -> None:
+    """Beats are recorded; silence makes one alarm, and the first beat after it one recovery; with a wrong key it says 401."""
+    with AgentProcess(tmp_path, beating(worker, KEY)) as agent:
+        agent.ready().cycles(3)
+        assert agent.rows("DISTINCT worker_status") == [(200,)]
+        assert worker.sql("SELECT host, silent_since_ms FROM hosts") == [("under-test", None)]
+        agent.stop()
+        stopped_s = time.time()
+    until(lambda: worker.told())
+    with AgentProcess(tmp_path, beating(worker, KEY)) as agent:
+        agent.ready().cycles(3)
+        problem, recovery = worker.told()
+        assert (problem["event"], recovery["event"]) == ("problem", "recovery")
+        assert {(told["host"], told["subject"]) for told in worker.told()} == {("under-test", "host")}
+        assert recovery["since"] == problem["since"]
+        assert SILENT_AFTER_S <= recovery["duration_seconds"] <= time.time() - stopped_s + SILENT_AFTER_S
+        agent.write(beating(worker, "wrong"))
+        agent.signal(signal.SIGHUP)
+        until(lambda: agent.rows("worker_status")[-1] == (401,))
+        agent.stop()
+    assert len(worker.told()) == 2
+    assert set(agent.rows("worker_status")) == {(200,), (401,)}
+
+
+def test_every_answer_it_gives(worker: Worker) -> None:
+    """Each status is the one that heartbeat-protocol(7) has for the case; what is refused is not recorded."""
+    beat = wire.heartbeat()
+    for authorization in (None, "", "Bearer", "Bearer ", f"Bearer {KEY}x", f"bearer {KEY}", KEY, "Bearer undefined"):
+        assert worker.post(beat, authorization) == 401
+    for body in (b"", b"{", b"[]", b"null", b'{"host": ""}', b'{"host": 5}', json.dumps({"host": "x" * 254}).encode()):
+        assert worker.post(body) == 400
+    assert worker.post(beat, path="/") == 404
+    assert worker.ask("GET", WORKER, None, {}) == 405
+    assert worker.post(json.dumps({**json.loads(beat), "sequence": 0}).encode()) == 200
+    assert worker.sql("SELECT * FROM hosts") == []
+    assert worker.post(beat) == 200
+    assert worker.sql("SELECT host FROM hosts") == [("nas",)]
+    worker.sql("ALTER TABLE hosts DROP COLUMN silent_since_ms")  # what it knew cannot be read, a beat can be recorded
+    assert worker.post(beat) == 220
+    worker.sql("DROP TABLE hosts")
+    assert worker.post(beat) == 503
+    states = {200: "ok", 220: "degraded", 221: "degraded", 400: "rejected", 401: "rejected", 503: "error"}
+    assert {status: str(rule.state) for status in states if (rule := rule_for(status))} == states
+
+
+def test_an_alarm_that_does_not_arrive_is_raised_again(worker: Worker) -> None:
+    """A failing ALERT_URL delays alarm and recovery and loses neither; a host that is back gets 221 until that is told."""
+    worker.alarms.answer(WEBHOOK, 500, 500, 200)
+    worker.post(wire.heartbeat())
+    until(lambda: len(worker.told()) == 3)
+    assert {told["event"] for told in worker.told()} == {"problem"}
+    assert len({told["event_id"] for told in worker.told()}) == 1
+    worker.alarms.answer(WEBHOOK, 500)
+    assert worker.post(wire.heartbeat()) == 221
+    assert worker.post(wire.heartbeat()) == 221
+    worker.alarms.answer(WEBHOOK, 200)
+    assert worker.post(wire.heartbeat()) == 200
+    assert worker.post(wire.heartbeat()) == 200
+    recoveries = [told for told in worker.told() if told["event"] == "recovery"]
+    assert len(recoveries) == 3
+    assert len({told["event_id"] for told in recoveries}) == 1
+
+
+def test_it_writes_a_beat_down_sparingly(worker: Worker) -> None:
+    """Beats within a third of the time to the alarm cost no write."""
+    worker.post(wire.heartbeat())
+    before = worker.sql("SELECT seen_ms FROM hosts")
+    for _ in range(5):
+        assert worker.post(wire.heartbeat()) == 200
+    assert worker.sql("SELECT seen_ms FROM hosts") == before
+    time.sleep(SILENT_AFTER_S / 3)
+    worker.post(wire.heartbeat())
+    assert worker.sql("SELECT seen_ms FROM hosts") > before
+
+
+def test_its_alarms_have_the_shape_of_the_agents(worker: Worker) -> None:
+    """Title, message and details are fields that heartbeatd's own alerts have, so that one flow can take both."""
+    worker.post(wire.heartbeat())
+    until(lambda: worker.told())
+    (alarm,) = worker.alarms.received(WEBHOOK)
+    assert alarm.content_type == "application/json"
+    assert set(wire.fields(json.dumps(alarm.body).encode())) <= set(wire.fields(wire.problem()))
+
+
+def test_without_a_key_it_takes_nothing(tmp_path: Path) -> None:
+    """A Worker whose SECRET_KEY was forgotten says 503 to everybody."""
+    with Receiver() as alarms, _run(tmp_path, alarms) as forgotten:
+        assert forgotten.post(wire.heartbeat(), "Bearer undefined") == 503
+        assert forgotten.post(wire.heartbeat(), "Bearer ") == 503
+
+
+def test_wrangler_toml_names_what_the_worker_uses() -> None:
+    """The file is TOML, and names the module, the database, the variable and a cron trigger of once a minute."""
+    wrangler = tomllib.loads((EXAMPLE / "wrangler.toml").read_text())
+    source = (EXAMPLE / wrangler["main"]).read_text()
+    names = [*wrangler["vars"], *(database["binding"] for database in wrangler["d1_databases"])]
+    assert all(f"env.{name}" in source for name in names)
+    assert wrangler["triggers"]["crons"] == ["* * * * *"]
+
+
+def beating(worker: Worker, key: str) -> str:
+    """A configuration that beats at the Worker every second and alerts nobody itself."""
+    return (
+        f'[agent]\ninterval_seconds = 1\nhostname = "under-test"\n[docker]\nsocket = ""\n'
+        f'[heartbeat]\nurl = "{worker.url}"\nsecret_key = "{key}"\n'
+        f'[internet]\nurl = "{worker.alarms.url("/")}"\ntimeout_seconds = 0.3\n'
+    )
+
+
+@contextlib.contextmanager
+def _run(folder: Path, alarms: Receiver, **secrets: str) -> Iterator[Worker]:
+    database = folder / "d1.db"
+    with contextlib.closing(sqlite3.connect(database)) as new:
+        new.executescript((EXAMPLE / "schema.sql").read_text())
+    variables = {"SILENT_AFTER_SECONDS": str(SILENT_AFTER_S), "ALERT_URL": alarms.url(WEBHOOK), **secrets}
+    with subprocess.Popen(
+        ["node", ADAPTER, EXAMPLE / "worker.js", database],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield Worker(int(process.stdout.readline()), database, alarms)
+        finally:
+            process.terminate()

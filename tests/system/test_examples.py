@@ -1,0 +1,96 @@
+"""The drop-ins among the examples, installed by the package and taken by a real systemd."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.conftest import MEASURE_ONLY, configure, state, wait_active
+from tests.system.host import BootedHost
+
+EXAMPLES = "/usr/share/doc/heartbeatd/examples"
+UNIT = "heartbeatd.service"
+# As LXCFS does it: /proc/meminfo of a container with a million kB, three quarters of them in use.
+MEMINFO = "MemTotal: 1000000 kB\nMemFree: 250000 kB\nMemAvailable: 250000 kB\nBuffers: 0 kB\nCached: 0 kB\n"
+RAM_PERCENT = "75.0"
+DATABASE = "/var/lib/heartbeat/metrics.db"
+
+
+def test_every_example_is_installed(installed: BootedHost) -> None:
+    """The package brings every file of debian/examples, as it is and not compressed."""
+    files = installed.out(f"cd {EXAMPLES} && find . -type f | sort").split()
+    assert files == [
+        "./README",
+        "./n8n/heartbeat.json",
+        "./several-hosts/config.toml",
+        "./systemd/lxc.conf",
+        "./systemd/pinned-addresses.conf",
+        "./worker/schema.sql",
+        "./worker/worker.js",
+        "./worker/wrangler.toml",
+    ]
+
+
+@pytest.mark.parametrize(("name", "exposure"), [("pinned-addresses", 1.1), ("lxc", 1.7)])
+def test_a_drop_in_is_valid_where_its_first_line_says(installed: BootedHost, name: str, exposure: float) -> None:
+    """systemd has nothing to remark on unit and drop-in together, and rates the exposure at no more than so much of 10."""
+    with drop_in(installed, name):
+        verified = installed.run(f"systemd-analyze verify --man=no {UNIT}")
+        rated = installed.out(f"systemd-analyze security {UNIT}")
+    assert verified.stdout + verified.stderr == ""
+    (line,) = [line for line in rated.splitlines() if "Overall exposure" in line]
+    assert float(line.split(": ")[1].split()[0]) <= exposure
+
+
+def test_pinned_addresses_are_all_that_is_allowed(installed: BootedHost) -> None:
+    """With pinned-addresses.conf every address is denied but this host's own and those that are named."""
+    with drop_in(installed, "pinned-addresses"):
+        denied, allowed = (set(state(installed, f"IPAddress{what}").split()) for what in ("Deny", "Allow"))
+    assert denied == {"0.0.0.0/0", "::/0"}
+    assert allowed == {"127.0.0.0/8", "::1/128", "192.0.2.53/32", "198.51.100.0/24", "2001:db8:1::/48"}
+
+
+def test_lxc_conf_shows_the_container_its_own_memory(installed: BootedHost) -> None:
+    """Under LXCFS the agent measures the container. On Debian 12 that takes lxc.conf and every line of it, on 13 nothing."""
+    configure(installed, MEASURE_ONLY)
+    installed.path("/root/meminfo").write_text(MEMINFO)
+    installed.run("mount --bind /root/meminfo /proc/meminfo")
+    try:
+        measured = [ram_percent(installed)]
+        with drop_in(installed, "lxc") as text:
+            assert ram_percent(installed) == RAM_PERCENT
+            settings = [line for line in text.splitlines() if re.match(r"\w+=", line)]
+        for setting in settings:
+            with drop_in(installed, "lxc", without=setting):
+                measured.append(ram_percent(installed))
+    finally:
+        installed.run("systemctl stop heartbeatd; umount /proc/meminfo")
+    assert len(measured) == 4
+    if installed.suite == "bookworm":
+        assert RAM_PERCENT not in measured
+    else:
+        assert set(measured) == {RAM_PERCENT}
+
+
+@contextlib.contextmanager
+def drop_in(host: BootedHost, name: str, without: str = "") -> Iterator[str]:
+    """The example where its first line says, less one of its lines; its text. Afterwards it is taken away again."""
+    text = host.path(f"{EXAMPLES}/systemd/{name}.conf").read_text()
+    (target,) = re.findall(r"\A# (/\S+\.conf): ", text)
+    host.path(target).parent.mkdir(parents=True, exist_ok=True)
+    host.path(target).write_text(text.replace(f"\n{without}\n", "\n") if without else text)
+    host.run("systemctl daemon-reload")
+    try:
+        yield text
+    finally:
+        host.run(f"rm {target} && systemctl daemon-reload")
+
+
+def ram_percent(host: BootedHost) -> str:
+    """What a restarted agent measures in its first cycle."""
+    host.run(f"systemctl stop heartbeatd; rm -f {DATABASE}*; systemctl start heartbeatd")
+    wait_active(host)
+    ask = f"sqlite3 -readonly {DATABASE} 'SELECT ram_percent FROM metrics LIMIT 1'"
+    host.wait_for("a row", lambda: host.run(ask, check=False).stdout.strip())
+    return host.out(ask)

@@ -1,23 +1,25 @@
 """The configuration: a file becomes a mapping, a mapping becomes a frozen `Config`, or every error there is, at once.
 
-Where the key comes from, the first that is there wins: the systemd credential `heartbeat.secret_key`
-(`$CREDENTIALS_DIRECTORY`, systemd.exec(5)), the file `heartbeat.secret_key_file`, `heartbeat.secret_key`.
+Where the key comes from, the first that is there wins: the systemd credential `heartbeat.secret_key`, the file
+`heartbeat.secret_key_file`, `heartbeat.secret_key`. Likewise the credential `heartbeat.webhook_url` wins over the setting.
 """
 
 import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.settings import SECTIONS, SETTINGS
 
 DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
-CREDENTIAL = "heartbeat.secret_key"
 LARGEST_FILE_BYTES = 1 << 20
-LARGEST_SECRET_BYTES = 8192
+
+
+_NO_CREDENTIALS: Credentials = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ class HeartbeatConfig:
 
 @dataclass(frozen=True, slots=True)
 class AlertsConfig:
-    """[alerts]; the URL may hold a secret (n8n's basic authentication), so it is not shown."""
+    """[alerts]; the URL may hold a secret (n8n's basic authentication), so it is not shown; `webhook_from` says where it was."""
 
     webhook_url: Secret
+    webhook_from: str
     timeout_seconds: float
     alert_after: int
     recover_after: int
@@ -109,8 +112,8 @@ class Config:
         return max(self.internet.timeout_seconds, self.docker.timeout_seconds) + self.heartbeat.timeout_seconds
 
 
-def load(path: Path, credentials: Path | None = None) -> Config:
-    """The configuration in the file `path`. `credentials` is systemd's credentials directory, if there is one.
+def load(path: Path, credentials: Credentials = _NO_CREDENTIALS) -> Config:
+    """The configuration in the file `path`, with the credentials that were passed, if any were.
 
     Raises ConfigError naming the file, each key path, what is wrong and what would be right.
     """
@@ -140,7 +143,7 @@ def read(path: Path) -> Mapping[str, object]:
         raise ConfigError(Problem(where, "is nested too deeply", "settings are [section] and key = value")) from None
 
 
-def parse(mapping: Mapping[str, object], where: str = "", credentials: Path | None = None) -> Config:
+def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentials = _NO_CREDENTIALS) -> Config:
     """The configuration in a mapping of sections. Pure, but for the file that holds the key. Raises ConfigError."""
     problems = list(_unknown(mapping, where))
     values: dict[str, Any] = {}
@@ -151,18 +154,27 @@ def parse(mapping: Mapping[str, object], where: str = "", credentials: Path | No
             values[setting.key] = setting.default if given is None else setting.kind.check(given)
         except ValueError as error:
             problems.append(Problem(f"{where}: {setting.key}", str(error), f"allowed: {setting.kind.allowed}"))
-    secret, secret_from = Secret(""), ""
+    secret, webhook = _Found(), _Found()
     try:
-        secret, secret_from = _secret(values, where, credentials)
+        webhook = _webhook(values, where, credentials)
+        secret = _secret(values, where, credentials)
         problems += _together(values, secret, where)
     except ConfigError as error:
         problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
-    return _build(values, secret, secret_from)
+    return _build(values, secret, webhook)
 
 
-def _build(values: Mapping[str, Any], secret: Secret, secret_from: str) -> Config:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A secret, and where it was found."""
+
+    text: str = field(default="", repr=False)
+    origin: str = ""
+
+
+def _build(values: Mapping[str, Any], secret: _Found, webhook: _Found) -> Config:
     def of(section: str) -> dict[str, Any]:
         return {s.name: values[s.key] for s in SETTINGS if s.section == section}
 
@@ -171,56 +183,77 @@ def _build(values: Mapping[str, Any], secret: Secret, secret_from: str) -> Confi
         agent=AgentConfig(**of("agent")),
         heartbeat=HeartbeatConfig(
             url=heartbeat["url"],
-            secret=secret,
-            secret_from=secret_from,
+            secret=Secret(secret.text),
+            secret_from=secret.origin,
             timeout_seconds=heartbeat["timeout_seconds"],
             ca_file=heartbeat["ca_file"],
         ),
-        alerts=AlertsConfig(**{**alerts, "webhook_url": Secret(alerts["webhook_url"])}),
+        alerts=AlertsConfig(**{**alerts, "webhook_url": Secret(webhook.text), "webhook_from": webhook.origin}),
         internet=InternetConfig(**of("internet")),
         docker=DockerConfig(**of("docker")),
         storage=StorageConfig(**of("storage")),
     )
 
 
-def _together(values: Mapping[str, Any], secret: Secret, where: str) -> Iterator[Problem]:
+def _together(values: Mapping[str, Any], secret: _Found, where: str) -> Iterator[Problem]:
     """What is wrong only in combination."""
-    if values.get("heartbeat.url") and "heartbeat.secret_key" in values and not secret:
+    if values.get("heartbeat.url") and "heartbeat.secret_key" in values and not secret.text:
         yield Problem(
             f"{where}: heartbeat.secret_key",
             "is missing, but heartbeat.url is set",
-            f"set heartbeat.secret_key or secret_key_file, or pass the systemd credential {CREDENTIAL}",
+            "`heartbeatctl set-secret` stores it encrypted; or set heartbeat.secret_key or heartbeat.secret_key_file",
         )
 
 
-def _secret(values: Mapping[str, Any], where: str, credentials: Path | None) -> tuple[Secret, str]:
-    """The key and where it came from. Raises ConfigError if a file that should hold it cannot be used."""
-    credential = credentials / CREDENTIAL if credentials is not None else None
-    if credential is not None and credential.exists():
-        return Secret(_read_secret(credential, f"systemd credential {CREDENTIAL}")), f"systemd credential {CREDENTIAL}"
+def _secret(values: Mapping[str, Any], where: str, credentials: Credentials) -> _Found:
+    """The key. Raises ConfigError if what should hold it cannot be used."""
+    credential = credentials.get(SECRET_KEY)
+    if credential is not None:
+        return _checked(credential.data, "heartbeat.secret_key", credential.origin)
     file: str = values.get("heartbeat.secret_key_file", "")
     if file:
-        return Secret(_read_secret(Path(file), f"{where}: heartbeat.secret_key_file")), file
-    text: str = values.get("heartbeat.secret_key", "")
-    return Secret(text), (f"{where}: heartbeat.secret_key" if text else "")
+        try:
+            with Path(file).open("rb") as opened:
+                data = opened.read(LARGEST_BYTES + 1)
+        except OSError as error:
+            raise ConfigError(
+                Problem(
+                    f"{where}: heartbeat.secret_key_file",
+                    f"{file} cannot be read: {error.strerror}",
+                    _reading_hint(error),
+                )
+            ) from None
+        return _checked(data, "heartbeat.secret_key", file)
+    return _in_file(values, "heartbeat.secret_key", where)
 
 
-def _read_secret(path: Path, where: str) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_SECRET_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(Problem(where, f"{path} cannot be read: {error.strerror}", _reading_hint(error))) from None
-    if len(data) > LARGEST_SECRET_BYTES:
-        raise ConfigError(Problem(where, f"{path} is larger than 8 KiB", "it should hold the key and nothing else"))
+def _webhook(values: Mapping[str, Any], where: str, credentials: Credentials) -> _Found:
+    """The webhook's URL. Raises ConfigError if the credential that should hold it does not."""
+    credential = credentials.get(WEBHOOK_URL)
+    if credential is not None:
+        return _checked(credential.data, "alerts.webhook_url", credential.origin)
+    return _in_file(values, "alerts.webhook_url", where)
+
+
+def _in_file(values: Mapping[str, Any], key: str, where: str) -> _Found:
+    text: str = values.get(key, "")
+    return _Found(text, f"{where}: {key}" if text else "")
+
+
+def _checked(data: bytes, key: str, origin: str) -> _Found:
+    """`data` as the value of the setting `key`. Raises ConfigError, naming `origin`."""
+    if len(data) > LARGEST_BYTES:
+        raise ConfigError(
+            Problem(origin, "is larger than 8 KiB", f"it should hold the value of {key} and nothing else")
+        )
     text = data.decode("utf-8", errors="replace").strip()
     if not text:
-        raise ConfigError(Problem(where, f"{path} is empty", "it should hold the key and nothing else"))
-    kind = next(s.kind for s in SETTINGS if s.key == "heartbeat.secret_key")
+        raise ConfigError(Problem(origin, "is empty", f"it should hold the value of {key} and nothing else"))
+    kind = next(setting.kind for setting in SETTINGS if setting.key == key)
     try:
-        return str(kind.check(text))
+        return _Found(str(kind.check(text)), origin)
     except ValueError as error:
-        raise ConfigError(Problem(where, f"{path}: {error}", f"allowed: {kind.allowed}")) from None
+        raise ConfigError(Problem(origin, str(error), f"allowed: {kind.allowed}")) from None
 
 
 def _reading_hint(error: OSError) -> str:

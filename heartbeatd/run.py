@@ -2,13 +2,13 @@
 
 import faulthandler
 import logging
-import os
 from pathlib import Path
 
 from heartbeatd import __version__
 from heartbeatd.config import Config, load
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.redact import shown_url
+from heartbeatd.credentials import passed
 from heartbeatd.daemon import Daemon, Signals
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
 from heartbeatd.sinks import systemd
@@ -22,12 +22,12 @@ class Agent:
 
     def __init__(self, path: Path, process: Process) -> None:
         self._path, self._process = path, process
-        config = load(path, credentials())
+        config = load(path, passed())
         self.work = Wired(config, process, ledger(config, process))
 
     def reload(self) -> Wired:
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
-        config = load(self._path, credentials())
+        config = load(self._path, passed())
         old = self.work
         kept = old.ledger
         if config.storage.path != old.config.storage.path:
@@ -50,12 +50,6 @@ class Agent:
         self.work.stop()
         self.work.ledger.close()
         self._process.close()
-
-
-def credentials() -> Path | None:
-    """systemd's credentials directory for this service, if it passes any (systemd.exec(5))."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    return Path(folder) if folder else None
 
 
 def say_what_is_off(config: Config) -> None:

@@ -225,7 +225,7 @@ SETTINGS: tuple[Setting, ...] = (
         "secret_key_file",
         Path(optional=True),
         "",
-        "A file that holds the key, in place of secret_key. The systemd credential heartbeat.secret_key wins over both.",
+        "A file that holds the key, in place of secret_key. `heartbeatctl set-secret`, which keeps it encrypted, wins over both.",
     ),
     Setting(
         "heartbeat",

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.config import CREDENTIAL, Config, Secret, load, parse
+from heartbeatd.config import Config, Secret, load, parse
+from heartbeatd.credentials import PLAIN, SECRET_KEY, WEBHOOK_URL, Credential, passed
 from heartbeatd.errors import ConfigError, ExitCode
 from heartbeatd.settings import SECTIONS, SETTINGS, Setting
 
@@ -141,10 +142,26 @@ def test_where_the_key_comes_from(tmp_path: Path) -> None:
     both = {"heartbeat": {"secret_key": "from-setting", "secret_key_file": str(file)}}
     assert parse({"heartbeat": {"secret_key": "from-setting"}}).heartbeat.secret.reveal() == "from-setting"
     assert parse(both).heartbeat.secret.reveal() == "from-file"
-    (tmp_path / CREDENTIAL).write_text("from-credential\n")
-    config = parse(both, credentials=tmp_path)
+    (tmp_path / f"{SECRET_KEY}{PLAIN}").write_text("from-plain-credential\n")
+    assert parse(both, credentials=passed(tmp_path)).heartbeat.secret.reveal() == "from-plain-credential"
+    (tmp_path / SECRET_KEY).write_text("from-credential\n")
+    config = parse(both, credentials=passed(tmp_path))
     assert config.heartbeat.secret.reveal() == "from-credential"
-    assert "credential" in config.heartbeat.secret_from
+    assert config.heartbeat.secret_from == "systemd credential heartbeat.secret_key"
+
+
+def test_where_the_webhook_comes_from(tmp_path: Path) -> None:
+    """A credential wins over the setting, and is checked as the setting is, without being shown."""
+    setting = {"alerts": {"webhook_url": "http://setting/"}}
+    assert parse(setting).alerts.webhook_url.reveal() == "http://setting/"
+    assert parse(setting, "f").alerts.webhook_from == "f: alerts.webhook_url"
+    (tmp_path / WEBHOOK_URL).write_text("http://u:hidden@credential/\n")
+    config = parse(setting, credentials=passed(tmp_path))
+    assert config.alerts.webhook_url.reveal() == "http://u:hidden@credential/"
+    assert config.alerts.webhook_from == "systemd credential heartbeat.webhook_url"
+    with pytest.raises(ConfigError, match=r"begins with \"ftp") as caught:
+        parse(setting, credentials={WEBHOOK_URL: Credential("credential c", b"ftp://u:hidden@host/")})
+    assert "hidden" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

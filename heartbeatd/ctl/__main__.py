@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "status": "say how the agent is doing: service, last cycle, Worker, queue",
     "once": "run one cycle and print it; nothing is stored or sent unless asked",
     "test-alert": "send a test alert the way real ones go",
+    "set-secret": "keep the key, or the webhook's URL, as a credential that systemd encrypts",
     "import-env": "turn the earlier agent's .env file into a config.toml",
 }
 

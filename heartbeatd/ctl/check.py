@@ -5,6 +5,7 @@ As root everything is tried as the user heartbeat, because that is who the agent
 
 import argparse
 import grp
+import itertools
 import os
 import stat
 import subprocess
@@ -22,6 +23,7 @@ from heartbeatd.core.model import Presence, Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import shown_url
 from heartbeatd.core.wording import CAUSE_ADVICE
+from heartbeatd.credentials import NAMES, PLAIN, STORE
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode
 from heartbeatd.net.answer import NoAnswer
@@ -68,7 +70,9 @@ def run(arguments: argparse.Namespace) -> int:
             _print(Finding(Verdict.ERROR, "configuration", f"{problem.where}: {problem.what}", problem.hint))
         return error.exit_code
     worst = Verdict.OK
-    for finding in _findings(config, arguments.config, offline=arguments.offline):
+    misplaced = list(_misplaced())
+    service.become_user()
+    for finding in itertools.chain(misplaced, _findings(config, arguments.config, offline=arguments.offline)):
         if finding.verdict is not Verdict.OK and worst is not Verdict.ERROR:
             worst = finding.verdict
         if finding.verdict is Verdict.ERROR or not arguments.quiet:
@@ -87,7 +91,6 @@ def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]
     yield from _configuration(config, path)
     if offline:
         return
-    service.become_user()
     process = wiring.Process()
     try:
         for look in (_names, _worker, _webhook, _internet, _docker, _storage, _clock):
@@ -96,12 +99,40 @@ def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]
         process.close()
 
 
+def _misplaced() -> Iterator[Finding]:
+    """Credentials that would keep the service from starting. Only root may look for them."""
+    for name in NAMES if os.access(STORE, os.X_OK) else ():
+        if (STORE / name).exists():
+            yield Finding(
+                Verdict.ERROR,
+                "secrets",
+                f"{STORE / name} is not encrypted: systemd will not start the service with it (status 243)",
+                f"mv {STORE / name} {STORE / name}{PLAIN}",
+            )
+
+
+def _readable_by_all(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # no file, or in a folder that is not for us, and so not for all
+        return False
+
+
 def _configuration(config: Config, path: Path) -> Iterator[Finding]:
+    if not os.access(path, os.R_OK):
+        yield Finding(
+            Verdict.ERROR,
+            "configuration",
+            f"the user {service.USER} cannot read {path}",
+            f"chown root:{service.USER} {path}; chmod 640 {path}",
+        )
     for file in (path, Path(config.heartbeat.secret_from)):
-        if config.heartbeat.secret and file.is_file() and file.stat().st_mode & stat.S_IROTH:
+        if config.heartbeat.secret and _readable_by_all(file):
             yield Finding(Verdict.WARNING, "secrets", f"everybody on this host can read {file}", f"chmod o-rwx {file}")
     if config.heartbeat.url:
         yield Finding(Verdict.OK, "secrets", f"the key comes from {config.heartbeat.secret_from}")
+    if config.alerts.webhook_from.startswith(("systemd", "/etc/credstore")):
+        yield Finding(Verdict.OK, "secrets", f"the webhook's URL comes from {config.alerts.webhook_from}")
         if urlsplit(config.heartbeat.url).scheme == "http" and not _is_loopback(config.heartbeat.url):
             yield Finding(
                 Verdict.WARNING,

@@ -6,6 +6,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from heartbeatd.credentials import ENCRYPTED_STORE, NAMES, PLAIN, STORE, Credential, Credentials, passed, read
+from heartbeatd.errors import ConfigError, Problem
+
 UNIT = "heartbeatd.service"
 USER = "heartbeat"
 _PROPERTIES = ("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts", "ActiveEnterTimestamp", "MainPID")
@@ -53,13 +56,40 @@ def look() -> Service | None:
     )
 
 
-def credentials() -> Path | None:
-    """Where the service's credentials are: handed to us by systemd, or those of the running service if we may read them."""
-    given = os.environ.get("CREDENTIALS_DIRECTORY")
+def credentials() -> Credentials:
+    """Those of the running service, if we may read them; else, as root, those it would be given from systemd's stores.
+
+    What a drop-in passes in some other way is not known before the service runs.
+    """
     running = Path("/run/credentials") / UNIT
-    if given:
-        return Path(given)
-    return running if os.access(running, os.X_OK) else None
+    if os.access(running, os.X_OK):
+        return passed(running)
+    found: dict[str, Credential] = {}
+    for name in NAMES:
+        for path in (ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"):
+            data = _decrypted(path, name) if path.parent == ENCRYPTED_STORE else read(path)
+            if data is not None:
+                found.setdefault(name, Credential(str(path), data))
+    return found
+
+
+def _decrypted(path: Path, name: str) -> bytes | None:
+    """What systemd-creds(1) makes of an encrypted credential; None if it is not there, or not for us to read."""
+    if not os.access(path, os.R_OK):
+        return None
+    words = ["systemd-creds", "decrypt", f"--name={name}", str(path), "-"]
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=30, check=True)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ConfigError(Problem(str(path), f"systemd-creds: {error}", "install systemd's own tools")) from None
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise ConfigError(
+            Problem(
+                str(path), f"cannot be decrypted: {reason}", "it was made on another machine? `heartbeatctl set-secret`"
+            )
+        ) from None
+    return done.stdout
 
 
 def become_user() -> bool:

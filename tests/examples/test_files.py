@@ -7,7 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from heartbeatd.config import CREDENTIAL, load
+from heartbeatd.config import load
+from heartbeatd.credentials import SECRET_KEY as CREDENTIAL
+from heartbeatd.credentials import passed
 from heartbeatd.errors import ConfigError
 from heartbeatd.settings import SETTINGS
 from tests.project import wire
@@ -49,7 +51,7 @@ def test_one_configuration_for_several_hosts(tmp_path: Path) -> None:
     """The template is accepted with the key as a credential, names no host, and holds no key: without one it is refused."""
     template = EXAMPLES / "several-hosts/config.toml"
     (tmp_path / CREDENTIAL).write_text("the key\n".replace(" ", "-"))
-    config = load(template, tmp_path)
+    config = load(template, passed(tmp_path))
     assert config.heartbeat.secret_from == f"systemd credential {CREDENTIAL}"
     assert config.agent.hostname == ""
     assert config.alerts.alert_after == config.alerts.recover_after == 2

@@ -1,0 +1,51 @@
+"""Credentials as systemd passes them (systemd.exec(5), CREDENTIALS): where they are kept, and which a service was given.
+
+Each has two ids, because one id cannot be looked up both plain and encrypted (the last setting of a unit wins, and a plain
+file is refused where an encrypted one is expected): `NAME` for one encrypted by systemd-creds(1), or passed by a drop-in;
+`NAME.plain` for one that is kept as it is.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SECRET_KEY = "heartbeat.secret_key"
+WEBHOOK_URL = "heartbeat.webhook_url"
+NAMES = (SECRET_KEY, WEBHOOK_URL)
+PLAIN = ".plain"
+ENCRYPTED_STORE = Path("/etc/credstore.encrypted")
+STORE = Path("/etc/credstore")
+LARGEST_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a credential holds, and in words where it came from."""
+
+    origin: str
+    data: bytes = field(repr=False)
+
+
+Credentials = Mapping[str, Credential]
+
+
+def passed(folder: str | Path = "") -> Credentials:
+    """Those of ours in a credentials directory, by name; without one given, in the one systemd passed, if it did."""
+    folder = folder or os.environ.get("CREDENTIALS_DIRECTORY", "")
+    found: dict[str, Credential] = {}
+    for name in NAMES if folder else ():
+        for file in (name, name + PLAIN):
+            data = read(Path(folder) / file)
+            if data is not None:
+                found.setdefault(name, Credential(f"systemd credential {file}", data))
+    return found
+
+
+def read(path: Path) -> bytes | None:
+    """What is in the file, one byte more than allowed at the most; None if it is not there, or not for us."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except OSError:
+        return None

@@ -1,0 +1,125 @@
+"""The key as a systemd credential: stored by heartbeatctl, decrypted by systemd, and taken by the agent."""
+
+from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.system.conftest import configure, reporting, state, wait_active
+from tests.system.host import BootedHost
+
+KEY = "credential-key-4711"
+
+
+def without_key(receiver: Receiver) -> str:
+    """A configuration in which the key is missing."""
+    return reporting(receiver, "x").replace('secret_key = "x"\n', "")
+
+
+def beats_with(host: BootedHost, receiver: Receiver) -> str | None:
+    """How the next heartbeat after a restart is authorized."""
+    host.run("systemctl restart heartbeatd")
+    wait_active(host)
+    seen = len(receiver.received(WORKER))
+    host.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) > seen + 1)
+    return receiver.received(WORKER)[-1].authorization
+
+
+def test_an_encrypted_credential_is_taken(installed: BootedHost, receiver: Receiver) -> None:
+    """`set-secret` from standard input: encrypted on the disk, named by `check` before the service runs, used once it does."""
+    configure(installed, without_key(receiver))
+    assert "is missing" in installed.run("heartbeatctl check --offline", check=False).stdout
+    said = installed.out(f"echo {KEY} | heartbeatctl set-secret")
+    assert "/etc/credstore.encrypted/heartbeat.secret_key" in said
+    assert KEY not in said
+    assert installed.run(f"grep -r {KEY} /etc", check=False).stdout == ""
+    assert installed.out("stat --format='%U %a' /etc/credstore.encrypted/heartbeat.secret_key") == "root 600"
+    assert "the key comes from /etc/credstore.encrypted/heartbeat.secret_key" in installed.out(
+        "heartbeatctl check --offline"
+    )
+    assert beats_with(installed, receiver) == f"Bearer {KEY}"
+    assert "the key comes from systemd credential heartbeat.secret_key" in installed.out("heartbeatctl check")
+    assert KEY not in installed.journal()
+
+
+def test_a_reload_knows_the_credential(installed: BootedHost, receiver: Receiver) -> None:
+    """`systemctl reload` takes a good file whose key is a credential, and fails on a bad one."""
+    configure(installed, without_key(receiver))
+    installed.run("systemctl restart heartbeatd")
+    wait_active(installed)
+    installed.run("systemctl reload heartbeatd")
+    installed.wait_for("the reload", lambda: "configuration reloaded" in installed.journal("--unit=heartbeatd"))
+    configure(installed, without_key(receiver) + "nonsense\n")
+    assert installed.run("systemctl reload heartbeatd", check=False).returncode != 0
+    configure(installed, without_key(receiver))
+    installed.run("chmod 600 /etc/heartbeat/config.toml")
+    assert installed.run("systemctl reload heartbeatd", check=False).returncode != 0
+    installed.run("chmod 640 /etc/heartbeat/config.toml")
+    assert state(installed, "ActiveState") == "active"
+
+
+def test_a_plain_credential_is_taken(installed: BootedHost, receiver: Receiver) -> None:
+    """`set-secret --plain`: for root alone; it takes the place of the encrypted one."""
+    configure(installed, without_key(receiver))
+    said = installed.out("echo plain-key | heartbeatctl set-secret --plain")
+    assert "/etc/credstore/heartbeat.secret_key.plain" in said
+    assert installed.out("stat --format='%U %a' /etc/credstore/heartbeat.secret_key.plain") == "root 600"
+    assert not installed.path("/etc/credstore.encrypted/heartbeat.secret_key").exists()
+    assert beats_with(installed, receiver) == "Bearer plain-key"
+
+
+def test_a_drop_in_wins(installed: BootedHost, receiver: Receiver) -> None:
+    """A credential of that name passed by a drop-in, as any service's, wins over the stores."""
+    configure(installed, without_key(receiver))
+    installed.run(
+        "mkdir -p /etc/systemd/system/heartbeatd.service.d; echo of-the-drop-in > /root/key; "
+        "printf '[Service]\\nLoadCredential=heartbeat.secret_key:/root/key\\n'"
+        " > /etc/systemd/system/heartbeatd.service.d/key.conf; systemctl daemon-reload"
+    )
+    assert beats_with(installed, receiver) == "Bearer of-the-drop-in"
+    installed.run("rm -r /etc/systemd/system/heartbeatd.service.d; systemctl daemon-reload")
+
+
+def test_the_webhook_is_a_credential_too(installed: BootedHost, receiver: Receiver) -> None:
+    """`set-secret webhook_url`: alerts go there, and the address is nowhere in the configuration."""
+    url = receiver.url(WEBHOOK)
+    configure(installed, without_key(receiver).replace(f'webhook_url = "{url}"\n', ""))
+    installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
+    assert beats_with(installed, receiver) == "Bearer plain-key"
+    installed.run("heartbeatctl test-alert", timeout_s=90)
+    assert [alert.body["details"]["event"] for alert in receiver.received(WEBHOOK)] == ["test"]
+
+
+def test_what_would_keep_the_service_from_starting_is_said(installed: BootedHost) -> None:
+    """An unencrypted credential under the name of the encrypted one: `check` is an error, with the command that mends it."""
+    installed.run("echo k > /etc/credstore/heartbeat.secret_key")
+    done = installed.run("heartbeatctl check --offline", check=False)
+    assert done.returncode == 1
+    assert "mv /etc/credstore/heartbeat.secret_key /etc/credstore/heartbeat.secret_key.plain" in done.stdout
+    installed.run("rm /etc/credstore/heartbeat.secret_key")
+
+
+def test_where_systemd_cannot_encrypt_the_key_goes_into_a_file(installed: BootedHost) -> None:
+    """Without systemd-creds: a file for root and the agent's group, and the line that names it."""
+    installed.run("mv /usr/bin/systemd-creds /usr/bin/systemd-creds.away")
+    said = installed.out("echo key-in-a-file | heartbeatctl set-secret")
+    installed.run("mv /usr/bin/systemd-creds.away /usr/bin/systemd-creds")
+    assert 'secret_key_file = "/etc/heartbeat/secret_key"' in said
+    assert not installed.path("/etc/credstore/heartbeat.secret_key.plain").exists()  # the old key would win
+    assert installed.out("stat --format='%U:%G %a' /etc/heartbeat/secret_key") == "root:heartbeat 640"
+
+
+def test_bad_input_is_refused(installed: BootedHost) -> None:
+    """Nothing, two words, too much, not root: a line that says so, and nothing is stored."""
+    for text, code in (("", 78), ("two words", 78), ("$(head -c 9000 /dev/zero | tr '\\\\0' k)", 78)):
+        done = installed.run(f'echo "{text}" | heartbeatctl set-secret', check=False)
+        assert done.returncode == code
+        assert "two words" not in done.stderr
+        assert done.stderr.count("\n") == 1
+    done = installed.run("echo k | setpriv --reuid=nobody --clear-groups heartbeatctl set-secret", check=False)
+    assert done.returncode == 1
+    assert "sudo" in done.stderr
+
+
+def test_removed_and_purged(installed: BootedHost, receiver: Receiver) -> None:
+    """`--remove` forgets a credential; a purge leaves none behind."""
+    installed.run("echo k | heartbeatctl set-secret")
+    assert "removed /etc/credstore.encrypted/heartbeat.secret_key" in installed.out("heartbeatctl set-secret --remove")
+    installed.run("echo k | heartbeatctl set-secret; apt-get purge --yes heartbeatd", timeout_s=120)
+    assert installed.out("find /etc -path '*heartbeat*' -not -path '/etc/systemd/*'") == ""

@@ -69,6 +69,7 @@ class AlertsConfig:
     timeout_seconds: float
     alert_after: int
     recover_after: int
+    gap_alert_seconds: int
 
 
 @dataclass(frozen=True, slots=True)

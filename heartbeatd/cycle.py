@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from heartbeatd.clock import Clock
-from heartbeatd.core import alerting, payload, wording
+from heartbeatd.core import alerting, gap, payload, wording
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
@@ -74,12 +74,22 @@ class Reports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What of the configuration a cycle goes by. `heartbeat_url` is fit to be shown."""
+    """What of the configuration a cycle goes by. `heartbeat_url` is fit to be shown; `gap_alert_s` 0 is never."""
 
     interval_s: int
     patience: alerting.Patience
     keep_days: int
     heartbeat_url: str
+    gap_alert_s: int
+
+
+@dataclass(slots=True)
+class Before:
+    """What is known of the run before this one; `run` is None where there was none, and once its gap has been told."""
+
+    boot_id: str
+    run: gap.Run | None = None
+    ending: gap.Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +107,16 @@ class Cycle:
     """Runs ticks, one after the other."""
 
     def __init__(
-        self, edges: Edges, rules: Rules, agent: payload.Agent, clock: Clock, sequence: Iterator[int], waiter: Waiter
+        self,
+        edges: Edges,
+        rules: Rules,
+        agent: payload.Agent,
+        before: Before,
+        clock: Clock,
+        sequence: Iterator[int],
+        waiter: Waiter,
     ) -> None:
-        self._edges, self._rules, self._agent = edges, rules, agent
+        self._edges, self._rules, self._agent, self._before = edges, rules, agent, before
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
         self._presences: dict[str, Note] = {}
         self._ran = 0
@@ -113,7 +130,7 @@ class Cycle:
         seen = alerting.judge(self._clock.now_ns(), beat, sample.internet_ok)
         track, change = self._think(seen)
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        alerts = self._alerts(change)
+        alerts = (*self._gap(sample.taken_ns), *self._alerts(change))
         self._edges.ledger.record(row, track, alerts)
         if self._edges.outbox is not None:
             self._edges.outbox.post(alerts)
@@ -136,6 +153,24 @@ class Cycle:
         before = self._edges.ledger.track
         after, change = alerting.advance(before, seen, self._rules.patience)
         return (after if after != before else None), change
+
+    def _gap(self, now_ns: int) -> tuple[Alert, ...]:
+        """The alert for the time before this run, at its first cycle at which the clock can be believed."""
+        before = self._before
+        found = gap.judge(before.run, before.ending, before.boot_id, now_ns) if before.run is not None else None
+        if found is None:
+            return ()
+        before.run = None
+        log.log(
+            NOTICE,
+            "%s",
+            wording.gap(self._agent.host, found).message,
+            extra=said(MessageId.GAP, cause=found.kind, duration_seconds=found.duration_s, result=found.result or None),
+        )
+        if self._edges.outbox is None or not 0 < self._rules.gap_alert_s < found.duration_s:
+            return ()
+        event_id = uuid7(now_ns, os.urandom(RANDOM_BYTES))
+        return (payload.gap_alert(self._agent, found, event_id, self._rules.heartbeat_url),)
 
     def _alerts(self, change: Change | None) -> tuple[Alert, ...]:
         """The alert for `change`. Without a webhook none is made: it would be delivered years later, if ever."""

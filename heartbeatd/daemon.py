@@ -14,7 +14,7 @@ from typing import Protocol
 from heartbeatd.clock import Clock
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.moments import length
-from heartbeatd.core.schedule import NS_PER_S, Past, Tick, next_tick, stepped_ns
+from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, stepped_ns
 from heartbeatd.errors import HeartbeatdError
 from heartbeatd.waiting import Waiter
 
@@ -79,16 +79,26 @@ class Signals:
 
 
 class Daemon:
-    """The loop. `reload` gives the work of the configuration as it is now; it raises HeartbeatdError to keep the old one."""
+    """The loop. `reload` gives the work of the configuration as it is now; it raises HeartbeatdError to keep the old one.
+
+    `last_row_ns` is when the run before this one sampled its last row, if there was one.
+    """
 
     def __init__(
-        self, clock: Clock, waiter: Waiter, signals: Signals, service: Service, reload: Callable[[], Work]
+        self,
+        clock: Clock,
+        waiter: Waiter,
+        signals: Signals,
+        service: Service,
+        reload: Callable[[], Work],
+        last_row_ns: int | None = None,
     ) -> None:
         self._clock, self._waiter, self._signals, self._service = clock, waiter, signals, service
         self._reload_work = reload
         self._past: tuple[int, int] | None = None  # the last slot run, and boot time when it was due
         self._mark = self._look_at_clocks()
         self._reload_from_ns = 0
+        self._last_row_ns = last_row_ns
 
     def run(self, work: Work) -> None:
         """Run cycles until told to stop."""
@@ -103,7 +113,8 @@ class Daemon:
     def _next(self, interval_ns: int) -> Tick:
         now_ns = self._clock.now_ns()
         if self._past is None:
-            return next_tick(now_ns, interval_ns)
+            last_ns = self._last_row_ns
+            return first_tick(now_ns, interval_ns, None if last_ns is None else last_ns // interval_ns * interval_ns)
         slot_ns, due_ns = self._past
         return next_tick(now_ns, interval_ns, Past(slot_ns, self._clock.boottime_ns() - due_ns))
 

@@ -4,7 +4,7 @@ import faulthandler
 import logging
 from pathlib import Path
 
-from heartbeatd import __version__
+from heartbeatd import __version__, last_stop
 from heartbeatd.config import Config, load
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.redact import shown_url
@@ -23,7 +23,14 @@ class Agent:
     def __init__(self, path: Path, process: Process) -> None:
         self._path, self._process = path, process
         config = load(path, passed())
+        self.last_row_ns: int | None = None
         self.work = Wired(config, process, ledger(config, process))
+
+    def begin(self) -> None:
+        """Note that a run begins, and look at how the one before it ended."""
+        before = self._process.before
+        before.run, before.ending = self.work.ledger.begin_run(before.boot_id), last_stop.take()
+        self.last_row_ns = before.run.last_row_ns if before.run is not None else None
 
     def reload(self) -> Wired:
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
@@ -89,9 +96,10 @@ def run(path: Path) -> int:
         return work
 
     try:
+        agent.begin()
         agent.work.start()
         agent.work.prepare(process.waiter)
-        Daemon(process.clock, process.waiter, signals, service, reload).run(agent.work)
+        Daemon(process.clock, process.waiter, signals, service, reload, agent.last_row_ns).run(agent.work)
     finally:
         service.stopping()
         agent.close()

@@ -265,6 +265,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Consecutive good cycles before a recovery is announced.",
     ),
     Setting(
+        "alerts",
+        "gap_alert_seconds",
+        Whole(0, 31_536_000),
+        120,
+        "After a start: how long no cycle may have run, because of a stop, a crash or a power cut, before that is announced; "
+        "0 is never.",
+    ),
+    Setting(
         "internet",
         "url",
         Url(optional=False),

@@ -13,7 +13,7 @@ from heartbeatd.config import Config
 from heartbeatd.core.alerting import Patience
 from heartbeatd.core.payload import Agent
 from heartbeatd.core.redact import shown_url
-from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.cycle import Before, Cycle, Edges, Rules
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
@@ -25,7 +25,7 @@ from heartbeatd.sinks.heartbeat import Heartbeat
 from heartbeatd.sinks.ledger import Ledger
 from heartbeatd.sinks.outbox import Outbox
 from heartbeatd.sinks.store import Store
-from heartbeatd.sinks.systemd import Notifier
+from heartbeatd.sinks.systemd import Notifier, boot_id
 from heartbeatd.sinks.webhook import Webhook
 from heartbeatd.waiting import Lane, Waiter
 
@@ -44,6 +44,7 @@ class Process:
     resolver: Resolver = field(default_factory=Resolver)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lanes: dict[str, Lane] = field(default_factory=dict)
+    before: Before = field(default_factory=lambda: Before(boot_id()))
     started_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -127,8 +128,10 @@ class Wired:
                 Patience(config.alerts.alert_after, config.alerts.recover_after),
                 config.storage.keep_days,
                 shown_url(config.heartbeat.url) if config.heartbeat.url else "",
+                config.alerts.gap_alert_seconds,
             ),
             agent(config, process),
+            process.before,
             process.clock,
             process.sequence,
             process.waiter,

@@ -46,7 +46,17 @@ def _open_files() -> set[str]:
 
 
 def _children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    found = set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    return {
+        child for child in found if _name(child) != "systemd-nspawn"
+    }  # a booted host may outlive a test that reboots it
+
+
+def _name(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -127,6 +127,8 @@ class Event(StrEnum):
     PROBLEM = "problem"
     CHANGE = "change"
     RECOVERY = "recovery"
+    GAP = "gap"
+    FAILURE = "failure"
     TEST = "test"
 
 

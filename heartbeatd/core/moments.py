@@ -21,6 +21,12 @@ def lima_clock(at_ns: int) -> str:
     return f"{_moment(at_ns).astimezone(LIMA):%Y-%m-%d %H:%M:%S} (Lima)"
 
 
+def from_iso(text: str) -> int:
+    """The moment (ns) that `lima` or any ISO 8601 text with an offset names. Raises ValueError for anything else."""
+    passed = datetime.fromisoformat(text) - _EPOCH
+    return (passed.days * 86400 + passed.seconds) * 1_000_000_000 + passed.microseconds * 1000
+
+
 def rfc3339(at_ns: int) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T20:20:10.000Z`."""
     return _moment(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from heartbeatd.core import wording
+from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.model import Alert, Change, Event, Sample
 from heartbeatd.core.moments import length, lima, rfc3339
 from heartbeatd.core.schedule import NS_PER_S
@@ -51,45 +52,71 @@ def heartbeat_body(agent: Agent, sample: Sample, row_id: str, sequence: int) -> 
 
 def change_alert(agent: Agent, change: Change, event_id: str, heartbeat_url: str) -> Alert:
     """The alert that announces `change`. `heartbeat_url` is shown without user info and query."""
-    text = wording.announce(agent.host, change, heartbeat_url)
-    details = {
-        "event_id": event_id,
-        "event": change.event,
-        "host": agent.host,
-        "subject": "worker",
-        "previous": change.previous,
-        "current": change.current,
-        "worker_status": change.status,
-        "cause": change.cause,
-        "since": rfc3339(change.since_ns),
-        "at": rfc3339(change.at_ns),
-        "duration_seconds": change.duration_s,
-        "timestamp_lima": lima(change.at_ns),
-        "heartbeat_url": heartbeat_url,
-    }
-    body = _json({"title": text.title, "message": text.message, "details": details})
-    return Alert(event_id, change.at_ns, body)
+    details = _Details(
+        event=change.event,
+        subject="worker",
+        previous=change.previous,
+        current=change.current,
+        worker_status=change.status,
+        cause=change.cause,
+        since_ns=change.since_ns,
+        at_ns=change.at_ns,
+        duration_s=change.duration_s,
+    )
+    return _alert(agent, event_id, wording.announce(agent.host, change, heartbeat_url), details, heartbeat_url)
+
+
+def gap_alert(agent: Agent, gap: Gap, event_id: str, heartbeat_url: str) -> Alert:
+    """The alert of event `gap`: the agent, or the whole host, did not run for a while."""
+    details = _Details(
+        event=Event.GAP,
+        subject="host" if gap.kind in (GapKind.SHUTDOWN, GapKind.POWER) else "agent",
+        cause=gap.kind,
+        since_ns=gap.since_ns,
+        at_ns=gap.until_ns,
+        duration_s=round(gap.duration_s, 3),
+    )
+    return _alert(agent, event_id, wording.gap(agent.host, gap), details, heartbeat_url)
 
 
 def test_alert(agent: Agent, at_ns: int, event_id: str, heartbeat_url: str) -> Alert:
     """An alert of event `test`: the same shape, with nothing wrong behind it."""
-    text = wording.test(agent.host, at_ns)
-    details = {
+    details = _Details(event=Event.TEST, subject="worker", since_ns=at_ns, at_ns=at_ns)
+    return _alert(agent, event_id, wording.test(agent.host, at_ns), details, heartbeat_url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What an alert says to programs; what does not apply to its event is null."""
+
+    event: Event
+    subject: str
+    since_ns: int
+    at_ns: int
+    previous: str | None = None
+    current: str | None = None
+    worker_status: int | None = None
+    cause: str | None = None
+    duration_s: float | None = None
+
+
+def _alert(agent: Agent, event_id: str, text: wording.Text, details: _Details, heartbeat_url: str) -> Alert:
+    told = {
         "event_id": event_id,
-        "event": Event.TEST,
+        "event": details.event,
         "host": agent.host,
-        "subject": "worker",
-        "previous": None,
-        "current": None,
-        "worker_status": None,
-        "cause": None,
-        "since": rfc3339(at_ns),
-        "at": rfc3339(at_ns),
-        "duration_seconds": None,
-        "timestamp_lima": lima(at_ns),
+        "subject": details.subject,
+        "previous": details.previous,
+        "current": details.current,
+        "worker_status": details.worker_status,
+        "cause": details.cause,
+        "since": rfc3339(details.since_ns),
+        "at": rfc3339(details.at_ns),
+        "duration_seconds": details.duration_s,
+        "timestamp_lima": lima(details.at_ns),
         "heartbeat_url": heartbeat_url or None,
     }
-    return Alert(event_id, at_ns, _json({"title": text.title, "message": text.message, "details": details}))
+    return Alert(event_id, details.at_ns, _json({"title": text.title, "message": text.message, "details": told}))
 
 
 def delivery(alert: Alert, now_ns: int) -> bytes:

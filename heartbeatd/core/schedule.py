@@ -27,6 +27,18 @@ class Past:
     elapsed_ns: int
 
 
+def first_tick(now_ns: int, interval_ns: int, last_slot_ns: int | None) -> Tick:
+    """The first slot of a run. A restart across a slot's boundary loses no slot: the one that began less than a second ago is
+    run late, if the one before it was the last to run.
+
+    With an interval of 10 s, at 12:00:20.4 and 12:00:10 the last slot run: 12:00:20; had 12:00:20 run already, 12:00:30.
+    """
+    slot_ns = now_ns // interval_ns * interval_ns
+    if last_slot_ns == slot_ns - interval_ns and now_ns - slot_ns < NS_PER_S:
+        return Tick(slot_ns)
+    return next_tick(now_ns, interval_ns)
+
+
 def next_tick(now_ns: int, interval_ns: int, past: Past | None = None) -> Tick:
     """The first slot strictly after `now_ns` that has not run.
 

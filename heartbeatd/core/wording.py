@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Row, WorkerState
 from heartbeatd.core.moments import length, lima_clock
 
@@ -76,6 +77,36 @@ def announce(host: str, change: Change, heartbeat_url: str) -> Text:
         parts.append(f"It answers HTTP {change.status}: {change.detail}.")
     parts.append(ADVICE[change.current])
     return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(parts))
+
+
+def gap(host: str, found: Gap) -> Text:
+    """The text for a time in which the agent did not run."""
+    lasted = length(found.duration_s)
+    times = f"from {lima_clock(found.since_ns)} to {lima_clock(found.until_ns)}, {lasted}"
+    match found.kind:
+        case GapKind.STOPPED:
+            return Text(
+                f"{host}: heartbeatd was stopped for {lasted}",
+                f"The agent on {host} was stopped by the administrator {times}. Nobody watched the host from inside meanwhile.",
+            )
+        case GapKind.SHUTDOWN:
+            return Text(
+                f"{host}: was down for {lasted} (shut down in good order)",
+                f"{host} was shut down in good order, or rebooted, and was down {times}.",
+            )
+        case GapKind.POWER:
+            return Text(
+                f"{host}: was down for {lasted} (unclean: power loss or crash)",
+                f"{host} was down {times}, and had not been shut down: power loss, a crash of the system, or a reset. "
+                "Look at the end of the boot before: journalctl -b -1 -e.",
+            )
+        case GapKind.CRASH:
+            how = f" ({found.result})" if found.result else ""
+            return Text(
+                f"{host}: heartbeatd did not run for {lasted} (crash{how})",
+                f"The agent on {host} ended by itself or was killed{how} and did not run {times}. The host itself was up when it "
+                "ended. Look at journalctl -u heartbeatd.",
+            )
 
 
 def test(host: str, at_ns: int) -> Text:

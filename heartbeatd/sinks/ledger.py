@@ -5,6 +5,7 @@ once when it begins, with what to do, and once when it is over. A file that is n
 name with the time, and a new one is begun with the announced state that is known.
 """
 
+import contextlib
 import logging
 from collections import deque
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from heartbeatd.clock import Clock
 from heartbeatd.core.alerting import shifted
 from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, cutoff
 from heartbeatd.errors import CorruptStoreError, StoreError
@@ -38,6 +40,7 @@ class Ledger:
         self._trouble = ""
         self._flushed_ns = 0
         self._knows_stored_track = False
+        self._in_run = False
 
     @property
     def waiting(self) -> int:
@@ -55,6 +58,17 @@ class Ledger:
             self._ready()
         except StoreError as error:
             self._say_trouble(error)
+
+    def begin_run(self, boot_id: str) -> Run | None:
+        """Note that a run begins; what is known of the one before it, if that can be read."""
+        if self._store is None:
+            return None
+        self._in_run = True
+        try:
+            return self._store.begin_run(boot_id)
+        except StoreError as error:
+            self._say_trouble(error)
+            return None
 
     def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
         """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
@@ -106,6 +120,9 @@ class Ledger:
         if self._rows or self._alerts or self._track_to_write:
             self._try_again()
         if self._store is not None:
+            if self._in_run:
+                with contextlib.suppress(StoreError):
+                    self._store.end_run(self._clock.now_ns())
             self._store.close()
             self._store = None
         if self._rows:

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-VERSION = 1  # PRAGMA user_version; the earlier agent left it at 0
+VERSION = 2  # PRAGMA user_version; the earlier agent left it at 0; 1 had no table run
 
 # Name and type of each column of `metrics`, in order: a promise (see heartbeatd(8), and the README).
 METRICS: tuple[tuple[str, str], ...] = (
@@ -46,6 +46,11 @@ CREATE TABLE IF NOT EXISTS takeover (
     last_rowid INTEGER NOT NULL,
     at_ns INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS run (
+    latest INTEGER PRIMARY KEY CHECK (latest = 1),
+    boot_id TEXT NOT NULL,
+    ended_ns INTEGER
+);
 """
 
 
@@ -65,7 +70,9 @@ def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
         raise NotOurs(f"it was written by a newer heartbeatd (schema {version}, this one knows {VERSION})")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        taken_over = _metrics(connection, now_ns)
+        for statement in _BESIDE.split(";"):
+            connection.execute(statement)
+        taken_over = _metrics(connection, now_ns) if version == 0 else None
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
@@ -75,8 +82,6 @@ def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
 
 
 def _metrics(connection: sqlite3.Connection, now_ns: int) -> int | None:
-    for statement in _BESIDE.split(";"):
-        connection.execute(statement)
     columns = connection.execute("PRAGMA table_info(metrics)").fetchall()
     if not columns:
         connection.execute(_create("metrics", ()))

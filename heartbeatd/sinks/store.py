@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from pathlib import Path
 
+from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
+from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST, Cutoff, Takeover
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import schema
@@ -126,6 +128,19 @@ class Store:
                 (alert.attempts + 1, at_ns, alert.event_id),
             )
 
+    def begin_run(self, boot_id: str) -> Run | None:
+        """Note that a run begins, and tell what is known of the one before; None if there was none."""
+        with _said_well(self.path), self._transaction():
+            found = self._connection.execute("SELECT boot_id, ended_ns FROM run").fetchone()
+            last = self._connection.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
+            self._connection.execute("INSERT OR REPLACE INTO run (latest, boot_id) VALUES (1, ?)", (boot_id,))
+        return Run(found[0], _moment(last[0]) if last else None, found[1] is not None) if found else None
+
+    def end_run(self, now_ns: int) -> None:
+        """Note that this run ends in good order."""
+        with _said_well(self.path), self._transaction():
+            self._connection.execute("UPDATE run SET ended_ns = ?", (now_ns,))
+
     def takeover(self) -> Takeover | None:
         """Where the earlier agent's rows end, if there are any."""
         with _said_well(self.path):
@@ -182,6 +197,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
         connection.execute("SELECT count(*) FROM sqlite_master")
         return connection
+
+
+def _moment(text: object) -> int | None:
+    """The moment a row names; None if it names none."""
+    try:
+        return from_iso(str(text))
+    except (ValueError, TypeError):
+        return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

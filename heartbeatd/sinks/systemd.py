@@ -9,11 +9,16 @@ import os
 import sys
 from collections.abc import Callable
 
-from systemd import daemon, journal
+from systemd import daemon, id128, journal
 
 from heartbeatd.core.events import NOTICE
 
 IDENTIFIER = "heartbeatd"
+
+
+def boot_id() -> str:
+    """The id of this boot, 32 hexadecimal digits (sd_id128_get_boot(3)); another one after every start of the system."""
+    return str(id128.get_boot().hex)
 
 
 class Notifier:

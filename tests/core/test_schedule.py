@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.schedule import NS_PER_S, Past, Tick, next_tick, stepped_ns
+from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, stepped_ns
 
 TEN_S = 10 * NS_PER_S
 NOON = 1_795_521_600 * NS_PER_S
@@ -64,3 +64,15 @@ def test_slewing_is_no_step(passed_ns: int, drift_ns: int) -> None:
 def test_a_step_is_measured() -> None:
     """A clock set back by an hour while ten seconds passed was stepped by minus an hour."""
     assert stepped_ns(-3590 * NS_PER_S, 10 * NS_PER_S) == -3600 * NS_PER_S
+
+
+@given(moments, intervals, st.integers(min_value=0, max_value=100))
+def test_a_restart_across_a_slot_loses_none(now_ns: int, interval_ns: int, ago: int) -> None:
+    """The slot under way runs if it began less than a second ago and the one before it was the last to run; no slot twice."""
+    under_way = now_ns // interval_ns * interval_ns
+    last = under_way - ago * interval_ns
+    tick = first_tick(now_ns, interval_ns, last)
+    assert tick.slot_ns > last
+    assert tick.slot_ns in (under_way, next_tick(now_ns, interval_ns).slot_ns)
+    assert (tick.slot_ns == under_way) == (ago == 1 and now_ns - under_way < NS_PER_S)
+    assert first_tick(now_ns, interval_ns, None) == next_tick(now_ns, interval_ns)

@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from heartbeatd import last_words
 from heartbeatd.core import payload
 from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
 
@@ -42,6 +44,20 @@ def problem() -> bytes:
 def test_alert(heartbeat_url: str) -> bytes:
     """What `heartbeatctl test-alert` sends."""
     return _delivered(payload.test_alert(AGENT, AT_NS, uuid7(AT_NS, _noise(3)), heartbeat_url))
+
+
+def gap_alert(kind: GapKind) -> bytes:
+    """What is told after a start, when nothing ran for two and a half hours."""
+    gap = Gap(kind, AT_NS - 8_880_000 * MS, AT_NS, "watchdog" if kind is GapKind.CRASH else "")
+    return _delivered(payload.gap_alert(AGENT, gap, uuid7(AT_NS, _noise(4)), URL))
+
+
+def failure_alert() -> bytes:
+    """What `heartbeatd-failed.service` sends, at its first try."""
+    body = last_words.alert("nas", "exit-code", "78")
+    details = body["details"]
+    assert isinstance(details, dict)
+    return json.dumps({**body, "details": {**details, "attempt": 1, "queued_seconds": 0.0}}).encode()
 
 
 def fields(body: bytes) -> dict[str, str]:

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Cause, Row, Track, WorkerState
+from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import Cutoff
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.schema import METRICS, VERSION
@@ -226,3 +228,27 @@ def test_every_commit_survives_a_kill(path: Path) -> None:
         kept = ids(path)
     assert kept[: told + 1] == [row(n).id for n in range(told + 1)]
     assert len(kept) <= told + 2
+
+
+def test_runs_follow_each_other(store: Store) -> None:
+    """The first run has none before it; a later one is told of the boot, the last row and the end of the one before."""
+    assert store.begin_run("boot-1") is None
+    store.record([row(1), row(2)], None, (), flush=False)
+    assert store.begin_run("boot-2") == Run("boot-1", from_iso(row(2).timestamp_lima), ended=False)
+    store.end_run(NOW_NS)
+    assert store.begin_run("boot-3") == Run("boot-2", from_iso(row(2).timestamp_lima), ended=True)
+    assert store.begin_run("boot-4") == Run("boot-3", from_iso(row(2).timestamp_lima), ended=False)
+
+
+def test_a_database_of_the_version_before_is_brought_up_to_date(path: Path) -> None:
+    """Version 1 had no table `run`: it gets one, keeps its rows and alerts, and is not taken for the earlier agent's."""
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.record([row(1)], None, [alert(1)], flush=False)
+    with closing(sqlite3.connect(path)) as other:
+        other.executescript("DROP TABLE run; PRAGMA user_version = 1")
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.taken_over is None
+        assert store.takeover() is None
+        assert store.begin_run("boot") is None
+        assert [a.event_id for a in store.pending()] == [alert(1).event_id]
+    assert ids(path) == [row(1).id]

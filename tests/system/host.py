@@ -89,10 +89,20 @@ class BootedHost:
         """Lines of the journal, by options of journalctl(1)."""
         return self.out(f"journalctl --no-pager --quiet {' '.join(options)}")
 
+    def power_cut(self) -> None:
+        """Everything stops dead. What was written is kept: this is a crash, not a lost disk cache."""
+        os.kill(self._leader, signal.SIGKILL)  # PID 1, and so, by the kernel, all there is
+        self._nspawn.wait()
+
+    def boot_again(self) -> None:
+        """Boot what was powered off or cut off, with what it had written."""
+        self._start()
+
     def power_off(self) -> None:
         """Shut down in good order; by force if that takes longer than twenty seconds."""
-        with suppress(ProcessLookupError):
-            os.kill(self._leader, SIG_POWEROFF)
+        if self._leader:
+            with suppress(ProcessLookupError):
+                os.kill(self._leader, SIG_POWEROFF)
         try:
             self._nspawn.wait(timeout=20)
         except subprocess.TimeoutExpired:
@@ -111,11 +121,16 @@ class BootedHost:
         (root / "etc/hostname").write_text(f"{self.name}\n")
         # As Debian's installer writes it; the smallest of chroots has none.
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost ip6-localhost\n")
-        console = folder / "console"
-        with console.open("wb") as output:
+        self._root, self._console = root, folder / "console"
+        self._cleanup.callback(self.power_off)
+        self._start()
+
+    def _start(self) -> None:
+        self._leader = 0
+        with self._console.open("wb") as output:
             self._nspawn = subprocess.Popen(
                 [
-                    *("systemd-nspawn", f"--directory={root}", f"--machine={self.name}", *NSPAWN),
+                    *("systemd-nspawn", f"--directory={self._root}", f"--machine={self.name}", *NSPAWN),
                     *(f"--bind={bind}" for bind in self._binds),
                 ],
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
@@ -125,11 +140,10 @@ class BootedHost:
                 # Ctrl-C is for pytest, which then powers off.
                 start_new_session=True,
             )
-        self._cleanup.callback(self.power_off)
         deadline = time.monotonic() + BOOT_TIMEOUT_S
         while not self._up():
             if self._nspawn.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} did not boot:\n{console.read_text(errors='replace')}")
+                raise RuntimeError(f"{self.name} did not boot:\n{self._console.read_text(errors='replace')}")
             time.sleep(0.1)
 
     def _mount(self, tree: Path, folder: Path) -> Path:

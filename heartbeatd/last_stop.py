@@ -1,0 +1,28 @@
+"""How the run before this one ended, from what `ExecStopPost=` left in the state directory (`systemd/last-stop`)."""
+
+import os
+from pathlib import Path
+
+from heartbeatd.core.gap import Ending
+
+LARGEST_BYTES = 4096
+
+
+def take() -> Ending | None:
+    """What was left, which is then gone; None if nothing was, or nothing that can be read: then the database has to tell."""
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if not folder:
+        return None
+    path = Path(folder) / "last-stop"
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            said = dict(line.partition("=")[::2] for line in file.read(LARGEST_BYTES).splitlines())
+        path.unlink()
+    except OSError:
+        return None
+    return Ending(
+        boot_id=said.get("boot_id", ""),
+        result=said.get("result", ""),
+        exit_status=said.get("exit_status", ""),
+        system_stopping=said.get("system") == "stopping",
+    )

@@ -1,0 +1,86 @@
+"""What is told when the agent has failed for good, by a script that needs nothing of it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.last_words import setting
+from tests.agent import CHECKOUT, environment
+from tests.receiver import WEBHOOK, Receiver
+from tests.scripted import Scripted, answers
+
+
+def tell(config: Path, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run it as its unit does."""
+    return subprocess.run(
+        [sys.executable, "-IS", CHECKOUT / "heartbeatd/last_words.py", config],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("broken", ["", "\n[agent\n", "\nurl = https://no-quotes\n"])
+def test_the_webhook_is_told(tmp_path: Path, broken: str) -> None:
+    """In the shape of every alert; also where the configuration is what is broken."""
+    with Receiver() as receiver:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n[agent]\nhostname = "nas"\n{broken}')
+        done = tell(config, MONITOR_SERVICE_RESULT="exit-code", MONITOR_EXIT_STATUS="78")
+        assert done.returncode == 0, done.stderr
+        (told,) = receiver.received(WEBHOOK)
+    assert told.body["title"] == "nas: heartbeatd has failed and is not started again (configuration refused)"
+    assert "heartbeatctl check" in told.body["message"]
+    details = told.body["details"]
+    assert (details["event"], details["subject"], details["attempt"]) == ("failure", "agent", 1)
+
+
+def test_a_credential_wins(tmp_path: Path) -> None:
+    """The webhook's URL as systemd passes it, with a user name and a password, which are sent and never shown."""
+    with Scripted(answers(200)) as server:
+        url = server.url.replace("//", "//user:hidden@") + "path?q=1"
+        (tmp_path / "heartbeat.webhook_url").write_text(f"{url}\n")
+        done = tell(tmp_path / "none", CREDENTIALS_DIRECTORY=str(tmp_path), MONITOR_SERVICE_RESULT="oom-kill")
+        (request,) = server.requests
+    assert done.returncode == 0
+    assert request.startswith(b"POST /path?q=1 HTTP/1.1\r\n")
+    assert b"Authorization: Basic dXNlcjpoaWRkZW4=\r\n" in request
+    assert json.loads(request.partition(b"\r\n\r\n")[2])["details"]["cause"] == "oom-kill"
+    assert "hidden" not in done.stdout + done.stderr
+
+
+def test_it_tries_again(tmp_path: Path) -> None:
+    """A webhook that answers 404 first is asked again, with the same event id, and the number of the attempt."""
+    with Receiver() as receiver:
+        receiver.answer(WEBHOOK, 404, 200)
+        config = tmp_path / "config.toml"
+        config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
+        done = tell(config)
+        told = [request.body["details"] for request in receiver.received(WEBHOOK)]
+    assert done.returncode == 0
+    assert "HTTP 404" in done.stderr
+    assert [details["attempt"] for details in told] == [1, 2]
+    assert len({details["event_id"] for details in told}) == 1
+
+
+def test_nobody_to_tell(tmp_path: Path) -> None:
+    """Without a URL anywhere it says so and is done; no traceback, whatever the file is."""
+    for content in (None, b"", b"\xff\xfe\x00", b"[" * 100_000, b"alerts = 3\n", b"[alerts]\nwebhook_url = 3\n"):
+        config = tmp_path / "config.toml"
+        if content is not None:
+            config.write_bytes(content)
+        done = tell(config)
+        assert done.returncode == 0
+        assert "nobody is told" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_what_is_taken_from_a_broken_file() -> None:
+    """The first line that sets the key; not a comment."""
+    broken = b"#webhook_url = 'http://comment/'\n  webhook_url='http://a/b' # x\nwebhook_url = \"http://second/\"\n[[["
+    assert setting(broken, "alerts", "webhook_url") == "http://a/b"

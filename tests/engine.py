@@ -63,9 +63,12 @@ class Engine:
         self.process.wait(timeout=60)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send the engine's process a signal."""
+        """Send the engine's process a signal; after SIGSTOP, wait until the last of its threads stands still."""
         assert self.process is not None
         os.kill(self.process.pid, number)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        while number == signal.SIGSTOP and any("State:\tT" not in (t / "status").read_text() for t in tasks.iterdir()):
+            time.sleep(0.01)
 
     def run_container(self) -> str:
         """Run a container that sleeps; its id."""

@@ -82,21 +82,8 @@ def look(engine: str) -> dict[str, object]:
 
 def ask(engine: str) -> bytes:
     """The body of the engine's answer. Raises NotRead."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    data = bytearray()
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(DEADLINE_S)
-            connection.connect(engine)
-            connection.sendall(REQUEST)
-            while chunk := connection.recv(1 << 16):
-                data += chunk
-                left_s = deadline_s - time.monotonic()
-                if left_s <= 0:
-                    raise TimeoutError
-                if len(data) > LARGEST_ANSWER_BYTES:
-                    raise NotRead("the engine's answer is larger than 8 MiB")
-                connection.settimeout(left_s)
+        data = exchange(engine, REQUEST, DEADLINE_S, LARGEST_ANSWER_BYTES)
     except PermissionError:
         raise NotRead("permission denied") from None
     except ConnectionRefusedError:
@@ -105,13 +92,38 @@ def ask(engine: str) -> bytes:
         raise NotRead("no answer in time") from None
     except OSError as error:
         raise NotRead(error.strerror or "no answer") from None
-    head, _, body = bytes(data).partition(b"\r\n\r\n")
+    except ValueError:
+        raise NotRead("the engine's answer is larger than 8 MiB") from None
+    head, _, body = data.partition(b"\r\n\r\n")
     status = head.split(b"\r\n")[0].split()
     if len(status) < 2 or not status[0].startswith(b"HTTP/"):
         raise NotRead("the answer is not HTTP")
     if status[1] != b"200":
         raise NotRead(f"the engine answers HTTP {status[1].decode('ascii', 'replace')[:3]}")
     return body
+
+
+def exchange(path: str, request: bytes, deadline_s: float, largest: int) -> bytes:
+    """All that is said on the socket at `path`, after `request` if there is one, until the other side hangs up.
+
+    Raises OSError, TimeoutError among it, for `deadline_s` in all; ValueError for more than `largest` bytes.
+    """
+    until_s = time.monotonic() + deadline_s
+    data = bytearray()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(deadline_s)
+        connection.connect(path)
+        if request:  # even nothing cannot be sent to somebody who has said all and hung up
+            connection.sendall(request)
+        while chunk := connection.recv(1 << 16):
+            data += chunk
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            if len(data) > largest:
+                raise ValueError
+            connection.settimeout(left_s)
+    return bytes(data)
 
 
 def containers(body: bytes) -> list[dict[str, str | None]]:

@@ -48,9 +48,11 @@ def engine_that(folder: Path, answers: Callable[[socket.socket], None]) -> Itera
         listening.settimeout(0.1)
         thread = threading.Thread(target=serve)
         thread.start()
-        yield path
-        over.set()
-        thread.join()
+        try:
+            yield path
+        finally:
+            over.set()
+            thread.join()
 
 
 @pytest.fixture(scope="module")

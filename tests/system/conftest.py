@@ -76,6 +76,19 @@ def install(host: BootedHost, deb: Path) -> str:
     return host.out(f"apt-get install --yes /srv/{deb.name}", timeout_s=300)
 
 
+def repacked(package: Path, folder: Path, version: str, *, config: str | None = None) -> Path:
+    """The same package under a later version; with another config.toml, if that is given."""
+    tree, new = folder / version, folder / f"heartbeatd_{version}_all.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
+    control = tree / "DEBIAN/control"
+    old = f"Version: {package.name.split('_')[1]}\n"
+    control.write_text(control.read_text().replace(old, f"Version: {version}\n"))
+    if config is not None:
+        (tree / "etc/heartbeat/config.toml").write_text(config)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, new], check=True, stdout=subprocess.DEVNULL)
+    return new
+
+
 def configure(host: BootedHost, toml: str) -> None:
     """Write the configuration as an administrator's editor does: into the file that is there, mode and owner kept."""
     host.path("/etc/heartbeat/config.toml").write_text(toml)

@@ -1,10 +1,21 @@
 """The package's life on a real Debian: install, upgrade, remove, purge."""
 
-import subprocess
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.receiver import WEBHOOK, WORKER, Receiver
-from tests.system.conftest import configure, exposure, install, reporting, state, wait_active
+from tests.system.conftest import (
+    CHECKOUT,
+    MEASURE_ONLY,
+    configure,
+    exposure,
+    install,
+    repacked,
+    reporting,
+    state,
+    wait_active,
+)
 from tests.system.host import BootedHost
 
 CONFIG = "/etc/heartbeat/config.toml"
@@ -100,7 +111,10 @@ def test_the_shipped_configuration_runs(host: BootedHost) -> None:
 def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
     host: BootedHost, package: Path, tmp_path: Path, receiver: Receiver
 ) -> None:
-    """An upgrade under a running service asks nothing, restarts it once, keeps configuration and rows, announces nothing."""
+    """An upgrade under a running service asks nothing, restarts it once, keeps configuration and rows, announces nothing.
+
+    The only slots without a row are those between the stop and the start.
+    """
     text = reporting(receiver, "k")
     configure(host, text)
     host.run("systemctl restart heartbeatd")
@@ -110,12 +124,14 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
     wait_active(host)
     assert state(host, "MainPID") != pid
     assert state(host, "NRestarts") == "0"
-    started = host.journal("--unit=heartbeatd", "_PID=1", f"--after-cursor='{cursor}'").count(": Started heartbeatd")
-    assert started == 1
+    host.wait_for("new rows", lambda: rows(host) > before + 2)
     assert host.path(CONFIG).read_text() == text
     assert host.out(f"stat --format='%U:%G %a' {CONFIG}") == "root:heartbeat 640"
-    host.wait_for("new rows", lambda: rows(host) > before + 2)
     assert receiver.received(WEBHOOK) == []
+    started = host.journal("--unit=heartbeatd", "_PID=1", f"--after-cursor='{cursor}'").count(": Started heartbeatd")
+    assert started == 1
+    stop_s, start_s = moment_s(host, "ActiveExitTimestamp"), moment_s(host, "ActiveEnterTimestamp")
+    assert [slot for slot in missing(host, before) if not stop_s <= slot <= start_s] == []
 
 
 def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: Path, tmp_path: Path) -> None:
@@ -126,6 +142,34 @@ def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: P
     assert state(host, "ActiveState") == "inactive"
 
 
+def test_a_configuration_that_nobody_changed_is_replaced(host: BootedHost, package: Path, tmp_path: Path) -> None:
+    """config.toml as shipped becomes that of the later version, unasked, and stays root:heartbeat 0640."""
+    shipped = (CHECKOUT / "etc/heartbeat/config.toml").read_text()
+    configure(host, shipped)
+    later = f"{shipped}# of a later version\n"
+    install(host, repacked(package, tmp_path, "9.0.2", config=later))
+    assert host.path(CONFIG).read_text() == later
+    assert host.out(f"stat --format='%U:%G %a' {CONFIG}") == "root:heartbeat 640"
+
+
+def test_a_configuration_that_both_changed_is_left_to_the_user(host: BootedHost, package: Path, tmp_path: Path) -> None:
+    """With nobody to ask dpkg stops before it touches file or service; told to keep the user's file, it goes on and does."""
+    configure(host, MEASURE_ONLY)
+    host.run("systemctl start heartbeatd")
+    pid = state(host, "MainPID")
+    deb = repacked(package, tmp_path, "9.0.3", config="# of an even later version\n")
+    shutil.copy(deb, host.path("/srv"))
+    asked = host.run(f"apt-get install --yes /srv/{deb.name}", timeout_s=300, check=False)
+    assert asked.returncode == 100
+    assert "conffile prompt" in asked.stdout + asked.stderr
+    assert host.path(CONFIG).read_text() == MEASURE_ONLY
+    assert state(host, "MainPID") == pid
+    host.run("dpkg --force-confold --configure --pending")
+    wait_active(host)
+    assert host.path(CONFIG).read_text() == MEASURE_ONLY
+    assert state(host, "MainPID") != pid
+
+
 def test_remove_keeps_configuration_and_data(host: BootedHost) -> None:
     """`apt remove` ends the service; configuration and rows stay, and a new installation goes on with them."""
     host.run("systemctl start heartbeatd")
@@ -134,7 +178,7 @@ def test_remove_keeps_configuration_and_data(host: BootedHost) -> None:
     assert host.out("find /proc -maxdepth 1 -user heartbeat") == ""
     assert host.path(CONFIG).read_text() == text
     assert rows(host) >= before
-    host.run("apt-get install --yes /srv/heartbeatd_9.0.1_all.deb", timeout_s=120)
+    host.run("apt-get install --yes /srv/heartbeatd_9.0.3_all.deb", timeout_s=120)
     assert host.path(CONFIG).read_text() == text
 
 
@@ -157,17 +201,20 @@ def rows(host: BootedHost) -> int:
     return int(done.stdout or 0)
 
 
+def missing(host: BootedHost, row: int) -> list[int]:
+    """The slots without a row since that row, as seconds since 1970, where there is a slot every second."""
+    query = f"SELECT timestamp_lima FROM metrics WHERE rowid >= {row}"
+    moments = host.out(f"sqlite3 -readonly {DATABASE} '{query}'").splitlines()
+    slots = [int(datetime.fromisoformat(moment).timestamp()) for moment in moments]
+    return sorted(set(range(slots[0], slots[-1])) - set(slots))
+
+
+def moment_s(host: BootedHost, name: str) -> float:
+    """One of the service's moments, as systemd tells it, in seconds since 1970."""
+    told = host.out(f"systemctl show --timestamp=us+utc --property={name} --value heartbeatd.service")
+    return datetime.strptime(told, "%a %Y-%m-%d %H:%M:%S.%f %Z").replace(tzinfo=UTC).timestamp()
+
+
 def journal_cursor(host: BootedHost) -> str:
     """Where the journal ends now."""
     return host.journal("--lines=0", "--show-cursor").rpartition("cursor: ")[2]
-
-
-def repacked(package: Path, folder: Path, version: str) -> Path:
-    """The same package under a later version."""
-    tree, new = folder / "tree", folder / f"heartbeatd_{version}_all.deb"
-    subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
-    control = tree / "DEBIAN/control"
-    old = f"Version: {package.name.split('_')[1]}\n"
-    control.write_text(control.read_text().replace(old, f"Version: {version}\n"))
-    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, new], check=True, stdout=subprocess.DEVNULL)
-    return new

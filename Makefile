@@ -9,16 +9,21 @@ export PYTHONDONTWRITEBYTECODE := 1
 RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
 	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
-TESTING := busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs python3-venv sqlite3 systemd-container uidmap
+REPOSITORY := gpg gpg-agent reprepro
+TESTING := $(REPOSITORY) busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
+	python3-venv sqlite3 systemd-container uidmap
 
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/heartbeatd_$(VERSION)_all.deb
 
+# Where `make repo` publishes.
+REPO = dist/repo
+
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format generate deb install faults bench clean
+.PHONY: help run test lint format generate deb install repo faults bench clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
 
 run: ## Run the agent here, in the foreground, with its own database in ./var; Ctrl-C ends it
 	@tests/need $(RUNTIME)
@@ -27,7 +32,7 @@ run: ## Run the agent here, in the foreground, with its own database in ./var; C
 	@echo "configuration: var/config.toml   database: var/metrics.db   Ctrl-C ends it"
 	@exec $(PYTHON) -m heartbeatd --config var/config.toml
 
-test: ## Run every check there is: linters, unit, property and integration tests, package, lintian, booted systemd
+test: ## Run every check: linters, unit, property and integration tests, package, repository, lintian, booted systemd
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -p no:cacheprovider
@@ -51,6 +56,11 @@ deb: ## Build the package into dist/
 
 install: deb ## Build the package and install it here
 	$$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --reinstall ./$(DEB)
+
+# REPO_KEY= and REPO_URL= of the command line are in the environment of what is run here.
+repo: deb ## Build the package and publish it in a signed apt repository: dist/repo, or REPO=FOLDER; also REPO_KEY=, REPO_URL=
+	@tests/need $(REPOSITORY)
+	tests/build-repo $(REPO) $(DEB)
 
 faults: ## Inject every fault there is for real, at length, and print a table (root; half an hour)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.host import BootedHost
+from tests.system.repository import Repository
 from tests.system.tree import SUITES
 
 # A second between cycles; nothing sent, and nothing asked of anybody outside (nobody listens on the discard port).
@@ -53,17 +54,18 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-def build(into: Path, **environment: str) -> Path:
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[Repository]:
+    """An apt repository, served on loopback, with nothing in it yet."""
+    with Repository(tmp_path) as served:
+        yield served
+
+
+def build(into: Path) -> Path:
     """Build the package into a folder; the path of the .deb."""
     if not shutil.which("dpkg-buildpackage"):
         pytest.skip("dpkg-buildpackage is not installed: use `make test`")
-    done = subprocess.run(
-        [CHECKOUT / "tests/build-deb", into],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = subprocess.run([CHECKOUT / "tests/build-deb", into], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (deb,) = into.glob("*.deb")
     return deb

@@ -47,13 +47,19 @@ def test_make_run_shows_it_working_within_a_minute(checkout: BootedHost) -> None
     assert "Traceback" not in said(checkout)
 
 
-def test_make_deb_builds_the_package(checkout: BootedHost) -> None:
-    """`make deb` installs the build dependencies and leaves dist/heartbeatd_VERSION_all.deb, and nothing else new."""
+def test_make_repo_builds_and_publishes_the_package(checkout: BootedHost) -> None:
+    """`make repo`, and so `make deb`, installs what it needs, leaves dist/heartbeatd_VERSION_all.deb and a key, and no litter.
+
+    From the folder it was told to publish in, the README's commands install the package.
+    """
     before = checkout.out(f"find {INSIDE} | sort")
-    checkout.run(f"make -C {INSIDE} deb", timeout_s=600)
+    checkout.run(f"make -C {INSIDE} repo REPO=/srv/apt", timeout_s=600)
     new = set(checkout.out(f"find {INSIDE} | sort").splitlines()) - set(before.splitlines())
     assert any(Path(path).match("dist/heartbeatd_*_all.deb") for path in new)
-    assert [path for path in new if not path.startswith(f"{INSIDE}/dist")] == []
+    assert [path for path in new if not path.startswith((f"{INSIDE}/dist", f"{INSIDE}/var/archive-key"))] == []
+    checkout.run("cp /srv/apt/heartbeatd-archive-keyring.gpg /etc/apt/keyrings/")
+    checkout.run("cp /srv/apt/heartbeatd.sources /etc/apt/sources.list.d/")
+    checkout.run("apt-get update && apt-get install --yes heartbeatd", timeout_s=300)
 
 
 def test_lintian_of_the_same_release_has_nothing_to_warn_of(checkout: BootedHost) -> None:

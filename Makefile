@@ -20,7 +20,7 @@ DEB = dist/heartbeatd_$(VERSION)_all.deb
 REPO = dist/repo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format generate deb install repo faults bench clean
+.PHONY: help run test release-check lint format generate deb install repo faults bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -36,6 +36,10 @@ test: ## Run every check: linters, unit, property and integration tests, package
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -p no:cacheprovider
+
+release-check: ## Before a release, what takes too long for every day: autopkgtest in full (root)
+	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
+	$(PYTHON) -m pytest -p no:cacheprovider -m release tests/system
 
 lint: .venv/installed ## Check style and types (ruff, mypy)
 	.venv/bin/ruff check

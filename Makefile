@@ -11,7 +11,7 @@ BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl py
 	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
 REPOSITORY := gpg gpg-agent reprepro
 TESTING := $(REPOSITORY) busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
-	python3-venv sqlite3 systemd-container uidmap
+	piuparts python3-venv reprotest sqlite3 systemd-container uidmap
 
 VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 DEB = dist/heartbeatd_$(VERSION)_all.deb
@@ -32,12 +32,12 @@ run: ## Run the agent here, in the foreground, with its own database in ./var; C
 	@echo "configuration: var/config.toml   database: var/metrics.db   Ctrl-C ends it"
 	@exec $(PYTHON) -m heartbeatd --config var/config.toml
 
-test: ## Run every check: linters, unit, property and integration tests, package, repository, lintian, booted systemd
+test: ## Run every check: linters, unit, property and integration tests, package, repository, lintian, piuparts, booted systemd
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
 	$(PYTHON) -m pytest -p no:cacheprovider
 
-release-check: ## Before a release, what takes too long for every day: autopkgtest in full (root)
+release-check: ## Before a release, what takes too long for every day: autopkgtest in full, piuparts from Debian 12 to 13 (root)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	$(PYTHON) -m pytest -p no:cacheprovider -m release tests/system
 

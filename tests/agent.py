@@ -15,7 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import heartbeatd
+
 CHECKOUT = Path(__file__).resolve().parents[1]
+# What is under test: the checkout's, what a build has made, or what is installed.
+PACKAGE = Path(heartbeatd.__file__).parent
 
 
 def python(*words: str | Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.agent import CHECKOUT
+from tests.agent import PACKAGE
 
 
 class Engine:
@@ -111,7 +111,7 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(8)
-        words = [str(listening.fileno()), str(CHECKOUT / "heartbeatd/docker_reader.py"), str(engine), user]
+        words = [str(listening.fileno()), str(PACKAGE / "docker_reader.py"), str(engine), user]
         process = subprocess.Popen([sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()])
     try:
         yield path, process.pid

@@ -17,7 +17,7 @@ import pytest
 from heartbeatd.docker_reader import LARGEST_ANSWER_BYTES, NotRead, containers
 from heartbeatd.probes import reader
 from heartbeatd.probes.base import Fault
-from tests.agent import CHECKOUT
+from tests.agent import PACKAGE
 from tests.engine import Engine, own_engine, reading
 
 
@@ -183,7 +183,7 @@ def test_started_by_hand_it_says_how_it_is_started() -> None:
     """Exit status 2 and one line, without a socket from systemd or without its arguments."""
     for words, line in (((), "usage"), (("/run/docker.sock", "root"), "start heartbeatd-containers.socket")):
         done = subprocess.run(
-            [sys.executable, "-IS", CHECKOUT / "heartbeatd/docker_reader.py", *words],
+            [sys.executable, "-IS", PACKAGE / "docker_reader.py", *words],
             env={"PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,

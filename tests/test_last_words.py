@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.last_words import setting
-from tests.agent import CHECKOUT, environment
+from tests.agent import PACKAGE, environment
 from tests.receiver import WEBHOOK, Receiver
 from tests.scripted import Scripted, answers
 
@@ -16,7 +16,7 @@ from tests.scripted import Scripted, answers
 def tell(config: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run it as its unit does."""
     return subprocess.run(
-        [sys.executable, "-IS", CHECKOUT / "heartbeatd/last_words.py", config],
+        [sys.executable, "-IS", PACKAGE / "last_words.py", config],
         env=environment(**more),
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heartbeatd.probes import reader
-from tests.agent import CHECKOUT
+from tests.agent import PACKAGE
 from tests.engine import own_engine, reading
 
 CONTAINERS = 10
@@ -40,7 +40,7 @@ def main() -> None:
         ids = {engine.run_container() for _ in range(CONTAINERS)}
         with reading(Path(folder), engine.socket) as (path, pid):
             _measure("reader, resident", pid, CALLS, lambda: reader.count(engine.socket, 5, path))
-        words = [sys.executable, "-IS", "-c", ONCE, str(CHECKOUT / "heartbeatd"), str(engine.socket)]
+        words = [sys.executable, "-IS", "-c", ONCE, str(PACKAGE), str(engine.socket)]
         _measure("reader, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
         with subprocess.Popen(
             [sys.executable, "-c", SDK, str(engine.socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -94,6 +94,7 @@ class StorageConfig:
 
     path: str
     keep_days: int
+    sync: str
 
 
 @dataclass(frozen=True, slots=True)

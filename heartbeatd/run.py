@@ -46,7 +46,7 @@ class Agent:
         old.stop()
         if kept is not old.ledger:
             old.ledger.close()
-        kept.make_room(config.agent.interval_seconds)
+        kept.adjust(config.agent.interval_seconds, flush_rows=config.storage.sync == "full")
         new.start()
         self.work = new
         say_what_is_off(config)

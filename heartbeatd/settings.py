@@ -166,6 +166,25 @@ class UnixSocket:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def allowed(self) -> str:
+        """E.g. `"normal" or "full"`."""
+        return " or ".join(f'"{word}"' for word in self.words)
+
+    def check(self, value: object) -> Value:
+        """Raises ValueError for anything else."""
+        text = _text(value)
+        if text not in self.words:
+            raise ValueError(f"{_shown(text)} is neither")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """One key: `section.name`, its kind and default, and what it is for (plain text, whole sentences)."""
 
@@ -289,7 +308,21 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("docker", "timeout_seconds", Number(0.1, 60), 2.0, "Seconds for the whole count."),
     Setting("storage", "path", Path(), "/var/lib/heartbeat/metrics.db", "The SQLite file that keeps every cycle."),
-    Setting("storage", "keep_days", Whole(0, 36500), 400, "Days after which a row is deleted; 0 keeps rows for ever."),
+    Setting(
+        "storage",
+        "keep_days",
+        Whole(0, 36500),
+        400,
+        "Days after which a row is deleted; 0 keeps rows for ever. Each hour's and each day's figures are kept in any case.",
+    ),
+    Setting(
+        "storage",
+        "sync",
+        OneOf(("normal", "full")),
+        "normal",
+        'What a power cut may cost. "normal": the rows of the last minute, but no alert and no state. "full": nothing, for a '
+        "flush of the disk in each cycle.",
+    ),
 )
 
 

@@ -164,7 +164,8 @@ class Wired:
 
 def ledger(config: Config, process: Process) -> Ledger:
     """The ledger at the configured path, opened as far as it can be."""
-    made = Ledger(Path(config.storage.path), process.clock, config.agent.interval_seconds)
+    storage = config.storage
+    made = Ledger(Path(storage.path), process.clock, config.agent.interval_seconds, flush_rows=storage.sync == "full")
     made.open()
     return made
 

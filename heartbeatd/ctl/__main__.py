@@ -16,6 +16,7 @@ from heartbeatd.errors import HeartbeatdError
 VERBS: dict[str, str] = {
     "check": "say what is wrong with the configuration and with all that the agent would use",
     "status": "say how the agent is doing: service, last cycle, Worker, queue",
+    "history": "say what the last hours or days were like",
     "once": "run one cycle and print it; nothing is stored or sent unless asked",
     "test-alert": "send a test alert the way real ones go",
     "set-secret": "keep the key, or the webhook's URL, as a credential that systemd encrypts",

@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class Ledger:
     """What the agent remembers. Only the thread that runs the cycle uses it."""
 
-    def __init__(self, path: Path, clock: Clock, interval_s: int) -> None:
+    def __init__(self, path: Path, clock: Clock, interval_s: int, *, flush_rows: bool = False) -> None:
         self.path = path
+        self._flush_rows = flush_rows
         self.track: Track | None = None
         self._clock, self._interval_s = clock, interval_s
         self._store: Store | None = None
@@ -89,9 +90,9 @@ class Ledger:
         if self.track is not None:
             self.track = self._track_to_write = shifted(self.track, by_ns)
 
-    def make_room(self, interval_s: int) -> None:
-        """Hold a day's rows at this interval."""
-        self._interval_s = interval_s
+    def adjust(self, interval_s: int, *, flush_rows: bool) -> None:
+        """Hold a day's rows at this interval, and flush each to the disk or not."""
+        self._interval_s, self._flush_rows = interval_s, flush_rows
         self._rows = deque(self._rows, maxlen=DAY_S // interval_s)
 
     def forget(self, keep_days: int) -> None:
@@ -163,7 +164,8 @@ class Ledger:
     def _write(self) -> None:
         store = self._ready()
         now_ns = self._clock.monotonic_ns()
-        flush = bool(self._alerts or self._track_to_write) or now_ns - self._flushed_ns >= FLUSH_NS
+        due = self._flush_rows or now_ns - self._flushed_ns >= FLUSH_NS
+        flush = bool(self._alerts or self._track_to_write) or due
         store.record(self._rows, self._track_to_write, self._alerts, flush=flush)
         if flush:
             self._flushed_ns = now_ns

@@ -3,7 +3,13 @@
 import sqlite3
 from collections.abc import Sequence
 
-VERSION = 2  # PRAGMA user_version; the earlier agent left it at 0; 1 had no table run
+from heartbeatd.sinks import history
+
+# PRAGMA user_version. The earlier agent left it at 0; 1 had no table run; 2 had no roll-ups, and no index on the time.
+VERSION = 3
+# Small pages: a cycle changes one page in each of five trees, and each changed page is written whole. Measured: 7 kB a cycle
+# in place of 23 with SQLite's own 4096. Only a new file takes them.
+PAGE_BYTES = 1024
 
 # Name and type of each column of `metrics`, in order: a promise (see heartbeatd(8), and the README).
 METRICS: tuple[tuple[str, str], ...] = (
@@ -58,6 +64,13 @@ class NotOurs(Exception):
     """The file is a database, but not one this version can use; the text says why."""
 
 
+def found(connection: sqlite3.Connection) -> None:
+    """Say how a database that has nothing in it yet is to be laid out; has to come before all else."""
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that deleted rows give their space back
+
+
 def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
     """Bring an open database up to date, in one transaction. The number of rows taken over, or None if it was ours already.
 
@@ -73,6 +86,8 @@ def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
         for statement in _BESIDE.split(";"):
             connection.execute(statement)
         taken_over = _metrics(connection, now_ns) if version == 0 else None
+        connection.execute("CREATE INDEX IF NOT EXISTS metrics_by_time ON metrics (timestamp_lima)")
+        history.create(connection)
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:

@@ -17,10 +17,11 @@ from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST, Cutoff, Takeover
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
-from heartbeatd.sinks import schema
+from heartbeatd.sinks import history, schema
 
 BUSY_S = 1.0
 CACHE_KIB = 256  # rows are only ever added at the end: more would fill up with pages nobody looks at again
+VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
 PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
 _INSERT_ROW = (
     f"INSERT INTO metrics ({', '.join(name for name, _ in schema.METRICS)}) "
@@ -54,6 +55,7 @@ class Store:
             _make_ours(path)
             connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             try:
+                schema.found(connection)
                 with contextlib.closing(connection.execute("PRAGMA journal_mode = WAL")):
                     pass
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -74,7 +76,9 @@ class Store:
         with _said_well(self.path):
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
             with self._transaction():
-                self._connection.executemany(_INSERT_ROW, map(astuple, rows))
+                for row in rows:
+                    if self._connection.execute(_INSERT_ROW, astuple(row)).rowcount:
+                        history.add(self._connection, row)
                 for alert in alerts:
                     self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
                 if track is not None:
@@ -149,7 +153,15 @@ class Store:
 
     def prune(self, cutoff: Cutoff) -> int:
         """Delete the oldest rows below `cutoff`, a bounded number at once; how many went. Idempotent when it returns 0."""
-        with _said_well(self.path), self._transaction():
+        with _said_well(self.path):
+            gone = self._prune(cutoff)
+            if gone:
+                # executescript: execute() would stop after the first page.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+            return gone
+
+    def _prune(self, cutoff: Cutoff) -> int:
+        with self._transaction():
             return self._connection.execute(
                 "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
                 " AND timestamp_lima < ?",

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,8 @@ import pytest
 
 from heartbeatd import __version__
 from heartbeatd.config import parse
-from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.core.model import Row, Track, WorkerState
+from heartbeatd.core.moments import lima
 from heartbeatd.ctl.import_env import parse as parse_env
 from heartbeatd.sinks.schema import METRICS
 from heartbeatd.sinks.store import Store
@@ -241,3 +243,26 @@ def test_an_env_file_that_cannot_be_used(tmp_path: Path) -> None:
     assert "HEARTBEAT_URL" in done.stderr
     assert "SECRET_KEY" in done.stderr
     assert "with spaces" not in done.stderr
+
+
+def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
+    """The last day by the hour, or more by the day; means, what was most, and shares; --json has every column."""
+    assert "there is no such file" in ctl("history", "--config", config).stderr
+    now_ns = time.time_ns()
+    with closing(Store.open(tmp_path / "metrics.db", now_ns)) as store:
+        for hours, cpu in ((0, 10.0), (0, 30.0), (100, 50.0)):
+            stamp = lima(now_ns - hours * 3_600_000_000_000 - len(str(cpu)))
+            row = Row(f"{hours}-{cpu}", stamp, cpu, 1.0, 2.0, 3.0, 4, 1, 5.0, 200 if cpu < 20 else 503, 6.0)
+            store.record([row], None, (), flush=False)
+    day = ctl("history", "--config", config)
+    assert day.returncode == 0
+    _, *lines = day.stdout.splitlines()
+    assert any("20.0 (30.0)" in line and "100.0%" in line and "50.0%" in line for line in lines)
+    week = json.loads(ctl("history", "--config", config, "--days", "30", "--json").stdout)
+    assert sum(found["cycles"] for found in week) == 3
+    assert max(found["cpu_percent_max"] for found in week) == 50.0
+    assert all(found["start"].endswith("T00:00:00-05:00") for found in week)
+    by_hour = json.loads(ctl("history", "--config", config, "--days", "30", "--by", "hour", "--json").stdout)
+    assert len(by_hour) == 2
+    for wrong in ("0", "-1", "nan", "inf", "many", "1e9"):
+        assert ctl("history", "--days", wrong).returncode == 2

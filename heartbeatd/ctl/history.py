@@ -1,0 +1,82 @@
+"""`heartbeatctl history`: what the hours or days were like, from the roll-ups, however far back."""
+
+import argparse
+import contextlib
+import json
+import sqlite3
+from pathlib import Path
+
+from heartbeatd.clock import SystemClock
+from heartbeatd.config import load
+from heartbeatd.core.moments import lima
+from heartbeatd.core.retention import NS_PER_DAY
+from heartbeatd.ctl import service
+from heartbeatd.errors import ExitCode, Problem, StoreError
+from heartbeatd.sinks.history import DAY, HOUR, MEASURES, Period, read
+from heartbeatd.sinks.store import open_to_read
+
+Cell = str | int | float | None
+BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise
+MOST_DAYS = 10_000
+PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
+_HEAD = ("from", "cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
+_FORM = "{:<16} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The verb's options."""
+    parser.add_argument("--days", type=_days, default=1.0, metavar="N", help="how far back (default: 1)")
+    parser.add_argument("--by", choices=sorted(PERIODS), help=f"(default: hour up to {BY_HOUR_DAYS} days, then day)")
+    parser.add_argument("--json", action="store_true", help="print a JSON array, an object for each hour or day")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit status: 0 done, 1 the database cannot be read, 78 the file is refused."""
+    config = load(arguments.config, service.credentials())
+    period = PERIODS[arguments.by or ("hour" if arguments.days <= BY_HOUR_DAYS else "day")]
+    path = Path(config.storage.path)
+    since = period.start(lima(SystemClock().now_ns() - int(arguments.days * NS_PER_DAY)))
+    try:
+        with contextlib.closing(open_to_read(path)) as connection:
+            found = read(connection, period, since)
+    except sqlite3.Error as error:
+        raise StoreError(Problem(str(path), str(error), "the agent has not made it its own yet?")) from None
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+        return ExitCode.OK
+    print(_FORM.format(*_HEAD))
+    for one in found:
+        print(_line(one))
+    if not found:
+        print(f"no cycle since {since}")
+    return ExitCode.OK
+
+
+def _line(one: dict[str, Cell]) -> str:
+    """Each value as `mean (most)`; shares in percent of the cycles."""
+    figures = [_mean_and_most(one, m, 0 if m == "container_count" else 1) for m in MEASURES]
+    shares = [_share(one, name) for name in ("internet_ok", "worker_ok")]
+    start = str(one["start"])[:16].replace("T", " ")
+    return _FORM.format(start, str(one["cycles"]), *figures, *shares)
+
+
+def _mean_and_most(one: dict[str, Cell], measure: str, digits: int) -> str:
+    mean, most = one[f"{measure}_mean"], one[f"{measure}_max"]
+    if not isinstance(mean, float) or not isinstance(most, float):
+        return "?"
+    return f"{mean:.{digits}f} ({most:.{digits}f})"
+
+
+def _share(one: dict[str, Cell], name: str) -> str:
+    part, whole = one[name], one["cycles"]
+    return f"{100 * part / whole:.1f}%" if isinstance(part, int) and isinstance(whole, int) and whole else "?"
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of days from 0 to {MOST_DAYS}")
+    return days

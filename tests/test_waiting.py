@@ -59,7 +59,7 @@ def test_an_interruption_ends_every_wait() -> None:
 
 
 def test_a_signal_handler_may_ring() -> None:
-    """Thousands of signals while the main thread waits and works: nothing deadlocks, and the wait still ends."""
+    """A thousand signals while the main thread waits and works: nothing deadlocks, and the wait still ends."""
     waiter = Waiter()
     rung = 0
 
@@ -78,9 +78,9 @@ def test_a_signal_handler_may_ring() -> None:
     thread = threading.Thread(target=fire)
     thread.start()
     try:
-        assert waiter.wait(lambda: rung > 2000, seconds_from_now(20))
+        assert waiter.wait(lambda: rung > 1000, seconds_from_now(60))
     finally:
         over.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
-    assert rung > 2000
+    assert rung > 1000

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         return error.exit_code
     worst = Verdict.OK
     misplaced = list(_misplaced())
-    service.become_user()
+    service.become_user(arguments.config)
     for finding in itertools.chain(misplaced, _findings(config, arguments.config, offline=arguments.offline)):
         if finding.verdict is not Verdict.OK and worst is not Verdict.ERROR:
             worst = finding.verdict
@@ -281,7 +281,17 @@ def _docker_todo(path: Path) -> str:
 
 def _storage(config: Config, process: wiring.Process) -> Iterator[Finding]:
     path = Path(config.storage.path)
-    if not path.parent.is_dir():
+    try:
+        is_folder = path.parent.is_dir()
+    except OSError as error:
+        yield Finding(
+            Verdict.ERROR,
+            "storage",
+            f"{path.parent}: {error.strerror}",
+            f"the user {service.USER} has to get there: choose another folder for storage.path, or open the way to this one",
+        )
+        return
+    if not is_folder:
         at_default = path.parent == Path("/var/lib/heartbeat")
         yield Finding(
             Verdict.OK if at_default else Verdict.ERROR,

@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 done, 1 the heartbeat was to be sent and did not come through, 78 the file is refused."""
     config = load(arguments.config, service.credentials())
-    service.become_user()
+    service.become_user(arguments.config)
     process = wiring.Process()
     probes, client = wiring.probes(config, process)
     probes.prepare(process.waiter)

@@ -6,6 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from heartbeatd.config import DEFAULT_PATH
 from heartbeatd.credentials import ENCRYPTED_STORE, NAMES, PLAIN, STORE, Credential, Credentials, passed, read
 from heartbeatd.errors import ConfigError, Problem
 
@@ -92,9 +93,12 @@ def _decrypted(path: Path, name: str) -> bytes | None:
     return done.stdout
 
 
-def become_user() -> bool:
-    """If root, act as the service's user from here on, so that what is tried is what the agent can do; False if not root."""
-    if os.geteuid() != 0:
+def become_user(config: Path) -> bool:
+    """As root, with the service's own configuration, act as the service's user from here on; False if that is not so.
+
+    What is tried then is what the agent can do. With another configuration there is no telling who would run by it.
+    """
+    if os.geteuid() != 0 or config != DEFAULT_PATH:
         return False
     try:
         entry = pwd.getpwnam(USER)

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             Problem(f"{arguments.config}: alerts.webhook_url", "is not set", "there is nowhere to send to")
         )
     unit = service.look()
-    service.become_user()
+    service.become_user(arguments.config)
     process = wiring.Process()
     now_ns = process.clock.now_ns()
     url = shown_url(config.heartbeat.url) if config.heartbeat.url else ""

@@ -83,6 +83,10 @@ def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
         raise NotOurs(f"it was written by a newer heartbeatd (schema {version}, this one knows {VERSION})")
     connection.execute("BEGIN IMMEDIATE")
     try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:  # somebody else was faster
+            connection.execute("ROLLBACK")
+            return None
         for statement in _BESIDE.split(";"):
             connection.execute(statement)
         taken_over = _metrics(connection, now_ns) if version == 0 else None

@@ -8,6 +8,7 @@ every cycle. Readers never block the writer, nor it them (WAL); another writer i
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple
 from pathlib import Path
@@ -56,8 +57,7 @@ class Store:
             connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             try:
                 schema.found(connection)
-                with contextlib.closing(connection.execute("PRAGMA journal_mode = WAL")):
-                    pass
+                _switch_to_wal(connection, busy_s)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 store = cls(path, connection)
@@ -209,6 +209,19 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
         connection.execute("SELECT count(*) FROM sqlite_master")
         return connection
+
+
+def _switch_to_wal(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Wait for whoever does the same at this moment: for this SQLite does not wait by itself. Raises sqlite3.Error."""
+    until_s = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+            time.sleep(0.02)
 
 
 def _moment(text: object) -> int | None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
@@ -254,3 +255,15 @@ def test_a_database_of_the_version_before_is_brought_up_to_date(path: Path) -> N
         assert store.begin_run("boot") is None
         assert [a.event_id for a in store.pending()] == [alert(1).event_id]
     assert ids(path) == [row(1).id]
+
+
+def test_a_new_database_opened_by_many_at_once(path: Path) -> None:
+    """All of them get it, and it is made once."""
+
+    def open_one(_: int) -> int | None:
+        with closing(Store.open(path, NOW_NS, 10)) as store:
+            return store.taken_over
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(open_one, range(8))) == [None] * 8
+    assert ids(path) == []

@@ -34,6 +34,8 @@ _REPLACE_TRACK = (
     " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SUBJECT = "worker"
+_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html, section 1.3
+_DAMAGED = "the file is damaged"
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -70,6 +72,15 @@ class Store:
     def in_place(self) -> bool:
         """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
         return _identity(self.path) == self._identity
+
+    def look_at_header(self) -> None:
+        """Raise CorruptStoreError if the file does not begin as a database any more.
+
+        SQLite may go on for ever without noticing: what it needs of a file that only it writes is in its memory.
+        """
+        with contextlib.suppress(OSError), self.path.open("rb") as file:
+            if file.read(len(_MAGIC)) not in (_MAGIC, b""):
+                raise CorruptStoreError(Problem(str(self.path), "does not begin as a database any more", _DAMAGED))
 
     def record(self, rows: Iterable[Row], track: Track | None, alerts: Iterable[Alert], *, flush: bool) -> None:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns."""
@@ -282,7 +293,7 @@ def _hint(path: Path, code: int) -> str:
         sqlite3.SQLITE_READONLY: f"make it writable: chown heartbeat:heartbeat {path}",
         sqlite3.SQLITE_CANTOPEN: f"the folder {path.parent} must exist and be writable by the user heartbeat",
         sqlite3.SQLITE_IOERR: "the disk fails, or was taken away",
-        sqlite3.SQLITE_CORRUPT: "the file is damaged",
+        sqlite3.SQLITE_CORRUPT: _DAMAGED,
         sqlite3.SQLITE_NOTADB: "the file is damaged, or something else",
         0: f"{path.parent} must be a folder that the user heartbeat may read and write",
     }

@@ -95,6 +95,18 @@ def test_a_database_that_becomes_garbage(ledger: Ledger, path: Path, caplog: pyt
     assert said(caplog) == ["STORE_REPLACED"]
 
 
+def test_garbage_under_an_open_database(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite goes on from memory without noticing; the next write that is flushed to the disk looks, and sets it aside."""
+    ledger.record(row(1), TRACK, ())
+    with path.open("r+b") as file:
+        file.write(b"garbage\n" * 64)
+    ledger.record(row(2), None, (alert(1),))
+    assert ids(path) == [row(2).id]
+    assert pending(path) == ["event-001"]
+    assert said(caplog) == ["STORE_REPLACED"]
+    assert len(list(path.parent.glob("metrics.db.corrupt-*"))) >= 1
+
+
 def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The same, found when the agent starts: the first cycle sets it aside."""
     path.write_bytes(b"garbage\n" * 4096)

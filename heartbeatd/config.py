@@ -5,6 +5,7 @@ Where the key comes from, the first that is there wins: the systemd credential `
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -138,9 +139,14 @@ def read(path: Path) -> Mapping[str, object]:
         line = data[: error.start].count(b"\n") + 1
         raise ConfigError(Problem(f"{where}, line {line}", "is not UTF-8 text", "save the file as UTF-8")) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            Problem(where, f"is not TOML: {error}", "texts need quotes; see heartbeat-config.toml(5)")
-        ) from None
+        twice = re.match(r"Cannot (?:declare|overwrite).*(\(at .*\))", str(error))
+        what = f"a heading or key stands twice {twice.group(1)}" if twice else str(error)
+        hint = (
+            "put all lines of a section under the heading that is there"
+            if twice
+            else "texts need quotes, straight ones"
+        )
+        raise ConfigError(Problem(where, f"is not TOML: {what}", f"{hint}; see heartbeat-config.toml(5)")) from None
     except RecursionError:
         raise ConfigError(Problem(where, "is nested too deeply", "settings are [section] and key = value")) from None
 

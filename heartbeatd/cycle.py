@@ -15,7 +15,7 @@ from heartbeatd.core import alerting, gap, payload, wording
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
-from heartbeatd.core.moments import lima
+from heartbeatd.core.moments import counted, lima
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.waiting import Waiter
 
@@ -120,6 +120,7 @@ class Cycle:
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
         self._presences: dict[str, Note] = {}
         self._ran = 0
+        self._check_explains = True
 
     def run(self, tick: Tick) -> None:
         """One cycle."""
@@ -127,7 +128,8 @@ class Cycle:
         sample = self._edges.probes.collect(self._clock.now_ns, self._waiter)
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         beat = self._beat(sample, row_id)
-        seen = alerting.judge(self._clock.now_ns(), beat, sample.internet_ok)
+        seen = alerting.judge(self._clock.now_ns(), beat, sample.internet_ok, check_explains=self._check_explains)
+        self._learn(beat, sample.internet_ok)
         track, change = self._think(seen)
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
         alerts = (*self._gap(sample.taken_ns), *self._alerts(change))
@@ -146,6 +148,13 @@ class Cycle:
         body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
         return self._edges.heartbeat.send(body, self._waiter)
 
+    def _learn(self, beat: Beat | None, internet_ok: bool | None) -> None:
+        """Whether the internet check can explain an outage: not while it fails and the Worker answers all the same."""
+        if internet_ok:
+            self._check_explains = True
+        elif beat is not None and beat.status is not None:
+            self._check_explains = False
+
     def _think(self, seen: Observation | None) -> tuple[Track | None, Change | None]:
         """The track if it is another one now, and the change to announce if there is one."""
         if seen is None:
@@ -161,11 +170,15 @@ class Cycle:
         if found is None:
             return ()
         before.run = None
+        if found.duration_s < 2 * self._rules.interval_s:  # a restart: no slot was missed, or hardly one
+            return ()
         log.log(
             NOTICE,
             "%s",
             wording.gap(self._agent.host, found).message,
-            extra=said(MessageId.GAP, cause=found.kind, duration_seconds=found.duration_s, result=found.result or None),
+            extra=said(
+                MessageId.GAP, cause=found.kind, duration_seconds=round(found.duration_s), result=found.result or None
+            ),
         )
         if self._edges.outbox is None or not 0 < self._rules.gap_alert_s < found.duration_s:
             return ()
@@ -208,9 +221,9 @@ class Cycle:
         outbox, ledger = self._edges.outbox, self._edges.ledger
         notes = []
         if outbox is not None and outbox.waiting:
-            notes.append(f"{outbox.waiting} alerts queued")
+            notes.append(f"{counted(outbox.waiting, 'alert')} queued")
         if ledger.waiting:
-            notes.append(f"{ledger.waiting} rows not stored yet")
+            notes.append(f"{counted(ledger.waiting, 'row')} not stored yet")
         return tuple(notes)
 
     def _log_changes(self, sample: Sample, change: Change | None) -> None:

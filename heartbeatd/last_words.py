@@ -83,7 +83,8 @@ def alert(host: str, result: str, status: str) -> dict[str, object]:
     """The message, in the shape of every other alert (heartbeat-protocol(7))."""
     now = datetime.now(UTC)
     refused = result == "exit-code" and status in ("78", "CONFIG")
-    cause = "configuration refused" if refused else f"{result or 'unknown'}{f' {status}' if status else ''}"
+    more = f" {status}" if status and result in ("exit-code", "signal", "core-dump") else ""
+    cause = "configuration refused" if refused else f"{result or 'unknown'}{more}"
     stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "title": f"{host}: heartbeatd has failed and is not started again ({cause})",

@@ -141,7 +141,9 @@ class Url:
         except ValueError as error:
             raise ValueError(f"it is not a URL: {error}") from None
         if parts.scheme not in ("http", "https"):
-            raise ValueError(f"it begins with {_shown(parts.scheme + ':') if parts.scheme else 'no scheme'}")
+            raise ValueError(
+                f"it begins with {_shown(parts.scheme + ':')}" if parts.scheme else "it has no https:// in front"
+            )
         if not has_host:
             raise ValueError("it names no host")
         if bad_port:

@@ -1,5 +1,6 @@
 """The whole agent as a process: heartbeats out, rows in, alerts told, signals obeyed."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Iterator
@@ -71,6 +72,20 @@ def test_every_answer_of_the_table_is_announced(receiver: Receiver, tmp_path: Pa
     titles = [a.body["title"] for a in receiver.received(WEBHOOK)]
     assert titles[0] == "under-test: the heartbeat Worker is degraded (HTTP 220)"
     assert titles[-1].startswith("under-test: heartbeats reach the Worker again after")
+
+
+def test_a_check_that_always_fails_is_no_cause(receiver: Receiver, tmp_path: Path) -> None:
+    """A host that may not reach the site of the internet check: when the Worker refuses connections, that is what is told."""
+    with contextlib.ExitStack() as up:
+        worker = up.enter_context(Receiver())
+        toml = reporting(receiver).replace(f'"{receiver.url("/")}"', '"http://127.0.0.1:9/"')
+        with AgentProcess(tmp_path, toml.replace(receiver.url(WORKER), worker.url(WORKER))) as agent:
+            agent.ready().cycles(2)
+            up.close()
+            until(lambda: receiver.received(WEBHOOK))
+            agent.stop()
+    (alert,) = receiver.received(WEBHOOK)
+    assert alert.body["details"]["cause"] == "refused"
 
 
 def test_patience(receiver: Receiver, tmp_path: Path) -> None:

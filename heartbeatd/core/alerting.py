@@ -70,11 +70,14 @@ def rule_for(status: int) -> StateRule | None:
     return next((rule for rule in STATES if rule.first <= status <= rule.last), None)
 
 
-def judge(at_ns: int, beat: Beat | None, internet_ok: bool | None) -> Observation | None:
+def judge(
+    at_ns: int, beat: Beat | None, internet_ok: bool | None, *, check_explains: bool = True
+) -> Observation | None:
     """What one heartbeat says about the Worker; nothing, if none was sent or it was broken off.
 
     The internet check only explains: if it failed too and the Worker's silence looks like a dead uplink (no name, no
     connection), the cause is `no internet`. An answer, even a refusal by TLS or a reset, shows that something was reached.
+    `check_explains` is False where the check had been failing while the Worker answered: then it explains nothing.
     """
     if beat is None:
         return None
@@ -86,7 +89,7 @@ def judge(at_ns: int, beat: Beat | None, internet_ok: bool | None) -> Observatio
             WorkerState.UNREACHABLE, at_ns, None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer"
         )
     cause = beat.cause or Cause.PROTOCOL
-    if internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED):
+    if check_explains and internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED):
         cause = Cause.NO_INTERNET
     return Observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail)
 

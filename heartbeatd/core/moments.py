@@ -32,6 +32,11 @@ def rfc3339(at_ns: int) -> str:
     return _moment(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def length(seconds: float) -> str:
     """A length of time in at most two units: `8 s`, `14 min 20 s`, `3 h 5 min`, `2 d 4 h`."""
     whole = max(0, round(seconds))

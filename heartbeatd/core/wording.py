@@ -17,7 +17,7 @@ class Text:
 
 
 CAUSES: dict[Cause, str] = {
-    Cause.NO_INTERNET: "no internet (the internet check fails too)",
+    Cause.NO_INTERNET: "no internet",
     Cause.DNS: "name resolution failed",
     Cause.REFUSED: "connection refused",
     Cause.TIMEOUT: "no answer in time",
@@ -37,7 +37,7 @@ ADVICE: dict[WorkerState, str] = {
 }
 
 CAUSE_ADVICE: dict[Cause, str] = {
-    Cause.NO_INTERNET: "Look at this host's uplink: cable, router, provider.",
+    Cause.NO_INTERNET: "The internet check fails too: look at this host's uplink: cable, router, provider.",
     Cause.DNS: "Look at the resolver (/etc/resolv.conf, resolvectl status).",
     Cause.REFUSED: "The address answers, but nothing takes connections there: look at heartbeat.url and any firewall.",
     Cause.TIMEOUT: "The internet check passes: look at the Worker itself, or at a firewall that drops packets.",

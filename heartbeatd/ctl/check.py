@@ -9,6 +9,7 @@ import itertools
 import os
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,12 +26,13 @@ from heartbeatd.core.redact import shown_url
 from heartbeatd.core.wording import CAUSE_ADVICE
 from heartbeatd.credentials import NAMES, PLAIN, STORE
 from heartbeatd.ctl import service
-from heartbeatd.errors import ConfigError, ExitCode
+from heartbeatd.errors import ConfigError, ExitCode, StoreError
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
 from heartbeatd.probes import base, reader
 from heartbeatd.probes.containers import Containers
 from heartbeatd.sinks.store import open_to_read
+from heartbeatd.sinks.systemd import is_journal
 from heartbeatd.waiting import seconds_from_now
 
 READER = "heartbeatd-containers"
@@ -43,6 +45,9 @@ class Verdict(StrEnum):
     OK = "ok"
     WARNING = "warning"
     ERROR = "error"
+
+
+_LEVELS = {Verdict.OK: "<6>", Verdict.WARNING: "<4>", Verdict.ERROR: "<3>"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(finding: Finding) -> None:
-    print(f"{finding.verdict:<8} {finding.subject:<14} {finding.text}", flush=True)
+    # As ExecReload= the output goes to the journal: sd-daemon(3) tells it there how bad a line is.
+    level = _LEVELS[finding.verdict] if is_journal(sys.stdout) else ""
+    print(f"{level}{finding.verdict:<8} {finding.subject:<14} {finding.text}", flush=True)
     if finding.todo:
-        print(f"{'':<23} → {finding.todo}", flush=True)
+        print(f"{level}{'':<23} → {finding.todo}", flush=True)
 
 
 def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]:
@@ -170,7 +177,7 @@ def _names(config: Config, process: wiring.Process) -> Iterator[Finding]:
             )
         else:
             yield Finding(
-                Verdict.OK, "names", f"{parts.hostname} is {', '.join(sorted({a.sockaddr[0] for a in found}))}"
+                Verdict.OK, "names", f"{key}: {parts.hostname} is {', '.join(sorted({a.sockaddr[0] for a in found}))}"
             )
 
 
@@ -231,14 +238,17 @@ def _reach(
 ) -> Iterator[Finding]:
     client = Client(process.lane(subject), process.resolver, wiring.USER_AGENT)
     shown = shown_url(request.url)
+    todo = "is this host online? if it is, choose another internet.url"
+    if subject == "webhook":
+        todo = "is n8n up, and alerts.webhook_url right?"
     try:
         answer = client.send(request, timeout_s, process.waiter)
     except NoAnswer as error:
-        yield Finding(bad, subject, f"{shown}: {error}", "nothing answered: look at the address, and at what should")
+        yield Finding(bad, subject, f"{shown}: {error}", todo)
     else:
-        todo = "`heartbeatctl test-alert` sends a real message" if subject == "webhook" else ""
+        said = f"{shown} is reachable (it answers {request.method} with HTTP {answer.status}, {answer.took_ms:.0f} ms)"
         yield Finding(
-            Verdict.OK, subject, f"{shown} is reachable (HTTP {answer.status}, {answer.took_ms:.0f} ms)", todo
+            Verdict.OK, subject, said, "`heartbeatctl test-alert` sends a real message" if subject == "webhook" else ""
         )
     finally:
         client.close()
@@ -305,14 +315,21 @@ def _storage(config: Config, process: wiring.Process) -> Iterator[Finding]:
             Verdict.ERROR,
             "storage",
             f"{path.parent} cannot be written",
-            f"chown {service.USER}:{service.USER} {path.parent}; outside /var/lib/heartbeat, the unit also needs a drop-in "
-            f"with ReadWritePaths={path.parent}",
+            _storage_todo(path),
         )
         return
     if not path.exists():
         yield Finding(Verdict.OK, "storage", f"{path} will be created")
         return
-    connection = open_to_read(path)
+    if not os.access(path, os.R_OK | os.W_OK):
+        yield Finding(Verdict.ERROR, "storage", f"{path} cannot be read and written", _storage_todo(path))
+        return
+    try:
+        connection = open_to_read(path)
+    except StoreError as error:
+        for problem in error.problems:
+            yield Finding(Verdict.ERROR, "storage", f"{problem.where}: {problem.what}", problem.hint)
+        return
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
     taken_over = "alert_state" not in tables and "metrics" in tables
@@ -323,6 +340,14 @@ def _storage(config: Config, process: wiring.Process) -> Iterator[Finding]:
         if taken_over
         else f"{path} can be used",
     )
+
+
+def _storage_todo(path: Path) -> str:
+    """What makes the database's folder the agent's to write in."""
+    todo = f"chown -R {service.USER}:{service.USER} {path.parent}"
+    if path.parent != Path("/var/lib/heartbeat"):
+        todo += f", and a drop-in for the unit with ReadWritePaths={path.parent}"
+    return todo
 
 
 def _clock(config: Config, process: wiring.Process) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     seen = alerting.judge(process.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, process, row)
-    _print(sample, row, beat, seen, as_json=arguments.json)
+    _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
     client.close()
     probes.close()
     process.close()
@@ -68,12 +68,17 @@ def _store(config: Config, process: wiring.Process, row: Row) -> None:
     ledger.close()
 
 
-def _print(sample: Sample, row: Row, beat: Beat | None, seen: Observation | None, *, as_json: bool) -> None:
+def _print(
+    sample: Sample, row: Row, beat: Beat | None, seen: Observation | None, *, as_json: bool, asked: bool
+) -> None:
     unread = {n.probe: n.detail for n in sample.notes if n.presence is not Presence.READ}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, ensure_ascii=False, indent=2))
         return
-    print(cycle_line(row, seen.cause if seen else None, beat), f"(cycle {row.cycle_duration_ms:.0f} ms)")
+    line = cycle_line(row, seen.cause if seen else None, beat)
+    if not asked:
+        line = line.replace("worker off", "worker not asked (--send)")
+    print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
     for probe, detail in unread.items():
         print(f"{probe}: {detail}")

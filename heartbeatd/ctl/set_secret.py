@@ -58,7 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _ask(what: str) -> str:
     """The secret, from the terminal or from standard input."""
     if sys.stdin.isatty():
-        return getpass.getpass(f"{what} (not shown): ")
+        try:
+            return getpass.getpass(f"{what} (not shown): ")
+        except EOFError:
+            print(file=sys.stderr)
+            return ""
     data = sys.stdin.buffer.read(LARGEST_BYTES + 1)
     if len(data) > LARGEST_BYTES:
         raise ConfigError(Problem("standard input", "is longer than 8 KiB", "it should be the secret and nothing else"))
@@ -71,7 +75,7 @@ def _checked(given: str, key: str) -> Secret:
     text = given.strip()
     try:
         if not text:
-            raise ValueError("it is empty")
+            raise ValueError("nothing was entered, and nothing is changed")
         return Secret(str(kind.check(text)))
     except ValueError as error:
         raise ConfigError(Problem(key, str(error), f"allowed: {kind.allowed}")) from None
@@ -121,7 +125,10 @@ def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
 
 def _remove(name: str, key: str) -> int:
     gone = [path for path in _places(name) if _forget(path)]
-    print(f"removed {', '.join(map(str, gone))}" if gone else f"there was no credential {name}; {key} counts as it is")
+    if gone:
+        print(f"removed {', '.join(map(str, gone))}; the agent goes on with it until: systemctl restart heartbeatd")
+    else:
+        print(f"there was no credential {name}; {key} counts as it is")
     return ExitCode.OK
 
 

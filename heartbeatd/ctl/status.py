@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.config import Config, load
+from heartbeatd.config import Config, load, parse
 from heartbeatd.core.alerting import rule_for
 from heartbeatd.core.moments import length
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.wording import internet
 from heartbeatd.ctl import service
 from heartbeatd.ctl.service import Service
-from heartbeatd.errors import ExitCode, StoreError
+from heartbeatd.errors import ConfigError, ExitCode, StoreError
 from heartbeatd.sinks.schema import METRICS
 from heartbeatd.sinks.store import open_to_read
 
@@ -42,8 +42,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 running and all is well, 1 running but something is not, 3 not running, 78 the file is refused."""
-    config = load(arguments.config, service.credentials())
+    """Exit status: 0 running and all is well, 1 running but something is not, 3 not running, 78 the file is refused.
+
+    Of a file that is refused the running agent knows nothing: what it does is told all the same, by the defaults.
+    """
+    refused: ConfigError | None = None
+    try:
+        config = load(arguments.config, service.credentials())
+    except ConfigError as error:
+        refused, config = error, parse({})
     unit = service.look()
     now_ns = SystemClock().now_ns()
     seen = look(Path(config.storage.path))
@@ -52,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts, ensure_ascii=False, indent=2))
     else:
         print("\n".join(_lines(config, unit, seen, now_ns)))
+    if refused is not None:
+        raise refused
     if unit is not None and not unit.running:
         return ExitCode.NOT_RUNNING
     return ExitCode.OK if _well(config, seen, now_ns) else ExitCode.FAILED
@@ -60,8 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
 def look(path: Path) -> Seen:
     """What is in the database now. What keeps it from being read is in `trouble`."""
     try:
+        if not path.exists():
+            return Seen(trouble=f"there is no {path}; the agent makes it at its first start")
         with contextlib.closing(open_to_read(path)) as connection:
             return _read(connection)
+    except OSError as error:
+        return Seen(trouble=f"{path}: {error.strerror}")
     except StoreError as error:
         return Seen(trouble=str(error))
     except sqlite3.Error as error:
@@ -133,7 +146,7 @@ def _lines(config: Config, unit: Service | None, seen: Seen, now_ns: int) -> lis
         lines.append(
             f"service     {unit.active} ({unit.sub}){since}, {unit.restarts} restarts, {unit.enabled or 'no unit'}"
         )
-        if unit.status:
+        if unit.status and unit.active != "inactive":
             lines.append(f"            {unit.status}")
     if seen.trouble:
         return [*lines, f"database    {seen.trouble}"]
@@ -141,7 +154,7 @@ def _lines(config: Config, unit: Service | None, seen: Seen, now_ns: int) -> lis
     if seen.row is None or age_s is None:
         return [*lines, "last cycle  none yet", f"next slot   {_next_slot(config, now_ns):%H:%M:%S}"]
     row = seen.row
-    late = "" if age_s < STALE_CYCLES * config.agent.interval_seconds else "  ← cycles have stopped"
+    late = "" if age_s < STALE_CYCLES * config.agent.interval_seconds else "  ← no newer row has been stored"
     lines += [
         f"last cycle  {length(age_s)} ago, {_number(row, 'cycle_duration_ms', '.0f')} ms{late}",
         f"host        cpu {_number(row, 'cpu_percent')}%, ram {_number(row, 'ram_percent')}% "

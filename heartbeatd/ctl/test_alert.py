@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load(arguments.config, service.credentials())
     if not config.alerts.webhook_url:
         raise ConfigError(
-            Problem(f"{arguments.config}: alerts.webhook_url", "is not set", "there is nowhere to send to")
+            Problem(f"{arguments.config}: alerts.webhook_url", "is not set", "set it: there is nowhere to send to")
         )
     unit = service.look()
     service.become_user(arguments.config)

@@ -81,7 +81,9 @@ def _text(error: BaseException) -> str:
     if isinstance(error, CertificateError):
         return f"certificate refused: {error}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error}"
+        if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+            return "the other side does not speak TLS (http:// in place of https://?)"
+        return error.reason or str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, http.client.HTTPException):

@@ -16,6 +16,7 @@ from heartbeatd.core.alerting import shifted
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Row, Track
+from heartbeatd.core.moments import counted
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, cutoff
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.store import BUSY_S, Store
@@ -179,9 +180,9 @@ class Ledger:
             self._trouble = ""
             log.log(
                 NOTICE,
-                "%s can be written again; %d rows that waited are stored",
+                "%s can be written again; what waited is stored: %s",
                 self.path,
-                stored,
+                counted(stored, "row"),
                 extra=said(MessageId.STORE_RECOVERED, path=self.path, rows=stored),
             )
 

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
 from systemd import daemon, id128, journal
 
@@ -100,7 +101,7 @@ class Redacting(logging.Filter):
 def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int = logging.INFO) -> None:
     """Send the log to the journal if stderr is connected to it (JOURNAL_STREAM, systemd.exec(5)), else to stderr."""
     logging.addLevelName(NOTICE, "NOTICE")
-    if _stderr_is_journal():
+    if is_journal(sys.stderr):
         handler: logging.Handler = JournalHandler()
         handler.setFormatter(logging.Formatter("%(message)s"))
     else:
@@ -123,10 +124,11 @@ def uninterrupted(call: Callable[[], object]) -> None:
         return
 
 
-def _stderr_is_journal() -> bool:
+def is_journal(stream: TextIO) -> bool:
+    """True if the stream is connected to the journal (JOURNAL_STREAM, systemd.exec(5))."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
-        found = os.fstat(sys.stderr.fileno())
+        found = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
     return (device, inode) == (str(found.st_dev), str(found.st_ino))

@@ -167,3 +167,14 @@ def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience
 
     track, _ = replay(None, history, patience)
     assert track is None or ends(track, 0) == ends(shifted(track, step_ns), step_ns)
+
+
+@pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])
+def test_a_check_that_always_fails_explains_nothing(cause: Cause) -> None:
+    """Where the internet check failed while the Worker answered, an outage of the Worker is not called `no internet`."""
+    seen = judge(0, Beat(None, cause), False)
+    assert seen is not None
+    assert seen.cause is Cause.NO_INTERNET
+    seen = judge(0, Beat(None, cause), False, check_explains=False)
+    assert seen is not None
+    assert seen.cause is cause

@@ -185,7 +185,7 @@ def test_status_reads_what_is_stored(config: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "metrics.db")) as other, other:
         other.execute("UPDATE metrics SET timestamp_lima = '2026-01-01T00:00:00.000000-05:00'")
     done = ctl("status", "--config", config)
-    assert "cycles have stopped" in done.stdout
+    assert "no newer row has been stored" in done.stdout
     assert "rejected" in done.stdout
 
 

@@ -73,3 +73,41 @@ def test_users_without_rights_are_told(installed: BootedHost) -> None:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr + done.stdout
     assert "/etc/heartbeat/config.toml" in done.stderr + done.stdout
+
+
+def test_files_that_root_owns_are_named_with_the_cure(installed: BootedHost, receiver: Receiver) -> None:
+    """A database copied in by root: `check` is an error with the command that helps, and goes on with the other lines."""
+    configure(installed, reporting(receiver, "k"))
+    installed.run("install -d -o heartbeat -g heartbeat /var/lib/heartbeat; touch /var/lib/heartbeat/metrics.db")
+    installed.run("chown root:root /var/lib/heartbeat/metrics.db; chmod 600 /var/lib/heartbeat/metrics.db")
+    done = installed.run("heartbeatctl check", check=False)
+    assert done.returncode == 1
+    assert "→ chown -R heartbeat:heartbeat /var/lib/heartbeat\n" in done.stdout
+    assert " clock " in done.stdout
+    installed.run("rm -r /var/lib/heartbeat")
+
+
+def test_a_folder_that_cannot_be_entered_is_an_error_line(installed: BootedHost, receiver: Receiver) -> None:
+    """A database in root's home: said as any other finding."""
+    configure(installed, reporting(receiver, "k") + '[storage]\npath = "/root/data/metrics.db"\n')
+    done = installed.run("chmod 700 /root; heartbeatctl check", check=False)
+    assert done.returncode == 1
+    assert "error    storage" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_status_answers_while_the_file_is_refused(installed: BootedHost, receiver: Receiver) -> None:
+    """An agent that goes on with the configuration it had is told of; the mistake is named, and the exit status is 78."""
+    configure(installed, reporting(receiver, "k"))
+    installed.run("systemctl restart heartbeatd")
+    installed.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
+    configure(installed, reporting(receiver, "k") + '[storage]\npaht = ""\n')
+    done = installed.run("heartbeatctl status", check=False)
+    assert done.returncode == 78
+    assert "service     active (running)" in done.stdout
+    assert "last cycle" in done.stdout
+    assert "storage.path" in done.stderr
+    assert installed.run("systemctl reload heartbeatd", check=False).returncode != 0
+    said = installed.journal("--unit=heartbeatd", "--priority=err", "--output=cat", "--lines=5")
+    assert "storage.paht" in said
+    installed.run("systemctl stop heartbeatd")

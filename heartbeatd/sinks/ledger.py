@@ -168,7 +168,7 @@ class Ledger:
         due = self._flush_rows or now_ns - self._flushed_ns >= FLUSH_NS
         flush = bool(self._alerts or self._track_to_write) or due
         if flush:
-            store.look_at_header()
+            store.look_again()
         store.record(self._rows, self._track_to_write, self._alerts, flush=flush)
         if flush:
             self._flushed_ns = now_ns

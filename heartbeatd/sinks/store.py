@@ -34,8 +34,6 @@ _REPLACE_TRACK = (
     " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SUBJECT = "worker"
-_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html, section 1.3
-_DAMAGED = "the file is damaged"
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -73,14 +71,18 @@ class Store:
         """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
         return _identity(self.path) == self._identity
 
-    def look_at_header(self) -> None:
-        """Raise CorruptStoreError if the file does not begin as a database any more.
+    def look_again(self) -> None:
+        """Raise CorruptStoreError if what is in the file is no database any more.
 
-        SQLite may go on for ever without noticing: what it needs of a file that only it writes is in its memory.
+        The open connection may go on for ever without noticing: what it needs of a file that only it writes is in its memory.
+        A fresh one has to read. It has to be SQLite's: whoever opens the file in any other way, and closes it again, takes all
+        locks of this process on it away, and the next reader outside deletes the WAL (https://sqlite.org/howtocorrupt.html, 2.2).
         """
-        with contextlib.suppress(OSError), self.path.open("rb") as file:
-            if file.read(len(_MAGIC)) not in (_MAGIC, b""):
-                raise CorruptStoreError(Problem(str(self.path), "does not begin as a database any more", _DAMAGED))
+        with (
+            _said_well(self.path),
+            contextlib.closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True)) as fresh,
+        ):
+            fresh.execute("SELECT id FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
 
     def record(self, rows: Iterable[Row], track: Track | None, alerts: Iterable[Alert], *, flush: bool) -> None:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns."""
@@ -293,7 +295,7 @@ def _hint(path: Path, code: int) -> str:
         sqlite3.SQLITE_READONLY: f"make it writable: chown heartbeat:heartbeat {path}",
         sqlite3.SQLITE_CANTOPEN: f"the folder {path.parent} must exist and be writable by the user heartbeat",
         sqlite3.SQLITE_IOERR: "the disk fails, or was taken away",
-        sqlite3.SQLITE_CORRUPT: _DAMAGED,
+        sqlite3.SQLITE_CORRUPT: "the file is damaged",
         sqlite3.SQLITE_NOTADB: "the file is damaged, or something else",
         0: f"{path.parent} must be a folder that the user heartbeat may read and write",
     }

@@ -98,8 +98,9 @@ def test_a_database_that_becomes_garbage(ledger: Ledger, path: Path, caplog: pyt
 def test_garbage_under_an_open_database(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """SQLite goes on from memory without noticing; the next write that is flushed to the disk looks, and sets it aside."""
     ledger.record(row(1), TRACK, ())
-    with path.open("r+b") as file:
-        file.write(b"garbage\n" * 64)
+    # By another process: one that opened and closed the file in this one would take our locks on it away.
+    overwrite = 'for f in "$1" "$1-wal"; do yes garbage | head -c 65536 | dd of="$f" conv=notrunc status=none; done'
+    subprocess.run(["sh", "-c", overwrite, "sh", path], check=True)
     ledger.record(row(2), None, (alert(1),))
     assert ids(path) == [row(2).id]
     assert pending(path) == ["event-001"]
@@ -231,3 +232,11 @@ def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_pat
     ledger.close()
     assert ids(folder / "metrics.db") == [row(1).id, row(2).id]
     assert len(list(folder.glob("metrics.db.corrupt-*"))) == 1
+
+
+def test_readers_outside_take_nothing_away(ledger: Ledger, path: Path) -> None:
+    """Another process that reads between two writes, as a dashboard does, leaves the WAL where it is, flushed or not."""
+    read = ["sqlite3", str(path), "SELECT count(*) FROM metrics"]
+    for number in range(1, 5):
+        ledger.record(row(number), None, (alert(number),) if number % 2 else ())
+        assert subprocess.check_output(read, text=True) == f"{number}\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials
 from heartbeatd.errors import ConfigError, Problem
-from heartbeatd.settings import SECTIONS, SETTINGS
+from heartbeatd.settings import SECTIONS, SETTINGS, kind_of
 
 DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
 LARGEST_FILE_BYTES = 1 << 20
@@ -257,7 +257,7 @@ def _checked(data: bytes, key: str, origin: str) -> _Found:
     text = data.decode("utf-8", errors="replace").strip()
     if not text:
         raise ConfigError(Problem(origin, "is empty", f"it should hold the value of {key} and nothing else"))
-    kind = next(setting.kind for setting in SETTINGS if setting.key == key)
+    kind = kind_of(key)
     try:
         return _Found(str(kind.check(text)), origin)
     except ValueError as error:

@@ -42,6 +42,11 @@ def passed(folder: str | Path = "") -> Credentials:
     return found
 
 
+def places(name: str) -> tuple[Path, Path]:
+    """Where systemd looks for it: encrypted, and as it is. The first that is there wins."""
+    return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
+
+
 def read(path: Path) -> bytes | None:
     """What is in the file, one byte more than allowed at the most; None if it is not there, or not for us."""
     try:

@@ -328,6 +328,11 @@ SETTINGS: tuple[Setting, ...] = (
 )
 
 
+def kind_of(key: str) -> Kind:
+    """What the setting with this key path may be. The key has to be one of the table's."""
+    return next(setting.kind for setting in SETTINGS if setting.key == key)
+
+
 def _text(value: object, *, secret: bool = False) -> str:
     if not isinstance(value, str):
         raise ValueError(f"it is {_type(value)}" if secret else f"{_shown(value)} is {_type(value)}")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from heartbeatd.config import LARGEST_FILE_BYTES
 from heartbeatd.errors import ConfigError, ExitCode, Problem
-from heartbeatd.settings import SETTINGS
+from heartbeatd.settings import kind_of
 
 # The earlier agent's variables, and the settings they became.
 VARIABLES: dict[str, str] = {
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         if variable not in values:
             print(f"heartbeatctl: {arguments.file}: {variable} is not set; {key} stays empty", file=sys.stderr)
             continue
-        kind = next(setting.kind for setting in SETTINGS if setting.key == key)
+        kind = kind_of(key)
         try:
             kind.check(values[variable])
         except ValueError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heartbeatd.config import DEFAULT_PATH
-from heartbeatd.credentials import ENCRYPTED_STORE, NAMES, PLAIN, STORE, Credential, Credentials, passed, read
+from heartbeatd.credentials import NAMES, Credential, Credentials, passed, places, read
 from heartbeatd.errors import ConfigError, Problem
 
 UNIT = "heartbeatd.service"
@@ -67,8 +67,8 @@ def credentials() -> Credentials:
         return passed(running)
     found: dict[str, Credential] = {}
     for name in NAMES:
-        for path in (ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"):
-            data = _decrypted(path, name) if path.parent == ENCRYPTED_STORE else read(path)
+        encrypted, plain = places(name)
+        for path, data in ((encrypted, _decrypted(encrypted, name)), (plain, read(plain))):
             if data is not None:
                 found.setdefault(name, Credential(str(path), data))
     return found

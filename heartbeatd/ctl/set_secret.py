@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 from heartbeatd.config import Secret, load
-from heartbeatd.credentials import ENCRYPTED_STORE, LARGEST_BYTES, PLAIN, SECRET_KEY, STORE, WEBHOOK_URL
+from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, places
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
-from heartbeatd.settings import SETTINGS
+from heartbeatd.settings import kind_of
 
 # What may be kept so: its name here, the credential's name, and the setting it takes the place of.
 SECRETS: dict[str, tuple[str, str]] = {
@@ -43,11 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.remove:
         return _remove(name, key)
     text = _checked(_ask(arguments.name), key)
-    if arguments.plain:
-        kept = _write(STORE / f"{name}{PLAIN}", text.reveal().encode())
-    else:
-        kept = _encrypted(name, text) or _fallback(name, text)
-    for other in _places(name):
+    kept = (
+        _write(places(name)[1], text.reveal().encode())
+        if arguments.plain
+        else _encrypted(name, text) or _fallback(name, text)
+    )
+    for other in places(name):
         if other != kept:  # an older one there might win over this
             _forget(other)
     print(f"stored in {kept}; the agent takes it at its next start: systemctl restart heartbeatd")
@@ -71,7 +72,7 @@ def _ask(what: str) -> str:
 
 def _checked(given: str, key: str) -> Secret:
     """Raises ConfigError if the setting `key` would not take it."""
-    kind = next(setting.kind for setting in SETTINGS if setting.key == key)
+    kind = kind_of(key)
     text = given.strip()
     try:
         if not text:
@@ -92,13 +93,13 @@ def _encrypted(name: str, text: Secret) -> Path | None:
             f"heartbeatctl: systemd-creds cannot encrypt it: {reason.decode(errors='replace').strip()}", file=sys.stderr
         )
         return None
-    return _write(ENCRYPTED_STORE / name, done.stdout)
+    return _write(places(name)[0], done.stdout)
 
 
 def _fallback(name: str, text: Secret) -> Path:
     """Unencrypted, then: a file for the agent's group where there is a setting that names one, else a plain credential."""
     if name != SECRET_KEY:
-        return _write(STORE / f"{name}{PLAIN}", text.reveal().encode())
+        return _write(places(name)[1], text.reveal().encode())
     group = grp.getgrnam(service.USER).gr_gid
     return _write(KEY_FILE, text.reveal().encode() + b"\n", 0o640, group)
 
@@ -124,17 +125,12 @@ def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
 
 
 def _remove(name: str, key: str) -> int:
-    gone = [path for path in _places(name) if _forget(path)]
+    gone = [path for path in places(name) if _forget(path)]
     if gone:
         print(f"removed {', '.join(map(str, gone))}; the agent goes on with it until: systemctl restart heartbeatd")
     else:
         print(f"there was no credential {name}; {key} counts as it is")
     return ExitCode.OK
-
-
-def _places(name: str) -> tuple[Path, Path]:
-    """Where a credential may be kept."""
-    return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
 
 
 def _forget(path: Path) -> bool:

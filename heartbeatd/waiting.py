@@ -7,27 +7,15 @@ a signal handler too, because a SimpleQueue may be put to from within a handler 
 Deadlines are moments of `time.monotonic_ns`.
 """
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 _NS = 1_000_000_000
-
-
-class Pending(Protocol[T_co]):
-    """Something that was started and will be settled, or will not."""
-
-    deadline_ns: int
-
-    def settled(self) -> bool:
-        """True once there is an outcome."""
-
-    def outcome(self) -> T_co:
-        """What came of it; what is not settled by now is given up. Raises what went wrong."""
 
 
 class Waiter:
@@ -36,6 +24,7 @@ class Waiter:
     def __init__(self) -> None:
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.interrupted = False
+        self._end: Callable[[], None] | None = None
 
     def ring(self) -> None:
         """Have the waiting thread look again. Safe in a signal handler."""
@@ -45,6 +34,18 @@ class Waiter:
         """End the present wait and every later one at once. Safe in a signal handler."""
         self.interrupted = True
         self.ring()
+        end = self._end
+        if end is not None:
+            end()
+
+    @contextlib.contextmanager
+    def ending(self, end: Callable[[], None]) -> Iterator[None]:
+        """While the block waits in a way of its own: what ends that. An interruption calls it, in a signal handler maybe."""
+        self._end = end
+        try:
+            yield
+        finally:
+            self._end = None
 
     def wait(self, done: Callable[[], bool], deadline_ns: int) -> bool:
         """Wait until `done()`, the deadline or an interruption; True if done."""

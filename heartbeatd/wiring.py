@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from socket import gethostname
@@ -72,7 +71,7 @@ def agent(config: Config, process: Process) -> Agent:
 
 def probes(config: Config, process: Process) -> tuple[Probes, Client]:
     """The probes, and the client the internet check uses."""
-    client = _client(process, "internet")
+    client = Client(process.resolver, USER_AGENT)
     found = Probes(
         Disk(process.lane("disk")),
         Containers(process.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
@@ -87,14 +86,14 @@ def heartbeat(config: Config, process: Process) -> Heartbeat | None:
     settings = config.heartbeat
     if not settings.url:
         return None
-    client = _client(process, "heartbeat", settings.ca_file)
+    client = _trusting_client(process, settings.ca_file)
     return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
 
 
 def webhook(config: Config, process: Process) -> Webhook | None:
     """The webhook, or None if none is configured."""
     url = config.alerts.webhook_url.reveal()
-    return Webhook(_client(process, "webhook"), url, config.alerts.timeout_seconds) if url else None
+    return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
 
 
 def secrets(config: Config) -> tuple[str, ...]:
@@ -170,10 +169,10 @@ def ledger(config: Config, process: Process) -> Ledger:
     return made
 
 
-def _client(process: Process, name: str, ca_file: str = "") -> Client:
+def _trusting_client(process: Process, ca_file: str) -> Client:
     try:
-        return Client(process.lane(name), process.resolver, USER_AGENT, ca_file)
-    except (OSError, ssl.SSLError) as error:
+        return Client(process.resolver, USER_AGENT, ca_file)
+    except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError(
             Problem("heartbeat.ca_file", f"{ca_file}: {reason}", "it should be a PEM file of certificate authorities")

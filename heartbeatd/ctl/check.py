@@ -29,6 +29,7 @@ from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, StoreError
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
+from heartbeatd.net.target import Target
 from heartbeatd.probes import base, reader
 from heartbeatd.probes.containers import Containers
 from heartbeatd.sinks.store import open_to_read
@@ -167,7 +168,7 @@ def _names(config: Config, process: wiring.Process) -> Iterator[Finding]:
         if not parts.hostname:
             continue
         try:
-            found = process.resolver.lookup(parts.hostname, parts.port or 443, seconds_from_now(5))
+            found = process.resolver.lookup(parts.hostname, parts.port or 443, seconds_from_now(5), process.waiter)
         except NoAnswer as error:
             yield Finding(
                 Verdict.WARNING if key == "internet.url" else Verdict.ERROR,
@@ -225,28 +226,25 @@ def _webhook(config: Config, process: wiring.Process) -> Iterator[Finding]:
         )
         return
     # OPTIONS starts no workflow, and any HTTP answer shows that somebody listens.
-    yield from _reach(process, "webhook", Request("OPTIONS", url), config.alerts.timeout_seconds, Verdict.ERROR)
+    yield from _reach(process, "webhook", "OPTIONS", url, config.alerts.timeout_seconds)
 
 
 def _internet(config: Config, process: wiring.Process) -> Iterator[Finding]:
-    request = Request("HEAD", config.internet.url)
-    yield from _reach(process, "internet", request, config.internet.timeout_seconds, Verdict.WARNING)
+    yield from _reach(process, "internet", "HEAD", config.internet.url, config.internet.timeout_seconds)
 
 
-def _reach(
-    process: wiring.Process, subject: str, request: Request, timeout_s: float, bad: Verdict
-) -> Iterator[Finding]:
-    client = Client(process.lane(subject), process.resolver, wiring.USER_AGENT)
-    shown = shown_url(request.url)
-    todo = "is this host online? if it is, choose another internet.url"
+def _reach(process: wiring.Process, subject: str, method: str, url: str, timeout_s: float) -> Iterator[Finding]:
+    client = Client(process.resolver, wiring.USER_AGENT)
+    shown = shown_url(url)
+    bad, todo = Verdict.WARNING, "is this host online? if it is, choose another internet.url"
     if subject == "webhook":
-        todo = "is n8n up, and alerts.webhook_url right?"
+        bad, todo = Verdict.ERROR, "is n8n up, and alerts.webhook_url right?"
     try:
-        answer = client.send(request, timeout_s, process.waiter)
+        answer = client.send(Request(method, Target.of(url)), timeout_s, process.waiter)
     except NoAnswer as error:
         yield Finding(bad, subject, f"{shown}: {error}", todo)
     else:
-        said = f"{shown} is reachable (it answers {request.method} with HTTP {answer.status}, {answer.took_ms:.0f} ms)"
+        said = f"{shown} is reachable (it answers {method} with HTTP {answer.status}, {answer.took_ms:.0f} ms)"
         yield Finding(
             Verdict.OK, subject, said, "`heartbeatctl test-alert` sends a real message" if subject == "webhook" else ""
         )

@@ -10,15 +10,19 @@ import socket
 from collections.abc import Sequence
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.net.resolve import Address
-from heartbeatd.waiting import seconds_until
+from heartbeatd.waiting import Waiter, seconds_until
 
 HEAD_START_S = 0.25  # RFC 8305, section 8: Connection Attempt Delay
+LOOK_UP_S = 0.25  # how long an interruption may go unnoticed
 
 
-def connect(addresses: Sequence[Address], deadline_ns: int) -> socket.socket:
-    """A blocking TCP socket to the first of `addresses` that takes the connection. Raises NoAnswer (refused, timeout)."""
+def connect(addresses: Sequence[Address], deadline_ns: int, waiter: Waiter) -> socket.socket:
+    """A blocking TCP socket to the first of `addresses` that takes the connection. Raises NoAnswer (refused, timeout).
+
+    Raises Interrupted within `LOOK_UP_S` if `waiter` is.
+    """
     waiting = _interleaved(addresses)
     failures: list[OSError] = []
     with selectors.DefaultSelector() as selector:
@@ -26,9 +30,11 @@ def connect(addresses: Sequence[Address], deadline_ns: int) -> socket.socket:
             while waiting or selector.get_map():
                 if waiting:
                     _begin(waiting.pop(0), selector, failures)
-                winner = _first_ready(selector, failures, deadline_ns, more=bool(waiting))
+                winner = _first_ready(selector, failures, deadline_ns, HEAD_START_S if waiting else LOOK_UP_S)
                 if winner is not None:
                     return winner
+                if waiter.interrupted:
+                    raise Interrupted
                 if seconds_until(deadline_ns) <= 0:
                     raise NoAnswer(Cause.TIMEOUT, "no connection in time")
         finally:
@@ -65,13 +71,13 @@ def _begin(address: Address, selector: selectors.BaseSelector, failures: list[OS
 
 
 def _first_ready(
-    selector: selectors.BaseSelector, failures: list[OSError], deadline_ns: int, *, more: bool
+    selector: selectors.BaseSelector, failures: list[OSError], deadline_ns: int, most_s: float
 ) -> socket.socket | None:
-    """Wait for one attempt to end; the socket if it succeeded. With `more` to try, wait no longer than the head start."""
+    """Wait for one attempt to end, no longer than `most_s`; the socket if it succeeded."""
     if not selector.get_map():
         return None
     left_s = max(0.0, seconds_until(deadline_ns))
-    for key, _ in selector.select(min(left_s, HEAD_START_S) if more else left_s):
+    for key, _ in selector.select(min(left_s, most_s)):
         sock: socket.socket = key.data
         selector.unregister(sock)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

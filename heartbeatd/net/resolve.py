@@ -6,13 +6,11 @@ thread of its own, at most one per host at a time: whoever asks while one is und
 
 import socket
 import threading
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import NoAnswer
-from heartbeatd.waiting import seconds_until
+from heartbeatd.net.answer import Interrupted, NoAnswer
+from heartbeatd.waiting import Waiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,48 +26,58 @@ class Address:
         return Address(self.family, (host, port, *rest))  # type: ignore[arg-type]  # two or four, as it was
 
 
+class _Lookup:
+    """One lookup under way, and who waits for it."""
+
+    def __init__(self) -> None:
+        self.outcome: tuple[Address, ...] | OSError | UnicodeError | None = None
+        self.waiters: list[Waiter] = []
+
+
 class Resolver:
     """Looks names up, one lookup in flight per host."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._in_flight: dict[str, Future[tuple[Address, ...]]] = {}
+        self._in_flight: dict[str, _Lookup] = {}
 
-    def lookup(self, host: str, port: int, deadline_ns: int) -> tuple[Address, ...]:
-        """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises NoAnswer (dns)."""
+    def lookup(self, host: str, port: int, deadline_ns: int, waiter: Waiter) -> tuple[Address, ...]:
+        """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises NoAnswer (dns), or Interrupted."""
         try:
             return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
         except OSError:
             pass  # not an address: a name
-        future = self._join(host)
-        try:
-            found = future.result(timeout=max(0.0, seconds_until(deadline_ns)))
-        except FutureTimeoutError:
-            raise NoAnswer(Cause.DNS, f"the resolver did not answer for {host}") from None
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            raise NoAnswer(Cause.DNS, f"{host}: {reason}") from error
-        return tuple(address.at(port) for address in found)
+        lookup = self._join(host, waiter)
+        waiter.wait(lambda: lookup.outcome is not None, deadline_ns)
+        found = lookup.outcome
+        if isinstance(found, tuple):
+            return tuple(address.at(port) for address in found)
+        if waiter.interrupted:
+            raise Interrupted
+        if found is None:
+            raise NoAnswer(Cause.DNS, f"the resolver did not answer for {host}")
+        reason = found.strerror if isinstance(found, OSError) and found.strerror else str(found)
+        raise NoAnswer(Cause.DNS, f"{host}: {reason}") from found
 
-    def _join(self, host: str) -> Future[tuple[Address, ...]]:
+    def _join(self, host: str, waiter: Waiter) -> _Lookup:
         with self._lock:
-            future = self._in_flight.get(host)
-            if future is None:
-                future = self._in_flight[host] = Future()
-                threading.Thread(target=self._look_up, args=(host, future), name=f"lookup {host}", daemon=True).start()
-            return future
+            lookup = self._in_flight.get(host)
+            if lookup is None:
+                lookup = self._in_flight[host] = _Lookup()
+                threading.Thread(target=self._look_up, args=(host, lookup), name=f"lookup {host}", daemon=True).start()
+            lookup.waiters.append(waiter)
+            return lookup
 
-    def _look_up(self, host: str, future: Future[tuple[Address, ...]]) -> None:
+    def _look_up(self, host: str, lookup: _Lookup) -> None:
         try:
             outcome: tuple[Address, ...] | OSError | UnicodeError = _getaddrinfo(host, 0, 0)
         except (OSError, UnicodeError) as error:
             outcome = error
         with self._lock:
             del self._in_flight[host]
-        if isinstance(outcome, tuple):
-            future.set_result(outcome)
-        else:
-            future.set_exception(outcome)
+            lookup.outcome = outcome
+        for waiter in lookup.waiters:
+            waiter.ring()
 
 
 def _getaddrinfo(host: str, port: int, flags: int) -> tuple[Address, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from heartbeatd.core.model import Note, Presence
-from heartbeatd.waiting import Hung, Pending
+from heartbeatd.waiting import Call, Hung
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Reading(Generic[T]):
     note: Note
 
 
-def begin(name: str, start: Callable[[], Pending[T]]) -> Pending[T] | Reading[T]:
+def begin(name: str, start: Callable[[], Call[T]]) -> Call[T] | Reading[T]:
     """Start a probe; a Reading at once if it could not even be started (its last call still hangs)."""
     try:
         return start()
@@ -38,7 +38,7 @@ def begin(name: str, start: Callable[[], Pending[T]]) -> Pending[T] | Reading[T]
         return Reading(None, Note(name, Presence.FAULT, str(error)))
 
 
-def finish(name: str, begun: Pending[T] | Reading[T]) -> Reading[T]:
+def finish(name: str, begun: Call[T] | Reading[T]) -> Reading[T]:
     """What a started probe brought back by now."""
     return begun if isinstance(begun, Reading) else attempt(name, begun.outcome)
 

@@ -1,4 +1,4 @@
-"""One look at everything: what can be read at once is read, what may hang is started side by side and waited for."""
+"""One look at everything: what may hang is started side by side, the rest is read meanwhile."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,17 +37,16 @@ class Probes:
         """What is there to see. Takes no longer than the longest deadline."""
         limits = self._timeouts
         taken_ns = now()
-        internet = base.begin("internet", lambda: self._internet.start(seconds_from_now(limits.internet_s), waiter))
         containers = base.begin("containers", lambda: self._containers.start(seconds_from_now(limits.docker_s), waiter))
         disk = base.begin("disk", lambda: self._disk.start(seconds_from_now(limits.disk_s), waiter))
         cpu = base.attempt("cpu", host.cpu_percent)
         memory = base.attempt("memory", host.memory)
-        for begun in (disk, containers, internet):
+        pinged = base.attempt("internet", lambda: self._internet.check(limits.internet_s, waiter))
+        for begun in (disk, containers):
             if not isinstance(begun, base.Reading):
                 waiter.wait(begun.settled, begun.deadline_ns)
         counted = base.finish("containers", containers)
         used = base.finish("disk", disk)
-        pinged = base.finish("internet", internet)
         ping = pinged.value or Ping(False, None)
         return Sample(
             taken_ns=taken_ns,

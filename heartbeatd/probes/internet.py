@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from heartbeatd.net.answer import Interrupted, NoAnswer
-from heartbeatd.net.http import Client, Exchange, Request
+from heartbeatd.net.http import Client, Request
+from heartbeatd.net.target import Target
 from heartbeatd.probes.base import Fault
 from heartbeatd.waiting import Waiter
 
@@ -17,21 +18,17 @@ class Ping:
     detail: str = ""
 
 
-class Check:
-    """A check under way; `Pending` of a Ping."""
+class Internet:
+    """Asks `url`, over one kept connection."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.deadline_ns = exchange.deadline_ns
-        self._exchange = exchange
+    def __init__(self, client: Client, url: str) -> None:
+        self._client = client
+        self._request = Request("HEAD", Target.of(url))
 
-    def settled(self) -> bool:
-        """True once it is known."""
-        return self._exchange.settled()
-
-    def outcome(self) -> Ping:
+    def check(self, timeout_s: float, waiter: Waiter) -> Ping:
         """Reachable is 2xx or 3xx. That nothing answers is a finding, not a fault; Fault only if the check was broken off."""
         try:
-            answer = self._exchange.outcome()
+            answer = self._client.send(self._request, timeout_s, waiter)
         except NoAnswer as error:
             return Ping(False, None, str(error))
         except Interrupted:
@@ -39,15 +36,3 @@ class Check:
         if 200 <= answer.status < 400:
             return Ping(True, answer.took_ms)
         return Ping(False, None, f"HTTP {answer.status}")
-
-
-class Internet:
-    """Asks `url`, over one kept connection."""
-
-    def __init__(self, client: Client, url: str) -> None:
-        self._client = client
-        self._request = Request("HEAD", url)
-
-    def start(self, deadline_ns: int, waiter: Waiter) -> Check:
-        """Begin the check."""
-        return Check(self._client.start(self._request, deadline_ns, waiter))

@@ -3,6 +3,7 @@
 from heartbeatd.core.model import Beat
 from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.net.http import Client, Request
+from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
 
 
@@ -10,13 +11,13 @@ class Heartbeat:
     """Beats at `url` with the Bearer `key`, each beat within `timeout_s` in all."""
 
     def __init__(self, client: Client, url: str, key: str, timeout_s: float) -> None:
-        self._client, self._url, self._timeout_s = client, url, timeout_s
+        self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def send(self, body: bytes, waiter: Waiter) -> Beat | None:
         """One beat; None if it was broken off because the agent is stopping, which says nothing about the Worker."""
         try:
-            answer = self._client.send(Request("POST", self._url, self._headers, body), self._timeout_s, waiter)
+            answer = self._client.send(Request("POST", self._target, self._headers, body), self._timeout_s, waiter)
         except NoAnswer as error:
             return Beat(None, error.cause, error.detail)
         except Interrupted:

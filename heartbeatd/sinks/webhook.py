@@ -4,6 +4,7 @@ from heartbeatd.core.model import Alert
 from heartbeatd.core.payload import delivery
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
+from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
 
 
@@ -15,14 +16,14 @@ class Webhook:
     """Posts alerts to `url`, each try within `timeout_s` in all."""
 
     def __init__(self, client: Client, url: str, timeout_s: float) -> None:
-        self._client, self._url, self._timeout_s = client, url, timeout_s
+        self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
 
     def send(self, alert: Alert, now_ns: int, waiter: Waiter) -> int:
         """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Interrupted when the agent is stopping."""
         headers = {"Content-Type": "application/json"}
         try:
             answer = self._client.send(
-                Request("POST", self._url, headers, delivery(alert, now_ns)), self._timeout_s, waiter
+                Request("POST", self._target, headers, delivery(alert, now_ns)), self._timeout_s, waiter
             )
         except NoAnswer as error:
             raise NotDelivered(str(error)) from None

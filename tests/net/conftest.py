@@ -6,7 +6,7 @@ import pytest
 
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.waiting import Lane, Waiter
+from heartbeatd.waiting import Waiter
 from tests import certificates
 from tests.certificates import Authority
 
@@ -22,17 +22,15 @@ def waiter() -> Waiter:
 @pytest.fixture
 def make_client() -> Iterator[MakeClient]:
     """Makes clients, and closes them."""
-    made: list[tuple[Client, Lane]] = []
+    made: list[Client] = []
 
     def make(ca_file: str = "") -> Client:
-        lane = Lane("http")
-        made.append((Client(lane, Resolver(), "heartbeatd/test", ca_file), lane))
-        return made[-1][0]
+        made.append(Client(Resolver(), "heartbeatd/test", ca_file))
+        return made[-1]
 
     yield make
-    for client, lane in made:
+    for client in made:
         client.close()
-        lane.close()
 
 
 @pytest.fixture

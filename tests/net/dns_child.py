@@ -9,25 +9,26 @@ from collections.abc import Callable
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.waiting import Lane, Waiter, seconds_from_now
+from heartbeatd.net.target import Target
+from heartbeatd.waiting import Waiter, seconds_from_now
 
 
 def main() -> None:
     """Print what happened as one JSON object."""
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     server.bind(("127.0.0.1", 53))
-    resolver = Resolver()
-    hung = _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.3)))
+    resolver, waiter = Resolver(), Waiter()
+    hung = _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.3), waiter))
     for _ in range(20):
-        _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.01)))
+        _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.01), waiter))
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("lookup")]
-    client, waiter = Client(Lane("http"), resolver, "test"), Waiter()
-    request = Request("POST", "http://worker.example/", {}, b"{}")
+    client = Client(resolver, "test")
+    request = Request("POST", Target.of("http://worker.example/"), {}, b"{}")
     beat = _why(lambda: client.send(request, 0.3, waiter))
     again = _why(lambda: client.send(request, 0.3, waiter))
     # The resolver answers now: with "no such name", at once.
     threading.Thread(target=_answer_no, args=(server,), daemon=True).start()
-    unknown = _why(lambda: Resolver().lookup("other.example", 443, seconds_from_now(10)))
+    unknown = _why(lambda: Resolver().lookup("other.example", 443, seconds_from_now(10), waiter))
     print(json.dumps({"hung": hung, "threads": threads, "beat": beat, "again": again, "unknown": unknown}))
 
 

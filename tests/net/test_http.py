@@ -8,6 +8,7 @@ import pytest
 from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
+from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
 from tests.certificates import Authority
 from tests.net.conftest import MakeClient
@@ -22,7 +23,7 @@ def why(client: Client, url: str, waiter: Waiter, timeout_s: float = LONG_S) -> 
     """The reason for having no answer from `url`."""
     began_s = time.monotonic()
     with pytest.raises(NoAnswer) as caught:
-        client.send(Request("POST", url, {"Authorization": "Bearer hidden-key"}, b"{}"), timeout_s, waiter)
+        client.send(Request("POST", Target.of(url), {"Authorization": "Bearer hidden-key"}, b"{}"), timeout_s, waiter)
     assert time.monotonic() - began_s < timeout_s + SLACK_S
     assert "hidden-key" not in str(caught.value)
     return caught.value
@@ -32,7 +33,7 @@ def why(client: Client, url: str, waiter: Waiter, timeout_s: float = LONG_S) -> 
 def test_any_status_is_an_answer(client: Client, waiter: Waiter, status: int) -> None:
     """What the server says is what comes back, with the time it took."""
     with Scripted(answers(status)) as server:
-        answer = client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter)
+        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
     assert answer.status == status
     assert 0 < answer.took_ms < LONG_S * 1000
 
@@ -46,7 +47,8 @@ def test_what_is_sent(client: Client, waiter: Waiter, monkeypatch: pytest.Monkey
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with Scripted(answers()) as server:
-        client.send(Request("POST", server.url + "beat?x=1", {"Authorization": "Bearer k"}, b'{"a":1}'), LONG_S, waiter)
+        target = Target.of(server.url + "beat?x=1")
+        client.send(Request("POST", target, {"Authorization": "Bearer k"}, b'{"a":1}'), LONG_S, waiter)
         (request,) = server.requests
     head, _, body = request.decode().partition("\r\n\r\n")
     lines = head.split("\r\n")
@@ -67,7 +69,7 @@ def test_a_connection_is_kept(client: Client, waiter: Waiter) -> None:
     """Many requests go over one connection."""
     with Scripted(answers(body=b"{}")) as server:
         for _ in range(20):
-            assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
         assert len(server.connections) == 1
 
 
@@ -75,14 +77,14 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, wa
     """A kept connection that the server closed after an answer is replaced within the same request."""
     with Scripted(answers(times=1)) as server:
         for _ in range(5):
-            assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
         assert len(server.connections) == 5
 
 
 def test_a_redirect_is_an_answer_and_not_followed(client: Client, waiter: Waiter) -> None:
     """The key never goes to another place."""
     with Scripted(answers()) as elsewhere, Scripted(answers(302, f"Location: {elsewhere.url}\r\n")) as server:
-        assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 302
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 302
         assert not elsewhere.connections
 
 
@@ -90,14 +92,14 @@ def test_no_cookie_is_kept(client: Client, waiter: Waiter) -> None:
     """What the server would like us to keep is forgotten."""
     with Scripted(answers(200, "Set-Cookie: a=b; Path=/\r\n")) as server:
         for _ in range(2):
-            client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter)
+            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
         assert b"ookie" not in server.requests[0]
 
 
 def test_one_retry_after_a_reset(client: Client, waiter: Waiter) -> None:
     """The first try was reset, the second is answered."""
     with Scripted(resets, answers(220)) as server:
-        assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 220
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 220
         assert len(server.connections) == 2
 
 
@@ -157,7 +159,7 @@ def test_a_request_after_a_hung_one(client: Client, waiter: Waiter) -> None:
     """What hung is cut off, and the next request has a new connection and an answer."""
     with Scripted(silent, answers()) as server:
         why(client, server.url, waiter, SHORT_S)
-        assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
 
 
 def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: Waiter) -> None:
@@ -165,7 +167,7 @@ def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: Waiter
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
     with Scripted(endless(head, b"x", 0.05)) as server:
         for _ in range(2):
-            assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
         assert len(server.connections) == 2
 
 
@@ -173,7 +175,7 @@ def test_a_huge_body_is_not_read(client: Client, waiter: Waiter) -> None:
     """Of 100 MB the client takes no more than `DRAIN_BYTES`; the rest is what the kernel buffers."""
     body = b"x" * 100_000_000
     with Scripted(answers(200, body=body)) as server:
-        assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
         client.close()
         deadline_s = time.monotonic() + SLACK_S
         while server.connections[0].sock.fileno() >= 0 and time.monotonic() < deadline_s:
@@ -189,7 +191,7 @@ def test_stopping_breaks_off(client: Client, waiter: Waiter) -> None:
         threading.Timer(0.2, waiter.interrupt).start()
         began_s = time.monotonic()
         with pytest.raises(Interrupted):
-            client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter)
+            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
         assert time.monotonic() - began_s < SLACK_S
 
 
@@ -198,7 +200,7 @@ def test_tls_with_an_authority_of_our_own(make_client: MakeClient, waiter: Waite
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("good")) as server:
         for _ in range(3):
-            assert client.send(Request("POST", server.url, {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
         assert len(server.connections) == 1
 
 
@@ -207,7 +209,7 @@ def test_a_name_in_the_certificate(make_client: MakeClient, waiter: Waiter, auth
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("named", san="DNS:localhost")) as server:
         url = server.url.replace("127.0.0.1", "localhost")
-        assert client.send(Request("POST", url, {}, b"{}"), LONG_S, waiter).status == 200
+        assert client.send(Request("POST", Target.of(url), {}, b"{}"), LONG_S, waiter).status == 200
         assert why(client, server.url, waiter).cause is Cause.TLS  # and not valid for the address
 
 

@@ -8,7 +8,7 @@ import pytest
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.probes.internet import Internet, Ping
-from heartbeatd.waiting import Lane, Waiter, seconds_from_now
+from heartbeatd.waiting import Waiter
 from tests.scripted import Scripted, answers, endless, silent
 
 Check = Callable[[str, float], Ping]
@@ -17,17 +17,13 @@ Check = Callable[[str, float], Ping]
 @pytest.fixture
 def check() -> Iterator[Check]:
     """Checks a URL within a time."""
-    lane, waiter = Lane("internet"), Waiter()
-    client = Client(lane, Resolver(), "test")
+    client = Client(Resolver(), "test")
 
     def run(url: str, timeout_s: float) -> Ping:
-        begun = Internet(client, url).start(seconds_from_now(timeout_s), waiter)
-        waiter.wait(begun.settled, begun.deadline_ns)
-        return begun.outcome()
+        return Internet(client, url).check(timeout_s, Waiter())
 
     yield run
     client.close()
-    lane.close()
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 399])

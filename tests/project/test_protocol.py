@@ -15,7 +15,7 @@ from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks import schema
 from heartbeatd.sinks.heartbeat import Heartbeat
 from heartbeatd.sinks.webhook import Webhook
-from heartbeatd.waiting import Lane, Waiter
+from heartbeatd.waiting import Waiter
 from heartbeatd.wiring import USER_AGENT
 from tests.project import wire
 from tests.project.generated import PROTOCOL, README, between
@@ -95,7 +95,7 @@ def test_the_headers_are_those_that_are_sent(text: str) -> None:
 
 def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
-    lane, resolver, waiter = Lane("http"), Resolver(), Waiter()
+    resolver, waiter = Resolver(), Waiter()
     found = {}
     alert = Alert("id", time.time_ns(), "{}")
     for name, url in (
@@ -103,7 +103,7 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
         ("alert", server.url),
         ("alert with a password", server.url.replace("//", "//user:word@")),
     ):
-        client = Client(lane, resolver, USER_AGENT)
+        client = Client(resolver, USER_AGENT)
         if name == "heartbeat":
             Heartbeat(client, url, "key", 5).send(wire.heartbeat(), waiter)
         else:
@@ -111,5 +111,4 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
         client.close()
         head = server.requests[-1].partition(b"\r\n\r\n")[0].decode()
         found[name] = [(n, v) for n, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])]
-    lane.close()
     return found

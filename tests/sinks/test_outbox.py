@@ -17,7 +17,6 @@ from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks.outbox import CAP_S, FIRST_PAUSE_S, JITTER, Outbox, pause_s
 from heartbeatd.sinks.store import Store
 from heartbeatd.sinks.webhook import Webhook
-from heartbeatd.waiting import Lane
 from tests.receiver import SILENCE, WEBHOOK, Receiver
 from tests.sinks.conftest import NOW_NS, alert
 
@@ -27,21 +26,19 @@ Start = Callable[[], Outbox]
 @pytest.fixture
 def start(path: Path, receiver: Receiver) -> Iterator[Start]:
     """Starts outboxes on the database at `path`, as starts of the agent would, and ends them."""
-    made: list[tuple[Outbox, Webhook, Lane]] = []
+    made: list[tuple[Outbox, Webhook]] = []
 
     def begin() -> Outbox:
-        lane = Lane("webhook")
-        webhook = Webhook(Client(lane, Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
+        webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
         outbox = Outbox(lambda: Store.open(path, NOW_NS), webhook, SystemClock())
         outbox.start()
-        made.append((outbox, webhook, lane))
+        made.append((outbox, webhook))
         return outbox
 
     yield begin
-    for outbox, webhook, lane in made:
+    for outbox, webhook in made:
         outbox.close()
         webhook.close()
-        lane.close()
 
 
 def until(true: Callable[[], object], timeout_s: float = 15) -> None:

@@ -11,19 +11,17 @@ from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks.heartbeat import Heartbeat
 from heartbeatd.sinks.webhook import NotDelivered, Webhook
-from heartbeatd.waiting import Lane, Waiter
+from heartbeatd.waiting import Waiter
 from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.sinks.conftest import NOW_NS, alert
 
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    """A client of its own lane."""
-    lane = Lane("http")
-    made = Client(lane, Resolver(), "heartbeatd/test")
+    """A client of its own."""
+    made = Client(Resolver(), "heartbeatd/test")
     yield made
     made.close()
-    lane.close()
 
 
 @pytest.mark.parametrize("status", [200, 204, 220, 221, 302, 401, 403, 404, 500, 599])

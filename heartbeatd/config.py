@@ -4,7 +4,6 @@ Where the key comes from, the first that is there wins: the systemd credential `
 `heartbeat.secret_key_file`, `heartbeat.secret_key`. Likewise the credential `heartbeat.webhook_url` wins over the setting.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -113,6 +112,17 @@ class Config:
     def longest_cycle_s(self) -> float:
         """Seconds a cycle may wait for others at the most: the slower of the two probes, then the heartbeat."""
         return max(self.internet.timeout_seconds, self.docker.timeout_seconds) + self.heartbeat.timeout_seconds
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
+        hidden = [self.heartbeat.secret.reveal()]
+        for url in (self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url):
+            _, at, rest = url.partition("://")
+            authority = rest.partition("/")[0]
+            hidden += [authority.rpartition("@")[0]] if at else []
+            hidden += [url.partition("?")[2]]
+        return tuple(text for text in hidden if len(text) > 3)
 
 
 def load(path: Path, credentials: Credentials = _NO_CREDENTIALS) -> Config:
@@ -286,6 +296,8 @@ def _unknown(mapping: Mapping[str, object], where: str) -> Iterator[Problem]:
 
 def _nearest(key: str) -> str:
     """The real section or key that is most like `key`: the same word in another section first."""
+    import difflib
+
     last = key.rpartition(".")[2]
     elsewhere = [s.key for s in SETTINGS if s.name == last]
     near = elsewhere or difflib.get_close_matches(key, [*SECTIONS, *(s.key for s in SETTINGS)], n=1, cutoff=0.6)

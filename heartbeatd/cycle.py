@@ -83,15 +83,6 @@ class Rules:
     gap_alert_s: int
 
 
-@dataclass(slots=True)
-class Before:
-    """What is known of the run before this one; `run` is None where there was none, and once its gap has been told."""
-
-    boot_id: str
-    run: gap.Run | None = None
-    ending: gap.Ending | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Edges:
     """Where a cycle meets the world. No `heartbeat`: no Worker is configured; no `outbox`: no webhook is."""
@@ -111,7 +102,7 @@ class Cycle:
         edges: Edges,
         rules: Rules,
         agent: payload.Agent,
-        before: Before,
+        before: gap.Before,
         clock: Clock,
         sequence: Iterator[int],
         waiter: Waiter,

@@ -3,6 +3,7 @@
 import faulthandler
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heartbeatd import __version__, last_stop
 from heartbeatd.config import Config, load
@@ -11,8 +12,12 @@ from heartbeatd.core.redact import shown_url
 from heartbeatd.credentials import passed
 from heartbeatd.daemon import Daemon, Signals
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.process import Process, host_name, open_ledger
 from heartbeatd.sinks import systemd
-from heartbeatd.wiring import Process, Wired, host_name, ledger, secrets
+from heartbeatd.sinks.ledger import Ledger
+
+if TYPE_CHECKING:
+    from heartbeatd.wiring import Wired
 
 log = logging.getLogger("heartbeatd")
 
@@ -22,41 +27,55 @@ class Agent:
 
     def __init__(self, path: Path, process: Process) -> None:
         self._path, self._process = path, process
-        config = load(path, passed())
+        self.config = load(path, passed())
         self.last_row_ns: int | None = None
-        self.work = Wired(config, process, ledger(config, process))
+        self._ledger = open_ledger(self.config, process)
+        # Only loading a file of CAs shows whether it can be used, and who is ready has nothing left to refuse.
+        self._work = self._wired(self.config, self._ledger) if self.config.heartbeat.ca_file else None
 
-    def begin(self) -> None:
-        """Note that a run begins, and look at how the one before it ended."""
+    def begin(self) -> "Wired":
+        """What runs. Notes that a run begins, and looks at how the one before it ended."""
         before = self._process.before
-        before.run, before.ending = self.work.ledger.begin_run(before.boot_id), last_stop.take()
+        before.run, before.ending = self._ledger.begin_run(before.boot_id), last_stop.take()
         self.last_row_ns = before.run.last_row_ns if before.run is not None else None
+        work = self._work = self._work or self._wired(self.config, self._ledger)
+        work.start()
+        work.prepare(self._process.waiter)
+        return work
 
-    def reload(self) -> Wired:
+    def reload(self) -> "Wired":
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
         config = load(self._path, passed())
-        old = self.work
-        kept = old.ledger
-        if config.storage.path != old.config.storage.path:
-            kept = ledger(config, self._process)
+        old, kept = self._ledger, self._ledger
+        if config.storage.path != self.config.storage.path:
+            kept = open_ledger(config, self._process)
             if kept.trouble:
                 kept.close()
                 raise ConfigError(Problem(f"{self._path}: storage.path", kept.trouble))
-        new = Wired(config, self._process, kept)
-        old.stop()
-        if kept is not old.ledger:
-            old.ledger.close()
+        new = self._wired(config, kept)
+        self._stop()
+        if kept is not old:
+            old.close()
         kept.adjust(config.agent.interval_seconds, flush_rows=config.storage.sync == "full")
         new.start()
-        self.work = new
+        self.config, self._ledger, self._work = config, kept, new
         say_what_is_off(config)
         return new
 
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
-        self.work.stop()
-        self.work.ledger.close()
+        self._stop()
+        self._ledger.close()
         self._process.close()
+
+    def _wired(self, config: Config, ledger: Ledger) -> "Wired":
+        from heartbeatd.wiring import Wired
+
+        return Wired(config, self._process, ledger)
+
+    def _stop(self) -> None:
+        if self._work is not None:
+            self._work.stop()
 
 
 def say_what_is_off(config: Config) -> None:
@@ -88,18 +107,16 @@ def run(path: Path) -> int:
             log.error("%s", problem, extra=said(MessageId.CONFIG_REFUSED, where=problem.where))
         service.status(f"configuration refused: {error.problems[0]}")
         return error.exit_code
-    _announce(agent.work.config, service, hidden)
+    _announce(agent.config, service, hidden)
 
-    def reload() -> Wired:
+    def reload() -> "Wired":
         work = agent.reload()
-        hidden[:] = [secrets(work.config)]
+        hidden[:] = [agent.config.secrets]
         return work
 
     try:
-        agent.begin()
-        agent.work.start()
-        agent.work.prepare(process.waiter)
-        Daemon(process.clock, process.waiter, signals, service, reload, agent.last_row_ns).run(agent.work)
+        work = agent.begin()
+        Daemon(process.clock, process.waiter, signals, service, reload, agent.last_row_ns).run(work)
     finally:
         service.stopping()
         agent.close()
@@ -108,7 +125,7 @@ def run(path: Path) -> int:
 
 
 def _announce(config: Config, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
-    hidden[:] = [secrets(config)]
+    hidden[:] = [config.secrets]
     service.expect(config.agent.interval_seconds)
     service.ready("started, waiting for the first slot")
     url = config.heartbeat.url

@@ -1,67 +1,33 @@
-"""From a `Config` to the real edges. The one place that knows every wing."""
+"""From a `Config` to the real edges. The one place that knows every wing.
 
-import itertools
-import logging
-from dataclasses import dataclass, field
+To load it is to load nearly all there is, so the daemon does that after it has said that it is ready.
+"""
+
 from pathlib import Path
-from socket import gethostname
 
 from heartbeatd import __version__
-from heartbeatd.clock import Clock, SystemClock
 from heartbeatd.config import Config
 from heartbeatd.core.alerting import Patience
 from heartbeatd.core.payload import Agent
 from heartbeatd.core.redact import shown_url
-from heartbeatd.cycle import Before, Cycle, Edges, Rules
+from heartbeatd.cycle import Cycle, Edges, Rules
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.net.http import Client
-from heartbeatd.net.resolve import Resolver
 from heartbeatd.probes.collect import Probes, Timeouts
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
+from heartbeatd.process import Process, host_name
 from heartbeatd.sinks.heartbeat import Heartbeat
 from heartbeatd.sinks.ledger import Ledger
 from heartbeatd.sinks.outbox import Outbox
 from heartbeatd.sinks.store import Store
-from heartbeatd.sinks.systemd import Notifier, boot_id
+from heartbeatd.sinks.systemd import Notifier
 from heartbeatd.sinks.webhook import Webhook
-from heartbeatd.waiting import Lane, Waiter
+from heartbeatd.waiting import Waiter
 
 DISK_TIMEOUT_S = 1.0
 USER_AGENT = f"heartbeatd/{__version__}"
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Process:
-    """What lives as long as the process, whatever the configuration: threads, clocks, counters, the waiter of the main loop."""
-
-    clock: Clock = field(default_factory=SystemClock)
-    waiter: Waiter = field(default_factory=Waiter)
-    resolver: Resolver = field(default_factory=Resolver)
-    sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    lanes: dict[str, Lane] = field(default_factory=dict)
-    before: Before = field(default_factory=lambda: Before(boot_id()))
-    started_ns: int = 0
-
-    def __post_init__(self) -> None:
-        self.started_ns = self.clock.now_ns()
-
-    def lane(self, name: str) -> Lane:
-        """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
-        return self.lanes.setdefault(name, Lane(name))
-
-    def close(self) -> None:
-        """End the lanes; those that hang are left to the end of the process."""
-        for lane in self.lanes.values():
-            lane.close()
-
-
-def host_name(config: Config) -> str:
-    """The name this host goes by."""
-    return config.agent.hostname or gethostname()
 
 
 def agent(config: Config, process: Process) -> Agent:
@@ -96,22 +62,11 @@ def webhook(config: Config, process: Process) -> Webhook | None:
     return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
 
 
-def secrets(config: Config) -> tuple[str, ...]:
-    """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
-    hidden = [config.heartbeat.secret.reveal()]
-    for url in (config.heartbeat.url, config.alerts.webhook_url.reveal(), config.internet.url):
-        _, at, rest = url.partition("://")
-        authority = rest.partition("/")[0]
-        hidden += [authority.rpartition("@")[0]] if at else []
-        hidden += [url.partition("?")[2]]
-    return tuple(text for text in hidden if len(text) > 3)
-
-
 class Wired:
     """A running configuration."""
 
     def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
-        self.config, self.ledger = config, ledger
+        self.ledger = ledger
         self.interval_s = config.agent.interval_seconds
         self._probes, self._pinger = probes(config, process)
         self._heartbeat = heartbeat(config, process)
@@ -159,14 +114,6 @@ class Wired:
             self._heartbeat.close()
         self._pinger.close()
         self._probes.close()
-
-
-def ledger(config: Config, process: Process) -> Ledger:
-    """The ledger at the configured path, opened as far as it can be."""
-    storage = config.storage
-    made = Ledger(Path(storage.path), process.clock, config.agent.interval_seconds, flush_rows=storage.sync == "full")
-    made.open()
-    return made
 
 
 def _trusting_client(process: Process, ca_file: str) -> Client:

@@ -39,6 +39,15 @@ class Run:
     ended: bool
 
 
+@dataclass(slots=True)
+class Before:
+    """What is known of the run before this one; `run` is None where there was none, and once its gap has been told."""
+
+    boot_id: str
+    run: Run | None = None
+    ending: Ending | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """From the last row to now there was nothing. `result` says more about a crash, in systemd's word."""

@@ -32,6 +32,7 @@ from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
 from heartbeatd.probes import base, reader
 from heartbeatd.probes.containers import Containers
+from heartbeatd.process import Process
 from heartbeatd.sinks.store import open_to_read
 from heartbeatd.sinks.systemd import is_journal
 from heartbeatd.waiting import seconds_from_now
@@ -99,7 +100,7 @@ def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]
     yield from _configuration(config, path)
     if offline:
         return
-    process = wiring.Process()
+    process = Process()
     try:
         for look in (_names, _worker, _webhook, _internet, _docker, _storage, _clock):
             yield from look(config, process)
@@ -157,7 +158,7 @@ def _configuration(config: Config, path: Path) -> Iterator[Finding]:
         )
 
 
-def _names(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _names(config: Config, process: Process) -> Iterator[Finding]:
     urls = {
         "heartbeat.url": config.heartbeat.url,
         "alerts.webhook_url": config.alerts.webhook_url.reveal(),
@@ -182,7 +183,7 @@ def _names(config: Config, process: wiring.Process) -> Iterator[Finding]:
             )
 
 
-def _worker(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _worker(config: Config, process: Process) -> Iterator[Finding]:
     url = config.heartbeat.url
     sender = wiring.heartbeat(config, process)
     if sender is None:
@@ -215,7 +216,7 @@ def _worker(config: Config, process: wiring.Process) -> Iterator[Finding]:
     )
 
 
-def _webhook(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _webhook(config: Config, process: Process) -> Iterator[Finding]:
     url = config.alerts.webhook_url.reveal()
     if not url:
         yield Finding(
@@ -229,11 +230,11 @@ def _webhook(config: Config, process: wiring.Process) -> Iterator[Finding]:
     yield from _reach(process, "webhook", "OPTIONS", url, config.alerts.timeout_seconds)
 
 
-def _internet(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _internet(config: Config, process: Process) -> Iterator[Finding]:
     yield from _reach(process, "internet", "HEAD", config.internet.url, config.internet.timeout_seconds)
 
 
-def _reach(process: wiring.Process, subject: str, method: str, url: str, timeout_s: float) -> Iterator[Finding]:
+def _reach(process: Process, subject: str, method: str, url: str, timeout_s: float) -> Iterator[Finding]:
     client = Client(process.resolver, wiring.USER_AGENT)
     shown = shown_url(url)
     bad, todo = Verdict.WARNING, "is this host online? if it is, choose another internet.url"
@@ -252,7 +253,7 @@ def _reach(process: wiring.Process, subject: str, method: str, url: str, timeout
         client.close()
 
 
-def _docker(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _docker(config: Config, process: Process) -> Iterator[Finding]:
     settings = config.docker
     probe = Containers(process.lane("docker"), settings.socket, settings.timeout_seconds)
     probe.warm_up(seconds_from_now(10), process.waiter)
@@ -287,7 +288,7 @@ def _docker_todo(path: Path) -> str:
     return f"is the engine up? `docker info`; `journalctl -u {READER}` says more"
 
 
-def _storage(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _storage(config: Config, process: Process) -> Iterator[Finding]:
     path = Path(config.storage.path)
     try:
         is_folder = path.parent.is_dir()
@@ -348,7 +349,7 @@ def _storage_todo(path: Path) -> str:
     return todo
 
 
-def _clock(config: Config, process: wiring.Process) -> Iterator[Finding]:
+def _clock(config: Config, process: Process) -> Iterator[Finding]:
     try:
         shown = subprocess.run(
             ["timedatectl", "show", "--property=NTPSynchronized", "--value"],

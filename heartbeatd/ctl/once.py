@@ -16,6 +16,7 @@ from heartbeatd.core.wording import cycle_line
 from heartbeatd.ctl import service
 from heartbeatd.cycle import row_of
 from heartbeatd.errors import ExitCode, Problem, StoreError
+from heartbeatd.process import Process, open_ledger
 from heartbeatd.waiting import seconds_from_now
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 done, 1 the heartbeat was to be sent and did not come through, 78 the file is refused."""
     config = load(arguments.config, service.credentials())
     service.become_user(arguments.config)
-    process = wiring.Process()
+    process = Process()
     probes, client = wiring.probes(config, process)
     probes.prepare(process.waiter)
     process.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.FAILED if seen is not None and not seen.state.good else ExitCode.OK
 
 
-def _send(config: Config, process: wiring.Process, sample: Sample, row_id: str) -> Beat | None:
+def _send(config: Config, process: Process, sample: Sample, row_id: str) -> Beat | None:
     sender = wiring.heartbeat(config, process)
     if sender is None:
         return None
@@ -60,8 +61,8 @@ def _send(config: Config, process: wiring.Process, sample: Sample, row_id: str) 
     return beat
 
 
-def _store(config: Config, process: wiring.Process, row: Row) -> None:
-    ledger = wiring.ledger(config, process)
+def _store(config: Config, process: Process, row: Row) -> None:
+    ledger = open_ledger(config, process)
     ledger.record(row, None, ())
     if ledger.trouble:
         raise StoreError(Problem(config.storage.path, ledger.trouble))

@@ -17,6 +17,7 @@ from heartbeatd.core.model import Alert
 from heartbeatd.core.redact import shown_url
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, Problem
+from heartbeatd.process import Process
 from heartbeatd.sinks.store import Store, open_to_read
 from heartbeatd.sinks.webhook import NotDelivered
 from heartbeatd.waiting import seconds_from_now
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     unit = service.look()
     service.become_user(arguments.config)
-    process = wiring.Process()
+    process = Process()
     now_ns = process.clock.now_ns()
     url = shown_url(config.heartbeat.url) if config.heartbeat.url else ""
     alert = payload.test_alert(wiring.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url)
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         process.close()
 
 
-def _straight(config: Config, process: wiring.Process, alert: Alert) -> int:
+def _straight(config: Config, process: Process, alert: Alert) -> int:
     webhook = wiring.webhook(config, process)
     assert webhook is not None, "looked at before"
     shown = shown_url(config.alerts.webhook_url.reveal())
@@ -67,7 +68,7 @@ def _straight(config: Config, process: wiring.Process, alert: Alert) -> int:
     return ExitCode.OK
 
 
-def _through_the_queue(config: Config, process: wiring.Process, alert: Alert) -> int:
+def _through_the_queue(config: Config, process: Process, alert: Alert) -> int:
     path = Path(config.storage.path)
     with contextlib.closing(Store.open(path, process.clock.now_ns())) as store:
         store.record((), None, (alert,), flush=True)

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Answer, Interrupted, NoAnswer, explain
+from heartbeatd.net.answer import Answer, Interrupted, NoAnswer
 from heartbeatd.net.connect import connect
+from heartbeatd.net.explain import explain
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.net.wire import Wire

@@ -18,6 +18,7 @@ from heartbeatd.probes.collect import Probes, Timeouts
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
+from heartbeatd.process import Process, open_ledger
 from tests.agent import AgentProcess, until
 from tests.engine import own_engine
 from tests.faults.stage import Outcome, Stage, run, sleep_s
@@ -80,7 +81,7 @@ def hanging_mount(stage: Stage) -> Outcome:
             ctypes.get_errno()
         )
         config = parse({"internet": {"url": stage.receiver.url("/")}, "docker": {"socket": ""}})
-        process = wiring.Process()
+        process = Process()
         _, client = wiring.probes(config, process)
         probes = Probes(
             Disk(process.lane("disk"), str(mount)),
@@ -170,8 +171,8 @@ def memory(stage: Stage) -> Outcome:
 
 
 def _run_cycles(config: Config, cycles: int, result: Path) -> None:
-    process = wiring.Process()
-    work = wiring.Wired(config, process, wiring.ledger(config, process))
+    process = Process()
+    work = wiring.Wired(config, process, open_ledger(config, process))
     after_500 = 0
     for number in range(1, cycles + 1):
         work.cycle.run(Tick(number * NS_PER_S))

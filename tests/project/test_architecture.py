@@ -25,9 +25,10 @@ MAY_KNOW: dict[str, set[str]] = {
     "sinks": {"net", "waiting", "clock"},
     "cycle": {"clock", "waiting"},
     "daemon": {"clock", "waiting"},
-    "wiring": {"clock", "config", "cycle", "net", "probes", "sinks", "waiting"},
-    "ctl": {"clock", "config", "credentials", "cycle", "net", "probes", "settings", "sinks", "waiting", "wiring"},
-    "run": {"last_stop", "config", "credentials", "daemon", "sinks", "wiring"},
+    "process": {"clock", "config", "net", "sinks", "waiting"},
+    "wiring": {"config", "cycle", "net", "probes", "process", "sinks", "waiting"},
+    "ctl": {"clock", "config", "credentials", "cycle", "net", "probes", "process", "settings", "sinks", "waiting", "wiring"},
+    "run": {"last_stop", "config", "credentials", "daemon", "process", "sinks", "wiring"},
     "__main__": {"config", "run"},
     "__init__": set(),
 }

@@ -1,0 +1,52 @@
+"""What lives as long as the process, whatever the configuration, and what is there before anything else is loaded."""
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import gethostname
+
+from heartbeatd.clock import Clock, SystemClock
+from heartbeatd.config import Config
+from heartbeatd.core.gap import Before
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.systemd import boot_id
+from heartbeatd.waiting import Lane, Waiter
+
+
+@dataclass(slots=True)
+class Process:
+    """Threads, clocks, counters, the waiter of the main loop."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    waiter: Waiter = field(default_factory=Waiter)
+    resolver: Resolver = field(default_factory=Resolver)
+    sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    before: Before = field(default_factory=lambda: Before(boot_id()))
+    started_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.started_ns = self.clock.now_ns()
+
+    def lane(self, name: str) -> Lane:
+        """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
+        return self.lanes.setdefault(name, Lane(name))
+
+    def close(self) -> None:
+        """End the lanes; those that hang are left to the end of the process."""
+        for lane in self.lanes.values():
+            lane.close()
+
+
+def host_name(config: Config) -> str:
+    """The name this host goes by."""
+    return config.agent.hostname or gethostname()
+
+
+def open_ledger(config: Config, process: Process) -> Ledger:
+    """The ledger at the configured path, opened as far as it can be."""
+    storage = config.storage
+    made = Ledger(Path(storage.path), process.clock, config.agent.interval_seconds, flush_rows=storage.sync == "full")
+    made.open()
+    return made

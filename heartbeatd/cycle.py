@@ -21,8 +21,6 @@ from heartbeatd.waiting import Waiter
 
 log = logging.getLogger(__name__)
 
-FORGET_EVERY = 60  # cycles between two looks at what is too old to keep
-
 
 class Looks(Protocol):
     """The probes."""
@@ -50,9 +48,6 @@ class Remembers(Protocol):
     def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
         """Keep one cycle."""
 
-    def forget(self, keep_days: int) -> None:
-        """Delete what is too old."""
-
 
 class Tells(Protocol):
     """The outbox."""
@@ -78,7 +73,6 @@ class Rules:
 
     interval_s: int
     patience: alerting.Patience
-    keep_days: int
     heartbeat_url: str
     gap_alert_s: int
 
@@ -110,7 +104,6 @@ class Cycle:
         self._edges, self._rules, self._agent, self._before = edges, rules, agent, before
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
         self._presences: dict[str, Note] = {}
-        self._ran = 0
         self._check_explains = True
 
     def run(self, tick: Tick) -> None:
@@ -129,9 +122,6 @@ class Cycle:
             self._edges.outbox.post(alerts)
         self._report(tick, row, beat, seen)
         self._log_changes(sample, change)
-        self._ran += 1
-        if self._ran % FORGET_EVERY == 0:
-            self._edges.ledger.forget(self._rules.keep_days)
 
     def _beat(self, sample: Sample, row_id: str) -> Beat | None:
         if self._edges.heartbeat is None or self._waiter.interrupted:

@@ -9,7 +9,7 @@ from heartbeatd.clock import Clock, SystemClock
 from heartbeatd.config import Config
 from heartbeatd.core.gap import Before
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.ledger import Keeping, Ledger
 from heartbeatd.sinks.systemd import boot_id
 from heartbeatd.waiting import Lane, Waiter
 
@@ -44,9 +44,14 @@ def host_name(config: Config) -> str:
     return config.agent.hostname or gethostname()
 
 
+def keeping(config: Config) -> Keeping:
+    """How the ledger is kept."""
+    storage = config.storage
+    return Keeping(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
+
+
 def open_ledger(config: Config, process: Process) -> Ledger:
     """The ledger at the configured path, opened as far as it can be."""
-    storage = config.storage
-    made = Ledger(Path(storage.path), process.clock, config.agent.interval_seconds, flush_rows=storage.sync == "full")
+    made = Ledger(Path(config.storage.path), process.clock, keeping(config))
     made.open()
     return made

@@ -12,7 +12,7 @@ from heartbeatd.core.redact import shown_url
 from heartbeatd.credentials import passed
 from heartbeatd.daemon import Daemon, Signals
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
-from heartbeatd.process import Process, host_name, open_ledger
+from heartbeatd.process import Process, host_name, keeping, open_ledger
 from heartbeatd.sinks import systemd
 from heartbeatd.sinks.ledger import Ledger
 
@@ -56,7 +56,7 @@ class Agent:
         self._stop()
         if kept is not old:
             old.close()
-        kept.adjust(config.agent.interval_seconds, flush_rows=config.storage.sync == "full")
+        kept.adjust(keeping(config))
         new.start()
         self.config, self._ledger, self._work = config, kept, new
         say_what_is_off(config)

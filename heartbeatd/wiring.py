@@ -80,7 +80,6 @@ class Wired:
             Rules(
                 config.agent.interval_seconds,
                 Patience(config.alerts.alert_after, config.alerts.recover_after),
-                config.storage.keep_days,
                 shown_url(config.heartbeat.url) if config.heartbeat.url else "",
                 config.alerts.gap_alert_seconds,
             ),

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from heartbeatd.core.moments import lima
 
 NS_PER_DAY = 86_400_000_000_000
-QUEUE_MOST = (
-    1000  # undelivered alerts: of a webhook that is gone for good the newest are told, should it ever come back
-)
+# Undelivered alerts: of a webhook that is gone for good the newest are told, should it ever come back.
+QUEUE_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +18,19 @@ class Takeover:
 
 
 @dataclass(frozen=True, slots=True)
+class Keep:
+    """At `now_ns` what is younger than so many days is to be kept; 0 keeps for ever."""
+
+    now_ns: int
+    days: int
+
+    @property
+    def since_ns(self) -> int | None:
+        """What is older may go; None if nothing may."""
+        return self.now_ns - self.days * NS_PER_DAY if self.days else None
+
+
+@dataclass(frozen=True, slots=True)
 class Cutoff:
     """Rows with `timestamp_lima` below `before` and a rowid above `above_rowid` may go."""
 
@@ -26,14 +38,14 @@ class Cutoff:
     above_rowid: int
 
 
-def cutoff(now_ns: int, keep_days: int, takeover: Takeover | None) -> Cutoff | None:
-    """The rows that may be deleted at `now_ns`, or None if none may (`keep_days` 0 keeps for ever).
+def cutoff(keep: Keep, takeover: Takeover | None) -> Cutoff | None:
+    """The rows that may be deleted, or None if none may.
 
-    Rows of the earlier agent, which kept everything, stay for `keep_days` from the takeover on, whatever their age: an
-    upgrade deletes nobody's history.
+    Rows of the earlier agent, which kept everything, stay for `keep.days` from the takeover on, whatever their age: an upgrade
+    deletes nobody's history.
     """
-    if keep_days == 0:
+    oldest_ns = keep.since_ns
+    if oldest_ns is None:
         return None
-    oldest_ns = now_ns - keep_days * NS_PER_DAY
     spared = takeover.rowid if takeover is not None and takeover.at_ns > oldest_ns else 0
     return Cutoff(before=lima(oldest_ns), above_rowid=spared)

@@ -8,6 +8,7 @@ name with the time, and a new one is begun with the announced state that is know
 import contextlib
 import logging
 from collections import deque
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,30 +18,41 @@ from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.moments import counted
-from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, cutoff
+from heartbeatd.core.retention import QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.store import BUSY_S, Store
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400
 
+FORGET_EVERY = 60  # records between two looks at what is too old to keep
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Seconds between two rows, the days they are kept (0 for ever), and whether each goes to the disk itself at once."""
+
+    interval_s: int
+    days: int = 0
+    flush_rows: bool = False
 
 
 class Ledger:
     """What the agent remembers. Only the thread that runs the cycle uses it."""
 
-    def __init__(self, path: Path, clock: Clock, interval_s: int, *, flush_rows: bool = False) -> None:
+    def __init__(self, path: Path, clock: Clock, keeping: Keeping) -> None:
         self.path = path
-        self._flush_rows = flush_rows
         self.track: Track | None = None
-        self._clock, self._interval_s = clock, interval_s
+        self._clock, self._keeping = clock, keeping
         self._store: Store | None = None
-        self._rows: deque[Row] = deque(maxlen=DAY_S // interval_s)
+        self._rows: deque[Row] = deque(maxlen=DAY_S // keeping.interval_s)
         self._alerts: deque[Alert] = deque(maxlen=QUEUE_MOST)
         self._track_to_write: Track | None = None
         self._trouble = ""
         self._flushed_ns = 0
+        self._records = 0
         self._knows_stored_track = False
         self._in_run = False
 
@@ -91,30 +103,10 @@ class Ledger:
         if self.track is not None:
             self.track = self._track_to_write = shifted(self.track, by_ns)
 
-    def adjust(self, interval_s: int, *, flush_rows: bool) -> None:
-        """Hold a day's rows at this interval, and flush each to the disk or not."""
-        self._interval_s, self._flush_rows = interval_s, flush_rows
-        self._rows = deque(self._rows, maxlen=DAY_S // interval_s)
-
-    def forget(self, keep_days: int) -> None:
-        """Delete some of the rows that are too old, if there are any, and alerts likewise."""
-        if self._store is None:
-            return
-        now_ns = self._clock.now_ns()
-        try:
-            limit = cutoff(now_ns, keep_days, self._store.takeover())
-            if limit is not None:
-                self._store.prune(limit)
-            given_up = self._store.prune_alerts(now_ns - keep_days * NS_PER_DAY if keep_days else None)
-            if given_up:
-                log.error(
-                    "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
-                    given_up,
-                    QUEUE_MOST,
-                    extra=said(MessageId.ALERTS_GIVEN_UP, number=given_up),
-                )
-        except StoreError as error:
-            self._say_trouble(error)
+    def adjust(self, keeping: Keeping) -> None:
+        """Keep by other rules from now on."""
+        self._keeping = keeping
+        self._rows = deque(self._rows, maxlen=DAY_S // keeping.interval_s)
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
@@ -142,7 +134,7 @@ class Ledger:
             self._store = None
             self._track_to_write = self.track
         if self._store is None:
-            self._store = Store.open(self.path, self._clock.now_ns(), min(BUSY_S, self._interval_s / 4))
+            self._store = Store.open(self.path, self._clock.now_ns(), min(BUSY_S, self._keeping.interval_s / 4))
             self._opened(self._store)
         return self._store
 
@@ -165,13 +157,20 @@ class Ledger:
     def _write(self) -> None:
         store = self._ready()
         now_ns = self._clock.monotonic_ns()
-        due = self._flush_rows or now_ns - self._flushed_ns >= FLUSH_NS
-        flush = bool(self._alerts or self._track_to_write) or due
-        if flush:
+        due = bool(self._alerts or self._track_to_write) or now_ns - self._flushed_ns >= FLUSH_NS
+        if due:
             store.look_again()
-        store.record(self._rows, self._track_to_write, self._alerts, flush=flush)
-        if flush:
+        flush = due or self._keeping.flush_rows
+        given_up = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
+        if due:
             self._flushed_ns = now_ns
+        if given_up:
+            log.error(
+                "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
+                given_up,
+                QUEUE_MOST,
+                extra=said(MessageId.ALERTS_GIVEN_UP, number=given_up),
+            )
         stored = len(self._rows)
         self._rows.clear()
         self._alerts.clear()
@@ -185,6 +184,11 @@ class Ledger:
                 counted(stored, "row"),
                 extra=said(MessageId.STORE_RECOVERED, path=self.path, rows=stored),
             )
+
+    def _keep(self) -> Keep | None:
+        """What is to be kept, once in so many records: else nothing is looked for."""
+        self._records += 1
+        return Keep(self._clock.now_ns(), self._keeping.days) if self._records % FORGET_EVERY == 0 else None
 
     def _try_again(self) -> None:
         try:

@@ -16,12 +16,13 @@ from pathlib import Path
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
-from heartbeatd.core.retention import QUEUE_MOST, Cutoff, Takeover
+from heartbeatd.core.retention import QUEUE_MOST, Keep, Takeover, cutoff
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import history, schema
 
 BUSY_S = 1.0
 CACHE_KIB = 256  # rows are only ever added at the end: more would fill up with pages nobody looks at again
+SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
 VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
 PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
 _INSERT_ROW = (
@@ -84,8 +85,21 @@ class Store:
         ):
             fresh.execute("SELECT id FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
 
-    def record(self, rows: Iterable[Row], track: Track | None, alerts: Iterable[Alert], *, flush: bool) -> None:
-        """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns."""
+    def record(
+        self,
+        rows: Iterable[Row],
+        track: Track | None,
+        alerts: Iterable[Alert],
+        *,
+        flush: bool,
+        keep: Keep | None = None,
+    ) -> int:
+        """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns.
+
+        With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do alerts delivered
+        too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`. How many of the last went: nobody will ever be
+        told of them.
+        """
         with _said_well(self.path):
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
             with self._transaction():
@@ -96,6 +110,7 @@ class Store:
                     self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
                 if track is not None:
                     self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *astuple(track)))
+                return self._forget(keep) if keep is not None else 0
 
     def track(self) -> Track | None:
         """What has been announced, or None in a database that has seen no answer yet."""
@@ -158,47 +173,34 @@ class Store:
         with _said_well(self.path), self._transaction():
             self._connection.execute("UPDATE run SET ended_ns = ?", (now_ns,))
 
-    def takeover(self) -> Takeover | None:
-        """Where the earlier agent's rows end, if there are any."""
-        with _said_well(self.path):
-            found = self._connection.execute("SELECT last_rowid, at_ns FROM takeover").fetchone()
-            return Takeover(*found) if found else None
-
-    def prune(self, cutoff: Cutoff) -> int:
-        """Delete the oldest rows below `cutoff`, a bounded number at once; how many went. Idempotent when it returns 0."""
-        with _said_well(self.path):
-            gone = self._prune(cutoff)
-            if gone:
-                # executescript: execute() would stop after the first page.
-                self._connection.executescript(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
-            return gone
-
-    def _prune(self, cutoff: Cutoff) -> int:
-        with self._transaction():
-            return self._connection.execute(
-                "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
-                " AND timestamp_lima < ?",
-                (cutoff.above_rowid, PRUNE_ROWS, cutoff.before),
-            ).rowcount
-
-    def prune_alerts(self, delivered_before_ns: int | None) -> int:
-        """Delete alerts delivered before that moment, if one is given, and the oldest undelivered beyond `QUEUE_MOST`.
-
-        How many of the latter went: nobody will ever be told of them.
-        """
-        with _said_well(self.path), self._transaction():
-            if delivered_before_ns is not None:
-                self._connection.execute("DELETE FROM alerts WHERE delivered_ns < ?", (delivered_before_ns,))
-            return self._connection.execute(
-                "DELETE FROM alerts WHERE delivered_ns IS NULL AND number <= (SELECT number FROM alerts"
-                " WHERE delivered_ns IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
-                (QUEUE_MOST,),
-            ).rowcount
-
     def close(self) -> None:
         """Flush, and fold the WAL back into the file if nobody else has it open."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+    def _forget(self, keep: Keep) -> int:
+        found = self._connection.execute("SELECT last_rowid, at_ns FROM takeover").fetchone()
+        limit = cutoff(keep, Takeover(*found) if found else None)
+        if limit is not None:
+            self._connection.execute(
+                "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
+                " AND timestamp_lima < ?",
+                (limit.above_rowid, PRUNE_ROWS, limit.before),
+            )
+            self._connection.execute("DELETE FROM alerts WHERE delivered_ns < ?", (keep.since_ns,))
+            self._give_space_back()
+        return self._connection.execute(
+            "DELETE FROM alerts WHERE delivered_ns IS NULL AND number <= (SELECT number FROM alerts"
+            " WHERE delivered_ns IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            (QUEUE_MOST,),
+        ).rowcount
+
+    def _give_space_back(self) -> None:
+        """Cut some of the empty pages off the file, but those that the next rows will fill."""
+        (empty,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+        for _ in range(min(empty - SPARE_PAGES, VACUUM_PAGES)):
+            # One page a call: execute() frees no more, and executescript() would commit what is under way.
+            self._connection.execute("PRAGMA incremental_vacuum(1)")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.core.model import Alert, Row
+from heartbeatd.core.moments import from_iso
+from heartbeatd.core.retention import NS_PER_DAY, Keep
 from heartbeatd.sinks.store import Store
 from heartbeatd.waiting import Waiter
 from tests.receiver import Receiver
@@ -27,6 +29,11 @@ def alert(number: int) -> Alert:
     event_id = f"event-{number:03}"
     body = f'{{"title":"t","message":"m","details":{{"event_id":"{event_id}","event":"problem"}}}}'
     return Alert(event_id, NOW_NS + number, body)
+
+
+def keep_from(number: int) -> Keep:
+    """All before that row is too old."""
+    return Keep(from_iso(row(number).timestamp_lima) + NS_PER_DAY, days=1)
 
 
 def ids(path: Path) -> list[str]:

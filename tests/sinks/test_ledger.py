@@ -13,7 +13,7 @@ from heartbeatd.clock import SystemClock
 from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Track, WorkerState
 from heartbeatd.core.retention import QUEUE_MOST
-from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.ledger import FORGET_EVERY, Keeping, Ledger
 from heartbeatd.sinks.store import Store
 from tests.sinks.conftest import NOW_NS, alert, ids, row
 
@@ -34,7 +34,7 @@ def listen(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def ledger(path: Path) -> Iterator[Ledger]:
     """A ledger that is open."""
-    made = Ledger(path, SystemClock(), 10)
+    made = Ledger(path, SystemClock(), Keeping(10))
     made.open()
     yield made
     made.close()
@@ -49,7 +49,7 @@ def pending(path: Path) -> list[str]:
 def test_a_folder_that_comes_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows, the track and alerts wait in memory, in order, and go in when the folder is there."""
     path = tmp_path / "later/metrics.db"
-    ledger = Ledger(path, SystemClock(), 10)
+    ledger = Ledger(path, SystemClock(), Keeping(10))
     ledger.open()
     for number in range(5):
         ledger.record(row(number), TRACK if number == 2 else None, (alert(2),) if number == 2 else ())
@@ -111,7 +111,7 @@ def test_garbage_under_an_open_database(ledger: Ledger, path: Path, caplog: pyte
 def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The same, found when the agent starts: the first cycle sets it aside."""
     path.write_bytes(b"garbage\n" * 4096)
-    ledger = Ledger(path, SystemClock(), 10)
+    ledger = Ledger(path, SystemClock(), Keeping(10))
     ledger.open()
     ledger.record(row(1), None, ())
     ledger.close()
@@ -133,11 +133,11 @@ def test_a_database_that_is_deleted(ledger: Ledger, path: Path, caplog: pytest.L
 
 def test_what_was_announced_is_taken_up(path: Path) -> None:
     """After a restart the ledger knows it."""
-    first = Ledger(path, SystemClock(), 10)
+    first = Ledger(path, SystemClock(), Keeping(10))
     first.open()
     first.record(row(1), TRACK, ())
     first.close()
-    second = Ledger(path, SystemClock(), 10)
+    second = Ledger(path, SystemClock(), Keeping(10))
     second.open()
     assert second.track == TRACK
     second.close()
@@ -149,7 +149,7 @@ def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None
     with_track = tmp_path / "metrics.db"
     with closing(Store.open(with_track, NOW_NS)) as store:
         store.record((), TRACK, (), flush=True)
-    ledger = Ledger(path, SystemClock(), 10)
+    ledger = Ledger(path, SystemClock(), Keeping(10))
     ledger.open()
     ledger.record(row(1), Track(WorkerState.OK, NOW_NS), ())
     path.parent.mkdir()
@@ -163,7 +163,7 @@ def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """A day's rows wait, the newest; not more."""
-    ledger = Ledger(tmp_path / "no/metrics.db", SystemClock(), 3600)
+    ledger = Ledger(tmp_path / "no/metrics.db", SystemClock(), Keeping(3600))
     ledger.open()
     for number in range(50):
         ledger.record(row(number), None, ())
@@ -176,10 +176,12 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 
 def test_old_rows_are_forgotten(ledger: Ledger, path: Path) -> None:
     """All rows of `row` are from the beginning of 2026, which is more than a day ago; 0 keeps for ever."""
-    ledger.record(row(1), None, ())
-    ledger.forget(0)
-    assert ids(path) == [row(1).id]
-    ledger.forget(1)
+    for number in range(FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    assert len(ids(path)) == FORGET_EVERY
+    ledger.adjust(Keeping(10, days=1))
+    for number in range(FORGET_EVERY, 2 * FORGET_EVERY):
+        ledger.record(row(number), None, ())
     assert ids(path) == []
 
 
@@ -194,22 +196,17 @@ def test_a_stepped_clock_moves_what_is_remembered(ledger: Ledger, path: Path) ->
         assert track.since_ns == NOW_NS + 5
 
 
-def test_alerts_are_not_kept_for_ever(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest, and that is said."""
-    ledger.record(row(1), None, tuple(alert(number) for number in range(QUEUE_MOST)))
+def test_too_many_alerts_are_said(ledger: Ledger, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of undelivered ones a thousand are kept, the newest, and that is said."""
+    ledger.record(row(0), None, tuple(alert(number) for number in range(QUEUE_MOST)))
+    ledger.record(row(1), None, (alert(QUEUE_MOST), alert(QUEUE_MOST + 1)))
+    for number in range(2, FORGET_EVERY):
+        ledger.record(row(number), None, ())
     with closing(Store.open(path, NOW_NS)) as store:
-        store.mark_delivered(alert(0), NOW_NS)
-        ledger.record(row(2), None, (alert(QUEUE_MOST), alert(QUEUE_MOST + 1), alert(QUEUE_MOST + 2)))
-        ledger.forget(0)
         assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [
-            alert(n).event_id for n in range(3, QUEUE_MOST + 3)
+            alert(n).event_id for n in range(2, QUEUE_MOST + 2)
         ]
-        assert "2 of more than 1000 alerts were given up" in caplog.text
-        with closing(sqlite3.connect(path)) as reader:
-            delivered = "SELECT count(*) FROM alerts WHERE delivered_ns IS NOT NULL"
-            assert reader.execute(delivered).fetchone() == (1,)
-            ledger.forget(1)
-            assert reader.execute(delivered).fetchone() == (0,)
+    assert "2 of more than 1000 alerts were given up" in caplog.text
 
 
 @pytest.mark.namespaces
@@ -218,7 +215,7 @@ def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_pat
     folder = tmp_path / "data"
     folder.mkdir()
     (folder / "metrics.db").write_bytes(b"rubbish" * 1000)
-    ledger = Ledger(folder / "metrics.db", SystemClock(), 10)
+    ledger = Ledger(folder / "metrics.db", SystemClock(), Keeping(10))
     subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
-from heartbeatd.core.retention import Cutoff
+from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.schema import METRICS, VERSION
 from heartbeatd.sinks.store import PRUNE_ROWS, Store, open_to_read
-from tests.sinks.conftest import NOW_NS, alert, ids, row
+from tests.sinks.conftest import NOW_NS, alert, ids, keep_from, row
 
 moments = st.integers(min_value=0, max_value=2**62)
 maybe = st.none() | moments
@@ -141,17 +141,45 @@ def test_the_queue(store: Store) -> None:
 def test_pruning_takes_the_old_and_only_those(store: Store, path: Path) -> None:
     """A bounded number at a time, from the oldest, until none is left that is too old."""
     store.record([row(n) for n in range(PRUNE_ROWS + 100)], None, (), flush=False)
-    limit = Cutoff(before=row(PRUNE_ROWS + 10).timestamp_lima, above_rowid=0)
-    assert [store.prune(limit) for _ in range(3)] == [PRUNE_ROWS, 10, 0]
+    left = []
+    for _ in range(3):
+        store.record((), None, (), flush=False, keep=keep_from(PRUNE_ROWS + 10))
+        left.append(len(ids(path)))
+    assert left == [100, 90, 90]
     assert ids(path)[0] == row(PRUNE_ROWS + 10).id
-    assert len(ids(path)) == 90
 
 
 def test_pruning_spares_what_was_taken_over(store: Store, path: Path) -> None:
     """Rows up to the given row id stay."""
     store.record([row(n) for n in range(10)], None, (), flush=False)
-    assert store.prune(Cutoff(before=row(8).timestamp_lima, above_rowid=5)) == 3
+    store._connection.execute("INSERT INTO takeover VALUES (5, ?)", (NOW_NS,))
+    store.record((), None, (), flush=False, keep=keep_from(8))
     assert ids(path) == [row(n).id for n in (0, 1, 2, 3, 4, 8, 9)]
+
+
+def test_alerts_are_not_kept_for_ever(store: Store, path: Path) -> None:
+    """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest."""
+    store.record((), None, [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
+    store.mark_delivered(alert(0), NOW_NS)
+    assert store.record((), None, (), flush=False, keep=Keep(NOW_NS, days=0)) == 2
+    assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [alert(n).event_id for n in range(3, QUEUE_MOST + 3)]
+    with closing(sqlite3.connect(path)) as reader:
+        for days, kept in ((0, 1), (1, 0)):
+            store.record((), None, (), flush=False, keep=Keep(NOW_NS + 2 * NS_PER_DAY, days))
+            query = "SELECT count(*) FROM alerts WHERE delivered_ns IS NOT NULL"
+            assert reader.execute(query).fetchone() == (kept,)
+
+
+def test_all_of_a_cycle_is_one_commit(store: Store, path: Path) -> None:
+    """Row, track, alert and what is too old: a reader sees all of it or nothing, and the disk one write."""
+    store.record([row(n) for n in range(PRUNE_ROWS)], None, (), flush=False)
+    statements: list[str] = []
+    store._connection.set_trace_callback(statements.append)
+    store.record(
+        [row(PRUNE_ROWS)], Track(WorkerState.ERROR, NOW_NS), [alert(1)], flush=False, keep=keep_from(PRUNE_ROWS)
+    )
+    assert [s for s in statements if s.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert ids(path) == [row(PRUNE_ROWS).id]
 
 
 def test_a_newer_database_is_left_alone(path: Path) -> None:
@@ -251,9 +279,9 @@ def test_a_database_of_the_version_before_is_brought_up_to_date(path: Path) -> N
         )
     with closing(Store.open(path, NOW_NS)) as store:
         assert store.taken_over is None
-        assert store.takeover() is None
         assert store.begin_run("boot") is None
         assert [a.event_id for a in store.pending()] == [alert(1).event_id]
+        assert not store._connection.execute("SELECT * FROM takeover").fetchall()
     assert ids(path) == [row(1).id]
 
 

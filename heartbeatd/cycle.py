@@ -40,6 +40,7 @@ class Remembers(Protocol):
     """The ledger."""
 
     track: Track | None
+    pending: int
 
     @property
     def waiting(self) -> int:
@@ -118,7 +119,7 @@ class Cycle:
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
         alerts = (*self._gap(sample.taken_ns), *self._alerts(change))
         self._edges.ledger.record(row, track, alerts)
-        if self._edges.outbox is not None:
+        if self._edges.outbox is not None and (alerts or self._edges.ledger.pending):
             self._edges.outbox.post(alerts)
         self._report(tick, row, beat, seen)
         self._log_changes(sample, change)

@@ -10,17 +10,18 @@ from heartbeatd.config import Config
 from heartbeatd.core.gap import Before
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks.ledger import Keeping, Ledger
-from heartbeatd.sinks.systemd import boot_id
+from heartbeatd.sinks.systemd import Notifier, boot_id
 from heartbeatd.waiting import Lane, Waiter
 
 
 @dataclass(slots=True)
 class Process:
-    """Threads, clocks, counters, the waiter of the main loop."""
+    """Threads, clocks, counters, the waiter of the main loop, the service manager."""
 
     clock: Clock = field(default_factory=SystemClock)
     waiter: Waiter = field(default_factory=Waiter)
     resolver: Resolver = field(default_factory=Resolver)
+    service: Notifier = field(default_factory=Notifier)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lanes: dict[str, Lane] = field(default_factory=dict)
     before: Before = field(default_factory=lambda: Before(boot_id()))
@@ -37,6 +38,7 @@ class Process:
         """End the lanes; those that hang are left to the end of the process."""
         for lane in self.lanes.values():
             lane.close()
+        self.service.close()
 
 
 def host_name(config: Config) -> str:

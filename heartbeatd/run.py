@@ -99,7 +99,7 @@ def run(path: Path) -> int:
     signals = Signals(process.waiter)
     hidden: list[tuple[str, ...]] = []
     systemd.log_to_where_it_belongs(lambda: tuple(text for texts in hidden for text in texts))
-    service = systemd.Notifier()
+    service = process.service
     try:
         agent = Agent(path, process)
     except HeartbeatdError as error:

@@ -89,7 +89,8 @@ class Call(Generic[T]):
         return self._value is not None or self._error is not None
 
     def outcome(self) -> T:
-        """What the work returned. Raises what it raised, or `Hung` if it has not come back."""
+        """What the work returned, waited for until the deadline. Raises what it raised, or `Hung` if it has not come back."""
+        self._waiter.wait(self.settled, self.deadline_ns)
         if self._error is not None:
             raise self._error
         if self._value is None:

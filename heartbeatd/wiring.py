@@ -22,7 +22,6 @@ from heartbeatd.sinks.heartbeat import Heartbeat
 from heartbeatd.sinks.ledger import Ledger
 from heartbeatd.sinks.outbox import Outbox
 from heartbeatd.sinks.store import Store
-from heartbeatd.sinks.systemd import Notifier
 from heartbeatd.sinks.webhook import Webhook
 from heartbeatd.waiting import Waiter
 
@@ -76,7 +75,7 @@ class Wired:
         if self._webhook is not None:
             self._outbox = Outbox(lambda: Store.open(path, process.clock.now_ns()), self._webhook, process.clock)
         self.cycle = Cycle(
-            Edges(self._probes, self._heartbeat, ledger, self._outbox, Notifier()),
+            Edges(self._probes, self._heartbeat, ledger, self._outbox, process.service),
             Rules(
                 config.agent.interval_seconds,
                 Patience(config.alerts.alert_after, config.alerts.recover_after),

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.docker_reader import LARGEST_ANSWER_BYTES, NotRead, containers
-from heartbeatd.probes import reader
 from heartbeatd.probes.base import Fault
+from heartbeatd.probes.reader import Question
+from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
 from tests.engine import Engine, own_engine, reading
 
@@ -27,6 +28,11 @@ def said(path: Path) -> bytes:
         connection.settimeout(10)
         connection.connect(str(path))
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def count(engine: Path, timeout_s: float, reader: Path) -> int:
+    """How many containers the agent counts. Raises Fault."""
+    return Question(engine, seconds_from_now(timeout_s), Waiter(), reader).outcome()
 
 
 @contextlib.contextmanager
@@ -85,7 +91,7 @@ def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path
             {"name": "plain", "state": "running", "health": None},
         ]
         assert told_health(told) in ("healthy", "unhealthy", "starting")
-        assert reader.count(engine.socket, 5, path) == 3
+        assert count(engine.socket, 5, path) == 3
         assert b"hidden" not in said(path)
 
 
@@ -98,21 +104,21 @@ def told_health(told: dict[str, list[dict[str, str]]]) -> str:
 def test_an_engine_that_stands_still_or_is_gone(tmp_path: Path) -> None:
     """Hung: a fault within the deadline. Gone on: read again. Stopped: a fault, and read again once it is back."""
     with own_engine() as engine, reading(tmp_path, engine.socket) as (path, _):
-        assert reader.count(engine.socket, 5, path) == 0
+        assert count(engine.socket, 5, path) == 0
         engine.signal(signal.SIGSTOP)
         began_s = time.monotonic()
         try:
             with pytest.raises(Fault, match="no answer in time"):
-                reader.count(engine.socket, 5, path)
+                count(engine.socket, 5, path)
         finally:
             engine.signal(signal.SIGCONT)
         assert time.monotonic() - began_s < 4
-        assert reader.count(engine.socket, 5, path) == 0
+        assert count(engine.socket, 5, path) == 0
         engine.stop()
         with pytest.raises(Fault, match=r"No such file|refused"):
-            reader.count(engine.socket, 5, path)
+            count(engine.socket, 5, path)
         engine.start()
-        assert reader.count(engine.socket, 5, path) == 0
+        assert count(engine.socket, 5, path) == 0
 
 
 def test_nobody_else_is_answered(tmp_path: Path) -> None:
@@ -120,7 +126,7 @@ def test_nobody_else_is_answered(tmp_path: Path) -> None:
     with reading(tmp_path, tmp_path / "no", user="daemon" if os.geteuid() == 0 else "root") as (path, _):
         assert said(path) == b""
         with pytest.raises(Fault, match="no answer"):
-            reader.count(tmp_path / "no", 2, path)
+            count(tmp_path / "no", 2, path)
 
 
 def test_the_agent_is_not_told_of_another_engine(tmp_path: Path) -> None:
@@ -129,9 +135,9 @@ def test_the_agent_is_not_told_of_another_engine(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with reading(tmp_path, tmp_path / "engine", user=whoami) as (path, _):
         with pytest.raises(Fault, match=r"reads .*engine, not .*other"):
-            reader.count(tmp_path / "other", 2, path)
+            count(tmp_path / "other", 2, path)
         with pytest.raises(Fault, match="No such file"):
-            reader.count(tmp_path / "link/engine", 2, path)
+            count(tmp_path / "link/engine", 2, path)
 
 
 ODD: dict[str, tuple[bytes, str]] = {
@@ -159,7 +165,7 @@ def test_an_engine_that_answers_oddly(tmp_path: Path, name: str) -> None:
     with engine_that(tmp_path, answers) as odd, reading(tmp_path, odd, user=whoami) as (path, _):
         for _ in range(2):
             with pytest.raises(Fault, match=reason):
-                reader.count(odd, 5, path)
+                count(odd, 5, path)
 
 
 def test_names_and_health_are_cut_to_size() -> None:

@@ -257,10 +257,9 @@ def _docker(config: Config, process: Process) -> Iterator[Finding]:
     settings = config.docker
     probe = Containers(process.lane("docker"), settings.socket, settings.timeout_seconds)
     probe.warm_up(seconds_from_now(10), process.waiter)
-    begun = base.begin("containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), process.waiter))
-    if not isinstance(begun, base.Reading):
-        process.waiter.wait(begun.settled, begun.deadline_ns)
-    reading = base.finish("containers", begun)
+    reading = base.begin(
+        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), process.waiter)
+    )()
     probe.close()
     if reading.value is not None:
         yield Finding(Verdict.OK, "docker", f"{reading.value} containers run")

@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import select
 import socket
 import ssl
 
 from heartbeatd.waiting import seconds_until
+
+SLACK_S = 0.02  # of the deadline: to tell the socket what is left at every operation would be a system call each time
 
 
 class Wire:
@@ -13,6 +16,9 @@ class Wire:
 
     def __init__(self, sock: socket.socket, deadline_ns: int) -> None:
         self._sock, self.deadline_ns = sock, deadline_ns
+        self._timeout_s: float | None = sock.gettimeout()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def shake_hands(self) -> None:
         """Begin TLS, if this is to be TLS. Raises ssl.SSLError."""
@@ -31,7 +37,7 @@ class Wire:
 
     def receive(self, buffer: memoryview | bytearray) -> int:
         """Fill some of `buffer`; the bytes that came, 0 at the end. What is there already is taken even after the deadline."""
-        self._sock.settimeout(max(0.0, seconds_until(self.deadline_ns)))
+        self._bound(max(0.0, seconds_until(self.deadline_ns)))
         try:
             return self._sock.recv_into(buffer)
         except (BlockingIOError, ssl.SSLWantReadError):
@@ -39,7 +45,9 @@ class Wire:
 
     def quiet(self) -> bool:
         """True if the connection stands, and nothing has come in that was not asked for."""
-        self.deadline_ns = 0
+        if not self._poll.poll(0):
+            return True
+        self.deadline_ns = 0  # it may be something for TLS itself, so that it has to be read
         try:
             self.receive(bytearray(1))
         except TimeoutError:
@@ -61,7 +69,13 @@ class Wire:
         left_s = seconds_until(self.deadline_ns)
         if left_s <= 0:
             raise TimeoutError
-        self._sock.settimeout(left_s)
+        self._bound(left_s)
+
+    def _bound(self, left_s: float) -> None:
+        set_s = self._timeout_s
+        if set_s is None or left_s == 0 or not 0 <= set_s - left_s <= SLACK_S:
+            self._sock.settimeout(left_s)
+            self._timeout_s = left_s
 
 
 class _Incoming(io.RawIOBase):

@@ -6,12 +6,14 @@ knows. Whatever else a library throws is a fault too, so that one source can nev
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from heartbeatd.core.model import Note, Presence
-from heartbeatd.waiting import Call, Hung
+from heartbeatd.waiting import Hung
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Absent(Exception):
@@ -30,17 +32,20 @@ class Reading(Generic[T]):
     note: Note
 
 
-def begin(name: str, start: Callable[[], Call[T]]) -> Call[T] | Reading[T]:
-    """Start a probe; a Reading at once if it could not even be started (its last call still hangs)."""
-    try:
-        return start()
-    except Hung as error:
-        return Reading(None, Note(name, Presence.FAULT, str(error)))
+class Begun(Protocol[T_co]):
+    """A probe that was begun, and goes on while others are looked at."""
+
+    def outcome(self) -> T_co:
+        """What it read, waited for until its deadline. Raises what `attempt` knows."""
 
 
-def finish(name: str, begun: Call[T] | Reading[T]) -> Reading[T]:
-    """What a started probe brought back by now."""
-    return begun if isinstance(begun, Reading) else attempt(name, begun.outcome)
+def begin(name: str, start: Callable[[], Begun[T]]) -> Callable[[], Reading[T]]:
+    """Begin a probe; what is returned gives its reading, and waits for it."""
+    begun = attempt(name, start)
+    if begun.value is None:
+        nothing: Reading[T] = Reading(None, begun.note)
+        return lambda: nothing
+    return partial(attempt, name, begun.value.outcome)
 
 
 def attempt(name: str, read: Callable[[], T]) -> Reading[T]:

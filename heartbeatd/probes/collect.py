@@ -37,16 +37,12 @@ class Probes:
         """What is there to see. Takes no longer than the longest deadline."""
         limits = self._timeouts
         taken_ns = now()
-        containers = base.begin("containers", lambda: self._containers.start(seconds_from_now(limits.docker_s), waiter))
-        disk = base.begin("disk", lambda: self._disk.start(seconds_from_now(limits.disk_s), waiter))
         cpu = base.attempt("cpu", host.cpu_percent)
         memory = base.attempt("memory", host.memory)
+        containers = base.begin("containers", lambda: self._containers.start(seconds_from_now(limits.docker_s), waiter))
+        disk = base.begin("disk", lambda: self._disk.start(seconds_from_now(limits.disk_s), waiter))
         pinged = base.attempt("internet", lambda: self._internet.check(limits.internet_s, waiter))
-        for begun in (disk, containers):
-            if not isinstance(begun, base.Reading):
-                waiter.wait(begun.settled, begun.deadline_ns)
-        counted = base.finish("containers", containers)
-        used = base.finish("disk", disk)
+        used, counted = disk(), containers()
         ping = pinged.value or Ping(False, None)
         return Sample(
             taken_ns=taken_ns,

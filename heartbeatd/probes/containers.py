@@ -9,22 +9,27 @@ import stat
 from pathlib import Path
 
 from heartbeatd.probes import reader
-from heartbeatd.probes.base import Absent, Fault
+from heartbeatd.probes.base import Absent, Begun, Fault
 from heartbeatd.probes.docker_sdk import Sdk
-from heartbeatd.waiting import Call, Lane, Waiter
+from heartbeatd.waiting import Lane, Waiter
 
 
 class Containers:
-    """Counts on a lane, at the engine's `socket` (`unix:///path`, or "" for none)."""
+    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the reader, or on a lane by the SDK."""
 
     def __init__(self, lane: Lane, socket: str, timeout_s: float) -> None:
-        self._lane, self._timeout_s = lane, timeout_s
+        self._lane = lane
         self._path = Path(socket.removeprefix("unix://")) if socket else None
         self._sdk = Sdk(str(self._path), timeout_s)
 
-    def start(self, deadline_ns: int, waiter: Waiter) -> Call[int]:
-        """Begin to count. Raises Hung while the count before it has not come back."""
-        return self._lane.start(self._count, deadline_ns, waiter)
+    def start(self, deadline_ns: int, waiter: Waiter) -> Begun[int]:
+        """Begin to count. Raises Absent or Fault, or Hung while the SDK's count before it has not come back."""
+        if self._path is None:
+            raise Absent("switched off")
+        _look_at(self._path)
+        if _needs_reader(self._path):
+            return reader.Question(self._path, deadline_ns, waiter)
+        return self._lane.start(self._sdk.count, deadline_ns, waiter)
 
     def warm_up(self, deadline_ns: int, waiter: Waiter) -> None:
         """Load the SDK before the first cycle is due, if it will be used."""
@@ -34,14 +39,6 @@ class Containers:
     def close(self) -> None:
         """Let go of the connection."""
         self._sdk.close()
-
-    def _count(self) -> int:
-        if self._path is None:
-            raise Absent("switched off")
-        _look_at(self._path)
-        if _needs_reader(self._path):
-            return reader.count(self._path, self._timeout_s)
-        return self._sdk.count()
 
 
 def _needs_reader(path: Path) -> bool:

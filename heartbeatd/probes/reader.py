@@ -1,27 +1,51 @@
 """Asking heartbeatd-containers.service, which has the rights on the Docker socket that the agent has not."""
 
+import contextlib
 import json
+import socket
 from pathlib import Path
 
-from heartbeatd.docker_reader import exchange
+from heartbeatd.docker_reader import connected, received
 from heartbeatd.probes.base import Fault
+from heartbeatd.waiting import Waiter
 
 SOCKET = Path("/run/heartbeatd-containers.sock")
 LARGEST_ANSWER_BYTES = 4 << 20
 
 
-def count(engine: Path, timeout_s: float, reader: Path = SOCKET) -> int:
-    """How many containers run on the engine whose socket is `engine`, by what `reader` says. Raises Fault."""
-    try:
-        said = json.loads(exchange(str(reader), b"", timeout_s, LARGEST_ANSWER_BYTES))
-        if Path(said["engine"]).resolve() != engine.resolve():
-            raise Fault(f"heartbeatd-containers.service reads {said['engine']}, not {engine}: see heartbeatd(8)")
-        if "fault" in said:
-            raise Fault(f"{engine}: {said['fault']}")
-        return len(said["containers"])
-    except TimeoutError:
-        raise Fault(f"{reader}: no answer in time") from None
-    except OSError as error:
-        raise Fault(f"{reader}: {error.strerror}") from None
-    except (ValueError, LookupError, TypeError, RecursionError):
-        raise Fault(f"{reader}: no answer (see journalctl -u heartbeatd-containers)") from None
+class Question:
+    """How many containers run on the engine whose socket is `engine`, by what `reader` says.
+
+    A connection is the question, so the reader works on it from the moment this is made. Raises Fault if it cannot be asked.
+    """
+
+    def __init__(self, engine: Path, deadline_ns: int, waiter: Waiter, reader: Path = SOCKET) -> None:
+        self._engine, self._waiter, self._reader = engine, waiter, reader
+        self._until_s = deadline_ns / 1e9
+        try:
+            self._connection = connected(str(reader), self._until_s)
+        except OSError as error:
+            raise self._unanswered(error) from None
+
+    def outcome(self) -> int:
+        """The answer, waited for until the deadline. Raises Fault."""
+        try:
+            with self._connection, self._waiter.ending(self._cut):
+                said = json.loads(received(self._connection, self._until_s, LARGEST_ANSWER_BYTES))
+            engine: str = said["engine"]
+            if engine != str(self._engine) and Path(engine).resolve() != self._engine.resolve():
+                raise Fault(f"heartbeatd-containers.service reads {engine}, not {self._engine}: see heartbeatd(8)")
+            if "fault" in said:
+                raise Fault(f"{self._engine}: {said['fault']}")
+            return len(said["containers"])
+        except OSError as error:
+            raise self._unanswered(error) from None
+        except (ValueError, LookupError, TypeError, RecursionError):
+            raise Fault(f"{self._reader}: no answer (see journalctl -u heartbeatd-containers)") from None
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):  # already gone
+            self._connection.shutdown(socket.SHUT_RDWR)
+
+    def _unanswered(self, error: OSError) -> Fault:
+        return Fault(f"{self._reader}: {'no answer in time' if isinstance(error, TimeoutError) else error.strerror}")

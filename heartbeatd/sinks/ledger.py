@@ -45,6 +45,7 @@ class Ledger:
     def __init__(self, path: Path, clock: Clock, keeping: Keeping) -> None:
         self.path = path
         self.track: Track | None = None
+        self.pending = 0  # alerts in the database that have not arrived, as of the last write
         self._clock, self._keeping = clock, keeping
         self._store: Store | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // keeping.interval_s)
@@ -161,15 +162,16 @@ class Ledger:
         if due:
             store.look_again()
         flush = due or self._keeping.flush_rows
-        given_up = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
+        done = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
+        self.pending = done.pending
         if due:
             self._flushed_ns = now_ns
-        if given_up:
+        if done.given_up:
             log.error(
                 "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
-                given_up,
+                done.given_up,
                 QUEUE_MOST,
-                extra=said(MessageId.ALERTS_GIVEN_UP, number=given_up),
+                extra=said(MessageId.ALERTS_GIVEN_UP, number=done.given_up),
             )
         stored = len(self._rows)
         self._rows.clear()

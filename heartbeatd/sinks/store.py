@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from heartbeatd.core.gap import Run
@@ -30,6 +30,7 @@ _INSERT_ROW = (
     f"VALUES ({', '.join('?' for _ in schema.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
 _INSERT_ALERT = "INSERT INTO alerts (event_id, queued_ns, body) VALUES (?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+_COUNT_PENDING = "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL"
 _REPLACE_TRACK = (
     "INSERT OR REPLACE INTO alert_state (subject, announced, since_ns, cause, problem_since_ns, streak, streak_good,"
     " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -37,6 +38,14 @@ _REPLACE_TRACK = (
 _SUBJECT = "worker"
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """After a write: the alerts still to be delivered, whoever queued them, and those given up now, which nobody will hear of."""
+
+    pending: int
+    given_up: int
 
 
 class Store:
@@ -93,12 +102,11 @@ class Store:
         *,
         flush: bool,
         keep: Keep | None = None,
-    ) -> int:
+    ) -> Recorded:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns.
 
         With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do alerts delivered
-        too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`. How many of the last went: nobody will ever be
-        told of them.
+        too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`.
         """
         with _said_well(self.path):
             self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
@@ -110,7 +118,9 @@ class Store:
                     self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
                 if track is not None:
                     self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *astuple(track)))
-                return self._forget(keep) if keep is not None else 0
+                given_up = self._forget(keep) if keep is not None else 0
+                (pending,) = self._connection.execute(_COUNT_PENDING).fetchone()
+                return Recorded(pending, given_up)
 
     def track(self) -> Track | None:
         """What has been announced, or None in a database that has seen no answer yet."""

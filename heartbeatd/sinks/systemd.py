@@ -6,11 +6,12 @@ Without systemd (a terminal, a container) the notifications go nowhere and the l
 import contextlib
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from systemd import daemon, id128, journal
+from systemd import id128, journal
 
 from heartbeatd.core.events import NOTICE
 
@@ -23,12 +24,27 @@ def boot_id() -> str:
 
 
 class Notifier:
-    """What the service manager is told. Each call is one datagram, or nothing where nobody listens."""
+    """What the service manager is told. Each call is one datagram, or nothing where nobody listens.
+
+    The protocol is that of sd_notify(3), "Standalone Implementations"; the library's own makes a socket for every message.
+    """
+
+    def __init__(self) -> None:
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+
+    def close(self) -> None:
+        """Say no more."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def _tell(self, message: str) -> None:
-        """Send it, whatever signals come in meanwhile; a service manager that is not to be reached hears the next one."""
-        with contextlib.suppress(OSError):
-            uninterrupted(lambda: daemon.notify(message))
+        """Send it; a service manager that is not to be reached hears the next one."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendto(message.encode(), self._address)
 
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
@@ -108,6 +124,8 @@ def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int =
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
     handler.addFilter(Redacting(secrets))
+    # No line shows these, and each would cost something in every record.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger("heartbeatd")
     root.handlers[:] = [handler]
     root.setLevel(level)

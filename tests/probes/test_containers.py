@@ -32,10 +32,7 @@ def counting(path: Path | str, timeout_s: float) -> Iterator[Count]:
     probe.warm_up(seconds_from_now(30), waiter)
 
     def count() -> Reading[int]:
-        begun = base.begin("containers", lambda: probe.start(seconds_from_now(timeout_s), waiter))
-        if not isinstance(begun, Reading):
-            waiter.wait(begun.settled, begun.deadline_ns)
-        return base.finish("containers", begun)
+        return base.begin("containers", lambda: probe.start(seconds_from_now(timeout_s), waiter))()
 
     yield count
     probe.close()

@@ -22,7 +22,7 @@ from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.schema import METRICS, VERSION
-from heartbeatd.sinks.store import PRUNE_ROWS, Store, open_to_read
+from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store, open_to_read
 from tests.sinks.conftest import NOW_NS, alert, ids, keep_from, row
 
 moments = st.integers(min_value=0, max_value=2**62)
@@ -161,7 +161,7 @@ def test_alerts_are_not_kept_for_ever(store: Store, path: Path) -> None:
     """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest."""
     store.record((), None, [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
     store.mark_delivered(alert(0), NOW_NS)
-    assert store.record((), None, (), flush=False, keep=Keep(NOW_NS, days=0)) == 2
+    assert store.record((), None, (), flush=False, keep=Keep(NOW_NS, days=0)) == Recorded(QUEUE_MOST, given_up=2)
     assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [alert(n).event_id for n in range(3, QUEUE_MOST + 3)]
     with closing(sqlite3.connect(path)) as reader:
         for days, kept in ((0, 1), (1, 0)):

@@ -4,6 +4,7 @@ import logging
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,13 +27,13 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call is one datagram with the assignments that sd_notify(3) documents."""
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
-    notifier = Notifier()
-    notifier.ready("up")
-    notifier.reloading(1_234_567_891)
-    notifier.alive("saw this")
-    notifier.status("words")
-    notifier.expect(60)
-    notifier.stopping()
+    with closing(Notifier()) as notifier:
+        notifier.ready("up")
+        notifier.reloading(1_234_567_891)
+        notifier.alive("saw this")
+        notifier.status("words")
+        notifier.expect(60)
+        notifier.stopping()
     assert [manager.recv(4096).decode().splitlines() for _ in range(6)] == [
         ["READY=1", "STATUS=up"],
         ["RELOADING=1", "MONOTONIC_USEC=1234567"],
@@ -48,7 +49,8 @@ def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, mo
     manager.setblocking(False)
     for given_us in ("60000000", "0", ""):
         monkeypatch.setenv("WATCHDOG_USEC", given_us)
-        Notifier().expect(10)
+        with closing(Notifier()) as notifier:
+            notifier.expect(10)
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
 

@@ -1,7 +1,7 @@
 """The daemon's command line. Arguments are looked at first, then the agent itself is loaded, which is what takes time."""
 
-import argparse
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +11,20 @@ from heartbeatd.config import DEFAULT_PATH
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the agent until SIGTERM or SIGINT. The exit status is an `ExitCode`; 78 is a configuration that is refused."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    path = _config(words) if words else DEFAULT_PATH
     # A reload asked for while the agent is still loading asks for nothing: the file has not been read yet. It must not kill.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from heartbeatd.run import run
 
-    return run(arguments.config)
+    return run(path)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _config(words: Sequence[str]) -> Path:
+    """The file that the arguments name."""
+    # Under systemd there are no arguments, and the parser would stay in memory for years: 1 MiB.
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="heartbeatd",
         description="Measure this host on the wall clock's grid, send heartbeats, keep every cycle, and alert when the "
@@ -30,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help="configuration file (default: %(default)s)"
     )
     parser.add_argument("--version", action="version", version=f"heartbeatd {__version__}")
-    return parser
+    found: Path = parser.parse_args(words).config
+    return found
 
 
 if __name__ == "__main__":

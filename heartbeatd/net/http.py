@@ -82,9 +82,9 @@ class Client:
         """Let go of the connection."""
         response, wire = self._response, self._wire
         self._response = self._wire = None
-        if response is not None:
-            response.close()
         if wire is not None:
+            if response is not None:
+                _drained(wire, response)  # what is left unread would have the other side see a reset in place of an end
             wire.close()
 
     def _try(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:

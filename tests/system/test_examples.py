@@ -26,13 +26,14 @@ def test_every_example_is_installed(installed: BootedHost) -> None:
         "./several-hosts/config.toml",
         "./systemd/lxc.conf",
         "./systemd/pinned-addresses.conf",
+        "./systemd/realtime.conf",
         "./worker/schema.sql",
         "./worker/worker.js",
         "./worker/wrangler.toml",
     ]
 
 
-@pytest.mark.parametrize(("name", "exposure"), [("pinned-addresses", 1.1), ("lxc", 1.7)])
+@pytest.mark.parametrize(("name", "exposure"), [("pinned-addresses", 1.1), ("lxc", 1.7), ("realtime", 1.2)])
 def test_a_drop_in_is_valid_where_its_first_line_says(installed: BootedHost, name: str, exposure: float) -> None:
     """systemd has nothing to remark on unit and drop-in together, and rates the exposure at no more than so much of 10."""
     with drop_in(installed, name):
@@ -49,6 +50,21 @@ def test_pinned_addresses_are_all_that_is_allowed(installed: BootedHost) -> None
         denied, allowed = (set(state(installed, f"IPAddress{what}").split()) for what in ("Deny", "Allow"))
     assert denied == {"0.0.0.0/0", "::/0"}
     assert allowed == {"127.0.0.0/8", "::1/128", "192.0.2.53/32", "198.51.100.0/24", "2001:db8:1::/48"}
+
+
+def test_realtime_puts_every_thread_into_the_real_time_class(installed: BootedHost) -> None:
+    """With realtime.conf the agent runs cycles in SCHED_RR, sandbox and all."""
+    configure(installed, MEASURE_ONLY)
+    with drop_in(installed, "realtime"):
+        installed.run(f"rm -f {DATABASE}*; systemctl start heartbeatd")
+        try:
+            wait_active(installed)
+            rows = f"sqlite3 -readonly {DATABASE} 'SELECT count(*) FROM metrics'"
+            installed.wait_for("two rows", lambda: installed.run(rows, check=False).stdout.strip() >= "2")
+            said = installed.out(f"chrt --all-tasks --pid {state(installed, 'MainPID')}")
+            assert len(re.findall(r"policy: SCHED_RR", said)) == len(re.findall(r"policy: ", said)) >= 2
+        finally:
+            installed.run("systemctl stop heartbeatd")
 
 
 def test_lxc_conf_shows_the_container_its_own_memory(installed: BootedHost) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from heartbeatd.probes.reader import Question
 from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
+from tests.bench.usage import cpu_ms
 from tests.engine import own_engine, reading
 
 CONTAINERS = 10
@@ -70,17 +71,17 @@ def _measure(name: str, pid: int | None, calls: int, count: Callable[[], int]) -
     before_ms = _cpu_ms(pid)
     for _ in range(calls):
         assert count() == CONTAINERS
-    cpu_ms = (_cpu_ms(pid) - before_ms) / calls
+    each_ms = (_cpu_ms(pid) - before_ms) / calls
     memory = f"{_pss_mib(pid):5.1f} MiB" if pid else "none"
-    print(f"{name:<26} {cpu_ms:7.3f} ms   {memory:>10}", flush=True)
+    print(f"{name:<26} {each_ms:7.3f} ms   {memory:>10}", flush=True)
 
 
 def _cpu_ms(pid: int | None) -> float:
-    """CPU time so far (sched(7), schedstat: ns); for ourselves with that of children that have ended."""
+    """CPU time so far; for ourselves with that of children that have ended."""
     if pid is None:
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         return time.process_time() * 1000 + (ended.ru_utime + ended.ru_stime) * 1000
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+    return cpu_ms(pid)
 
 
 def _pss_mib(pid: int) -> float:

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from heartbeatd.probes.reader import Question
+from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
 
 
@@ -49,6 +51,7 @@ class Engine:
                 ],
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # Ctrl-C is for us, who stop it in good order
             )
         deadline_s = time.monotonic() + 60
         while subprocess.run(self._client("version"), capture_output=True, check=False).returncode != 0:
@@ -112,9 +115,16 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
         listening.bind(str(path))
         listening.listen(8)
         words = [str(listening.fileno()), str(PACKAGE / "docker_reader.py"), str(engine), user]
-        process = subprocess.Popen([sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()])
+        process = subprocess.Popen(
+            [sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()], start_new_session=True
+        )
     try:
         yield path, process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def count_by(reader: Path, engine: Path, timeout_s: float = 5) -> int:
+    """How many containers the agent finds on `engine` when it asks `reader`. Raises Fault."""
+    return Question(engine, seconds_from_now(timeout_s), Waiter(), reader).outcome()

@@ -16,10 +16,8 @@ import pytest
 
 from heartbeatd.docker_reader import LARGEST_ANSWER_BYTES, NotRead, containers
 from heartbeatd.probes.base import Fault
-from heartbeatd.probes.reader import Question
-from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
-from tests.engine import Engine, own_engine, reading
+from tests.engine import Engine, count_by, own_engine, reading
 
 
 def said(path: Path) -> bytes:
@@ -28,11 +26,6 @@ def said(path: Path) -> bytes:
         connection.settimeout(10)
         connection.connect(str(path))
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def count(engine: Path, timeout_s: float, reader: Path) -> int:
-    """How many containers the agent counts. Raises Fault."""
-    return Question(engine, seconds_from_now(timeout_s), Waiter(), reader).outcome()
 
 
 @contextlib.contextmanager
@@ -91,7 +84,7 @@ def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path
             {"name": "plain", "state": "running", "health": None},
         ]
         assert told_health(told) in ("healthy", "unhealthy", "starting")
-        assert count(engine.socket, 5, path) == 3
+        assert count_by(path, engine.socket, 5) == 3
         assert b"hidden" not in said(path)
 
 
@@ -104,21 +97,21 @@ def told_health(told: dict[str, list[dict[str, str]]]) -> str:
 def test_an_engine_that_stands_still_or_is_gone(tmp_path: Path) -> None:
     """Hung: a fault within the deadline. Gone on: read again. Stopped: a fault, and read again once it is back."""
     with own_engine() as engine, reading(tmp_path, engine.socket) as (path, _):
-        assert count(engine.socket, 5, path) == 0
+        assert count_by(path, engine.socket, 5) == 0
         engine.signal(signal.SIGSTOP)
         began_s = time.monotonic()
         try:
             with pytest.raises(Fault, match="no answer in time"):
-                count(engine.socket, 5, path)
+                count_by(path, engine.socket, 5)
         finally:
             engine.signal(signal.SIGCONT)
         assert time.monotonic() - began_s < 4
-        assert count(engine.socket, 5, path) == 0
+        assert count_by(path, engine.socket, 5) == 0
         engine.stop()
         with pytest.raises(Fault, match=r"No such file|refused"):
-            count(engine.socket, 5, path)
+            count_by(path, engine.socket, 5)
         engine.start()
-        assert count(engine.socket, 5, path) == 0
+        assert count_by(path, engine.socket, 5) == 0
 
 
 def test_nobody_else_is_answered(tmp_path: Path) -> None:
@@ -126,7 +119,7 @@ def test_nobody_else_is_answered(tmp_path: Path) -> None:
     with reading(tmp_path, tmp_path / "no", user="daemon" if os.geteuid() == 0 else "root") as (path, _):
         assert said(path) == b""
         with pytest.raises(Fault, match="no answer"):
-            count(tmp_path / "no", 2, path)
+            count_by(path, tmp_path / "no", 2)
 
 
 def test_the_agent_is_not_told_of_another_engine(tmp_path: Path) -> None:
@@ -135,9 +128,9 @@ def test_the_agent_is_not_told_of_another_engine(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with reading(tmp_path, tmp_path / "engine", user=whoami) as (path, _):
         with pytest.raises(Fault, match=r"reads .*engine, not .*other"):
-            count(tmp_path / "other", 2, path)
+            count_by(path, tmp_path / "other", 2)
         with pytest.raises(Fault, match="No such file"):
-            count(tmp_path / "link/engine", 2, path)
+            count_by(path, tmp_path / "link/engine", 2)
 
 
 ODD: dict[str, tuple[bytes, str]] = {
@@ -165,7 +158,7 @@ def test_an_engine_that_answers_oddly(tmp_path: Path, name: str) -> None:
     with engine_that(tmp_path, answers) as odd, reading(tmp_path, odd, user=whoami) as (path, _):
         for _ in range(2):
             with pytest.raises(Fault, match=reason):
-                count(odd, 5, path)
+                count_by(path, odd, 5)
 
 
 def test_names_and_health_are_cut_to_size() -> None:

@@ -10,14 +10,6 @@ QUEUE_MOST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Takeover:
-    """The last row the earlier agent had written (its rowid), and when its database was taken over."""
-
-    rowid: int
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
 class Keep:
     """At `now_ns` what is younger than so many days is to be kept; 0 keeps for ever."""
 
@@ -30,22 +22,13 @@ class Keep:
         return self.now_ns - self.days * NS_PER_DAY if self.days else None
 
 
-@dataclass(frozen=True, slots=True)
-class Cutoff:
-    """Rows with `timestamp_lima` below `before` and a rowid above `above_rowid` may go."""
-
-    before: str
-    above_rowid: int
-
-
-def cutoff(keep: Keep, takeover: Takeover | None) -> Cutoff | None:
-    """The rows that may be deleted, or None if none may.
+def cutoff(keep: Keep, taken_over_ns: int | None) -> str | None:
+    """Rows with a `timestamp_lima` below this may be deleted; None if none may.
 
     Rows of the earlier agent, which kept everything, stay for `keep.days` from the takeover on, whatever their age: an upgrade
-    deletes nobody's history.
+    deletes nobody's history. Rows of this one are younger than the takeover, so until then none is too old.
     """
     oldest_ns = keep.since_ns
-    if oldest_ns is None:
+    if oldest_ns is None or (taken_over_ns is not None and taken_over_ns > oldest_ns):
         return None
-    spared = takeover.rowid if takeover is not None and takeover.at_ns > oldest_ns else 0
-    return Cutoff(before=lima(oldest_ns), above_rowid=spared)
+    return lima(oldest_ns)

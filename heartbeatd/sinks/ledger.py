@@ -54,6 +54,7 @@ class Ledger:
         self._trouble = ""
         self._flushed_ns = 0
         self._records = 0
+        self._more_to_prune = False
         self._knows_stored_track = False
         self._in_run = False
 
@@ -163,7 +164,7 @@ class Ledger:
             store.look_again()
         flush = due or self._keeping.flush_rows
         done = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
-        self.pending = done.pending
+        self.pending, self._more_to_prune = done.pending, done.more_to_prune
         if due:
             self._flushed_ns = now_ns
         if done.given_up:
@@ -188,9 +189,10 @@ class Ledger:
             )
 
     def _keep(self) -> Keep | None:
-        """What is to be kept, once in so many records: else nothing is looked for."""
+        """What is to be kept, if it is time to look for what is not."""
         self._records += 1
-        return Keep(self._clock.now_ns(), self._keeping.days) if self._records % FORGET_EVERY == 0 else None
+        due = self._more_to_prune or self._records % FORGET_EVERY == 0
+        return Keep(self._clock.now_ns(), self._keeping.days) if due else None
 
     def _try_again(self) -> None:
         try:

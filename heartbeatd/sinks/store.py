@@ -16,12 +16,13 @@ from pathlib import Path
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
-from heartbeatd.core.retention import QUEUE_MOST, Keep, Takeover, cutoff
+from heartbeatd.core.retention import QUEUE_MOST, Keep, cutoff
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import history, schema
 
 BUSY_S = 1.0
 CACHE_KIB = 256  # rows are only ever added at the end: more would fill up with pages nobody looks at again
+WAL_MOST_BYTES = 4 << 20  # what a large transaction (a takeover) made of it would else stay for as long as we run
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
 VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
 PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
@@ -42,10 +43,12 @@ _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """After a write: the alerts still to be delivered, whoever queued them, and those given up now, which nobody will hear of."""
+    """After a write: the alerts still to be delivered, whoever queued them; those given up now, which nobody will hear of; and
+    whether there is more that is too old."""
 
     pending: int
-    given_up: int
+    given_up: int = 0
+    more_to_prune: bool = False
 
 
 class Store:
@@ -70,6 +73,7 @@ class Store:
                 _switch_to_wal(connection, busy_s)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+                connection.execute(f"PRAGMA journal_size_limit = {WAL_MOST_BYTES}")
                 store = cls(path, connection)
                 store.taken_over = schema.prepare(connection, now_ns)
             except BaseException:
@@ -118,9 +122,9 @@ class Store:
                     self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
                 if track is not None:
                     self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *astuple(track)))
-                given_up = self._forget(keep) if keep is not None else 0
+                pruned, given_up = self._forget(keep) if keep is not None else (0, 0)
                 (pending,) = self._connection.execute(_COUNT_PENDING).fetchone()
-                return Recorded(pending, given_up)
+                return Recorded(pending, given_up, more_to_prune=pruned == PRUNE_ROWS)
 
     def track(self) -> Track | None:
         """What has been announced, or None in a database that has seen no answer yet."""
@@ -188,22 +192,31 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
 
-    def _forget(self, keep: Keep) -> int:
-        found = self._connection.execute("SELECT last_rowid, at_ns FROM takeover").fetchone()
-        limit = cutoff(keep, Takeover(*found) if found else None)
-        if limit is not None:
+    def _forget(self, keep: Keep) -> tuple[int, int]:
+        """How many rows went, and how many undelivered alerts."""
+        found = self._connection.execute("SELECT at_ns FROM takeover").fetchone()
+        before = cutoff(keep, found[0] if found else None)
+        pruned = 0
+        if before is not None:
+            # By the index on the time: rows of a clock that ran ahead must not stand in the way of those behind them.
+            pruned = self._connection.execute(
+                "DELETE FROM metrics WHERE rowid IN"
+                " (SELECT rowid FROM metrics WHERE timestamp_lima < ? ORDER BY timestamp_lima LIMIT ?)",
+                (before, PRUNE_ROWS),
+            ).rowcount
+            # They were delivered in order, so the oldest come first.
             self._connection.execute(
-                "DELETE FROM metrics WHERE rowid IN (SELECT rowid FROM metrics WHERE rowid > ? ORDER BY rowid LIMIT ?)"
-                " AND timestamp_lima < ?",
-                (limit.above_rowid, PRUNE_ROWS, limit.before),
+                "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts ORDER BY number LIMIT ?)"
+                " AND delivered_ns < ?",
+                (PRUNE_ROWS, keep.since_ns),
             )
-            self._connection.execute("DELETE FROM alerts WHERE delivered_ns < ?", (keep.since_ns,))
             self._give_space_back()
-        return self._connection.execute(
+        given_up = self._connection.execute(
             "DELETE FROM alerts WHERE delivered_ns IS NULL AND number <= (SELECT number FROM alerts"
             " WHERE delivered_ns IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
             (QUEUE_MOST,),
         ).rowcount
+        return pruned, given_up
 
     def _give_space_back(self) -> None:
         """Cut some of the empty pages off the file, but those that the next rows will fill."""

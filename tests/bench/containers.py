@@ -11,11 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from heartbeatd.probes.reader import Question
-from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
 from tests.bench.usage import cpu_ms
-from tests.engine import own_engine, reading
+from tests.engine import count_by, own_engine, reading
 
 CONTAINERS = 10
 CALLS = 200
@@ -41,7 +39,7 @@ def main() -> None:
     with own_engine() as engine, tempfile.TemporaryDirectory() as folder:
         ids = {engine.run_container() for _ in range(CONTAINERS)}
         with reading(Path(folder), engine.socket) as (path, pid):
-            _measure("reader, resident", pid, CALLS, lambda: _asked(engine.socket, path))
+            _measure("reader, resident", pid, CALLS, lambda: count_by(path, engine.socket))
         words = [sys.executable, "-IS", "-c", ONCE, str(PACKAGE), str(engine.socket)]
         _measure("reader, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
         with subprocess.Popen(
@@ -51,10 +49,6 @@ def main() -> None:
             sdk.terminate()
         (group,) = (p for p in (Path("/sys/fs/cgroup/pids/docker"), Path("/sys/fs/cgroup/docker")) if p.exists())
         _measure("control groups", None, CALLS, lambda: sum(1 for entry in group.iterdir() if entry.name in ids))
-
-
-def _asked(engine: Path, reader: Path) -> int:
-    return Question(engine, seconds_from_now(5), Waiter(), reader).outcome()
 
 
 def _ask(sdk: "subprocess.Popen[str]") -> int:

@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from statistics import median
-from time import process_time_ns
+from time import monotonic, process_time_ns
 
 from heartbeatd import docker_reader
-from heartbeatd.probes import reader
 from heartbeatd.probes.docker_sdk import Sdk
+from heartbeatd.probes.reader import LARGEST_ANSWER_BYTES
 from tests.bench.figures import Figure, table, took_ms
 from tests.bench.usage import cpu_ms
-from tests.engine import Engine, own_engine, reading
+from tests.engine import Engine, count_by, own_engine, reading
 
 SIZES = (1, 50, 200)
 CALLS = 200
@@ -61,13 +61,15 @@ def _columns(engine: Engine, folder: Path, sizes: list[int]) -> Iterator[list[Fi
 def _figures(engine: Path, path: Path, pid: int, size: int) -> Iterator[Figure]:
     """What a count of `size` containers costs, at the reader behind `path`, which is the process `pid`, and at the engine."""
     before_ms = cpu_ms(pid)
-    asking_ms, took = _counted(lambda: reader.count(engine, TIMEOUT_S, path), size)
+    asking_ms, took = _counted(lambda: count_by(path, engine, TIMEOUT_S), size)
     reader_ms = (cpu_ms(pid) - before_ms) / (CALLS + 1)
     yield Figure("reader: CPU", reader_ms, "ms")
     yield Figure("agent that asks it: CPU", asking_ms, "ms")
     yield Figure("agent that asks it: waits, median", median(took), "ms")
     yield Figure("agent that asks it: waits, most", max(took), "ms")
-    answer = docker_reader.exchange(str(path), b"", TIMEOUT_S, reader.LARGEST_ANSWER_BYTES)
+    until_s = monotonic() + TIMEOUT_S
+    with docker_reader.connected(str(path), until_s) as connection:
+        answer = docker_reader.received(connection, until_s, LARGEST_ANSWER_BYTES)
     yield Figure("the reader's answer", len(answer), "B")
     yield Figure("the engine's answer to it", len(docker_reader.ask(str(engine))), "B")
     with closing(Sdk(str(engine), TIMEOUT_S)) as sdk:

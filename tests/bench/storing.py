@@ -12,10 +12,10 @@ from typing import ParamSpec
 
 from heartbeatd.core.model import Row
 from heartbeatd.core.moments import lima
-from heartbeatd.core.retention import NS_PER_DAY, Cutoff, cutoff
-from heartbeatd.cycle import FORGET_EVERY
+from heartbeatd.core.retention import NS_PER_DAY, Keep
 from heartbeatd.sinks.history import DAY, HOUR, PERIODS, read
-from heartbeatd.sinks.store import PRUNE_ROWS, Store, open_to_read
+from heartbeatd.sinks.ledger import FORGET_EVERY
+from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store, open_to_read
 from tests.bench.databases import STEP_NS, rows
 from tests.bench.figures import Figure, p99, took_ms
 from tests.bench.usage import written_bytes
@@ -73,9 +73,8 @@ def reading(path: Path) -> Iterator[Figure]:
 
 def looking_for_old(store: Store) -> Iterator[Figure]:
     """What a look at what is too old takes where nothing is."""
-    limit = cutoff(time_ns(), KEEP_DAYS, store.takeover())
-    assert limit is not None
-    yield Figure("prune: nothing too old", _median_ms(store.prune, limit), "ms", flat=True)
+    keep = Keep(time_ns(), KEEP_DAYS)
+    yield Figure("prune: nothing too old", _median_ms(_prune, store, keep), "ms", flat=True)
 
 
 def pruning(path: Path, number: int, until_ns: int, progress: Callable[[int], None]) -> Iterator[Figure]:
@@ -87,7 +86,7 @@ def pruning(path: Path, number: int, until_ns: int, progress: Callable[[int], No
     oldest_ns = until_ns - number * STEP_NS
     with closing(Store.open(path, time_ns())) as store:
         steps = [_before(oldest_ns + step * FORGET_EVERY * STEP_NS) for step in range(1, STEPS + 1)]
-        few = [took_ms(store.prune, limit) for limit in steps]
+        few = [took_ms(_prune, store, keep) for keep in steps]
         many = list(_all_passes(store, _before(oldest_ns + number // 3 * STEP_NS), progress))
     yield Figure(f"prune: {FORGET_EVERY} rows, median of {STEPS} passes", median(few), "ms")
     yield Figure(f"prune: {PRUNE_ROWS} rows, median of all", median(many), "ms")
@@ -98,17 +97,20 @@ def pruning(path: Path, number: int, until_ns: int, progress: Callable[[int], No
     yield Figure("roll-ups: changed by it", len(history ^ _roll_ups(path)), "rows", most=0)
 
 
-def _all_passes(store: Store, limit: Cutoff, progress: Callable[[int], None]) -> Iterator[float]:
-    """The ms of each pass that deletes something."""
+def _all_passes(store: Store, keep: Keep, progress: Callable[[int], None]) -> Iterator[float]:
+    """The ms of each pass that deletes as much as may go at once."""
     gone = STEPS * FORGET_EVERY
     while True:
         began_ns = monotonic_ns()
-        now_gone = store.prune(limit)
-        if not now_gone:
+        if not _prune(store, keep).more_to_prune:
             return
         yield (monotonic_ns() - began_ns) / 1e6
-        gone += now_gone
+        gone += PRUNE_ROWS
         progress(gone)
+
+
+def _prune(store: Store, keep: Keep) -> Recorded:
+    return store.record((), None, (), flush=False, keep=keep)
 
 
 def _start(path: Path, opened: list[Store]) -> None:
@@ -132,8 +134,9 @@ def _wal_growth_bytes(store: Store, coming: list[Row]) -> float:
     return (wal.stat().st_size - before) / len(coming)
 
 
-def _before(at_ns: int) -> Cutoff:
-    return Cutoff(before=lima(at_ns), above_rowid=0)
+def _before(at_ns: int) -> Keep:
+    """What is before that moment is too old."""
+    return Keep(at_ns + NS_PER_DAY, days=1)
 
 
 def _roll_ups(path: Path) -> set[tuple[object, ...]]:

@@ -11,7 +11,7 @@ from heartbeatd.core.events import MessageId, said
 from heartbeatd.core.ids import uuid7
 from heartbeatd.core.moments import length, lima, rfc3339
 from heartbeatd.core.redact import shown_url
-from heartbeatd.core.retention import NS_PER_DAY, Cutoff, Keep, Takeover, cutoff
+from heartbeatd.core.retention import NS_PER_DAY, Keep, cutoff
 
 moments = st.integers(min_value=0, max_value=4_000_000_000_000_000_000)
 noises = st.binary(min_size=10, max_size=10)
@@ -79,10 +79,9 @@ def test_any_text_may_be_shown_as_url(text: str) -> None:
 @given(moments, st.integers(1, 36500))
 def test_retention_spares_what_was_taken_over(now_ns: int, keep_days: int) -> None:
     """Rows of the earlier agent are spared until they have been here for keep_days, whatever their age."""
-    fresh, old = Takeover(100, now_ns), Takeover(100, now_ns - (keep_days + 1) * NS_PER_DAY)
-    keep, before = Keep(now_ns, keep_days), lima(now_ns - keep_days * NS_PER_DAY)
-    assert cutoff(keep, fresh) == Cutoff(before, above_rowid=100)
-    assert cutoff(keep, old) == cutoff(keep, None) == Cutoff(before, above_rowid=0)
+    keep, oldest_ns = Keep(now_ns, keep_days), now_ns - keep_days * NS_PER_DAY
+    assert cutoff(keep, now_ns) is cutoff(keep, oldest_ns + 1) is None
+    assert cutoff(keep, oldest_ns) == cutoff(keep, None) == lima(oldest_ns)
 
 
 def test_zero_keeps_for_ever() -> None:

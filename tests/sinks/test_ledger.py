@@ -14,7 +14,7 @@ from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Track, WorkerState
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.sinks.ledger import FORGET_EVERY, Keeping, Ledger
-from heartbeatd.sinks.store import Store
+from heartbeatd.sinks.store import PRUNE_ROWS, Store
 from tests.sinks.conftest import NOW_NS, alert, ids, row
 
 TRACK = Track(WorkerState.ERROR, NOW_NS)
@@ -183,6 +183,21 @@ def test_old_rows_are_forgotten(ledger: Ledger, path: Path) -> None:
     for number in range(FORGET_EVERY, 2 * FORGET_EVERY):
         ledger.record(row(number), None, ())
     assert ids(path) == []
+
+
+def test_a_backlog_of_old_rows_goes_step_by_step(ledger: Ledger, path: Path) -> None:
+    """Where there is more that is too old than goes at once, the next record goes on with it."""
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.record([row(n) for n in range(2 * PRUNE_ROWS)], None, (), flush=False)
+    ledger.adjust(Keeping(10, days=1))
+    left = []
+    for number in range(3000, 3000 + FORGET_EVERY + 3):
+        ledger.record(row(number), None, ())
+        left.append(len(ids(path)))
+    begun = left.index(max(left)) + 1
+    assert max(left) - left[begun] == PRUNE_ROWS - 1
+    assert left[begun] - left[begun + 1] == PRUNE_ROWS - 1
+    assert left[begun + 2] < FORGET_EVERY
 
 
 def test_a_stepped_clock_moves_what_is_remembered(ledger: Ledger, path: Path) -> None:

@@ -149,12 +149,24 @@ def test_pruning_takes_the_old_and_only_those(store: Store, path: Path) -> None:
     assert ids(path)[0] == row(PRUNE_ROWS + 10).id
 
 
-def test_pruning_spares_what_was_taken_over(store: Store, path: Path) -> None:
-    """Rows up to the given row id stay."""
+def test_rows_of_a_clock_that_ran_ahead_hold_up_no_pruning(store: Store, path: Path) -> None:
+    """They come first in the file, and are not too old; those behind them are, and go."""
+    store.record([row(n + 1000) for n in range(PRUNE_ROWS)], None, (), flush=False)
     store.record([row(n) for n in range(10)], None, (), flush=False)
-    store._connection.execute("INSERT INTO takeover VALUES (5, ?)", (NOW_NS,))
-    store.record((), None, (), flush=False, keep=keep_from(8))
-    assert ids(path) == [row(n).id for n in (0, 1, 2, 3, 4, 8, 9)]
+    store.record((), None, (), flush=False, keep=keep_from(10))
+    assert ids(path) == [row(n + 1000).id for n in range(PRUNE_ROWS)]
+
+
+def test_pruning_spares_what_was_taken_over(store: Store, path: Path) -> None:
+    """Until that is too long ago, too."""
+    store.record([row(n) for n in range(10)], None, (), flush=False)
+    keep = keep_from(8)
+    for taken_over_ns, left in ((keep.now_ns, 10), (keep.now_ns - NS_PER_DAY, 2)):
+        store._connection.execute(
+            "INSERT OR REPLACE INTO takeover (rowid, last_rowid, at_ns) VALUES (1, 5, ?)", (taken_over_ns,)
+        )
+        store.record((), None, (), flush=False, keep=keep)
+        assert len(ids(path)) == left
 
 
 def test_alerts_are_not_kept_for_ever(store: Store, path: Path) -> None:

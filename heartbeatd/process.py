@@ -34,6 +34,11 @@ class Process:
         """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
         return self.lanes.setdefault(name, Lane(name))
 
+    def working(self) -> bool:
+        """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
+        self.service.working("bringing the database up to date")
+        return self.waiter.interrupted
+
     def close(self) -> None:
         """End the lanes; those that hang are left to the end of the process."""
         for lane in self.lanes.values():
@@ -54,6 +59,6 @@ def keeping(config: Config) -> Keeping:
 
 def open_ledger(config: Config, process: Process) -> Ledger:
     """The ledger at the configured path, opened as far as it can be."""
-    made = Ledger(Path(config.storage.path), process.clock, keeping(config))
+    made = Ledger(Path(config.storage.path), process.clock, keeping(config), process.working)
     made.open()
     return made

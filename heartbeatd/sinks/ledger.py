@@ -8,6 +8,7 @@ name with the time, and a new one is begun with the announced state that is know
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,10 +41,11 @@ class Keeping:
 
 
 class Ledger:
-    """What the agent remembers. Only the thread that runs the cycle uses it."""
+    """What the agent remembers. Only the thread that runs the cycle uses it. `working`: see Store.open."""
 
-    def __init__(self, path: Path, clock: Clock, keeping: Keeping) -> None:
+    def __init__(self, path: Path, clock: Clock, keeping: Keeping, working: Callable[[], bool] | None = None) -> None:
         self.path = path
+        self._working = working
         self.track: Track | None = None
         self.pending = 0  # alerts in the database that have not arrived, as of the last write
         self._clock, self._keeping = clock, keeping
@@ -136,7 +138,8 @@ class Ledger:
             self._store = None
             self._track_to_write = self.track
         if self._store is None:
-            self._store = Store.open(self.path, self._clock.now_ns(), min(BUSY_S, self._keeping.interval_s / 4))
+            busy_s = min(BUSY_S, self._keeping.interval_s / 4)
+            self._store = Store.open(self.path, self._clock.now_ns(), busy_s, self._working)
             self._opened(self._store)
         return self._store
 

@@ -95,7 +95,8 @@ def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # broken off, SQLite has rolled back itself
+            connection.execute("ROLLBACK")
         raise
     return taken_over
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import history, schema
 
 BUSY_S = 1.0
+WORKING_STEPS = 5_000_000  # of SQLite's virtual machine between two calls of `working`: a second or so
 CACHE_KIB = 256  # rows are only ever added at the end: more would fill up with pages nobody looks at again
 WAL_MOST_BYTES = 4 << 20  # what a large transaction (a takeover) made of it would else stay for as long as we run
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
@@ -60,10 +61,13 @@ class Store:
         self.taken_over: int | None = None
 
     @classmethod
-    def open(cls, path: Path, now_ns: int, busy_s: float = BUSY_S) -> "Store":
+    def open(
+        cls, path: Path, now_ns: int, busy_s: float = BUSY_S, working: Callable[[], bool] | None = None
+    ) -> "Store":
         """Open or create the database at `path` and bring it up to date. `taken_over` then has the rows of an earlier agent.
 
-        Another writer is waited for `busy_s`.
+        Another writer is waited for `busy_s`. To bring a year of rows up to date may take a minute and more: `working` is
+        called again and again meanwhile, and breaks it off, with everything as it was, when it returns True.
         """
         with _said_well(path):
             _make_ours(path)
@@ -75,7 +79,9 @@ class Store:
                 connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
                 connection.execute(f"PRAGMA journal_size_limit = {WAL_MOST_BYTES}")
                 store = cls(path, connection)
+                connection.set_progress_handler(working, WORKING_STEPS)
                 store.taken_over = schema.prepare(connection, now_ns)
+                connection.set_progress_handler(None, 0)
             except BaseException:
                 connection.close()
                 raise

@@ -16,6 +16,7 @@ from systemd import id128, journal
 from heartbeatd.core.events import NOTICE
 
 IDENTIFIER = "heartbeatd"
+WORKING_US = 120_000_000
 
 
 def boot_id() -> str:
@@ -67,6 +68,10 @@ class Notifier:
         wanted_us = 3 * interval_s * 1_000_000
         if 0 < int(os.environ.get("WATCHDOG_USEC", "0") or 0) < wanted_us:
             self._tell(f"WATCHDOG_USEC={wanted_us}")
+
+    def working(self, status: str) -> None:
+        """What takes long goes on: neither the start nor the watchdog is to be given up for another `WORKING_US`."""
+        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={status}")
 
     def stopping(self) -> None:
         """The end has begun."""

@@ -33,13 +33,15 @@ def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.Monk
         notifier.alive("saw this")
         notifier.status("words")
         notifier.expect(60)
+        notifier.working("hard")
         notifier.stopping()
-    assert [manager.recv(4096).decode().splitlines() for _ in range(6)] == [
+    assert [manager.recv(4096).decode().splitlines() for _ in range(7)] == [
         ["READY=1", "STATUS=up"],
         ["RELOADING=1", "MONOTONIC_USEC=1234567"],
         ["WATCHDOG=1", "STATUS=saw this"],
         ["STATUS=words"],
         ["WATCHDOG_USEC=180000000"],
+        ["EXTEND_TIMEOUT_USEC=120000000", "WATCHDOG=1", "STATUS=hard"],
         ["STOPPING=1", "STATUS=stopping"],
     ]
 

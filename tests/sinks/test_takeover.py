@@ -1,5 +1,6 @@
 """The earlier agent's databases: taken over in place, every row kept."""
 
+import itertools
 import os
 import signal
 import sqlite3
@@ -14,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heartbeatd.errors import StoreError
 from heartbeatd.sinks import schema
+from heartbeatd.sinks import store as store_module
 from heartbeatd.sinks.schema import METRICS, VERSION
 from heartbeatd.sinks.store import Store
 from tests.sinks.conftest import NOW_NS, row
@@ -72,6 +75,23 @@ def test_a_taken_over_database_is_not_taken_over_again(path: Path) -> None:
             assert store.taken_over == rows
         with closing(sqlite3.connect(path)) as reader:
             assert reader.execute("SELECT last_rowid, at_ns FROM takeover").fetchall() == [(1, NOW_NS)]
+
+
+def test_a_long_takeover_says_that_it_goes_on_and_can_be_broken_off(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd hears of it again and again; a stop leaves the file as it was, and the next start takes it over."""
+    earlier(path, WITH_HEALTH, [old_row(n) for n in range(1000)])
+    monkeypatch.setattr(store_module, "WORKING_STEPS", 1000)
+    with pytest.raises(StoreError, match="interrupted"):
+        Store.open(path, NOW_NS, working=lambda: True)
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("PRAGMA user_version").fetchone() == (0,)
+        assert reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("metrics",)]
+    calls = itertools.count()
+    with closing(Store.open(path, NOW_NS, working=lambda: next(calls) < 0)) as store:
+        assert store.taken_over == 1000
+    assert next(calls) > 10
 
 
 def test_further_columns_keep_what_they_hold(path: Path) -> None:

@@ -117,7 +117,7 @@ def test(host: str, at_ns: int) -> Text:
     )
 
 
-def cycle_line(row: Row, cause: Cause | None, beat: Beat | None) -> str:
+def cycle_line(row: Row, cause: Cause | None, beat: Beat | None, *, no_beat: str = "off") -> str:
     """One cycle in one line, e.g. `cpu 3.2% ram 41.0% disk 63.1% containers 12 internet 23 ms worker 200 in 84 ms`."""
     return " ".join(
         (
@@ -126,7 +126,7 @@ def cycle_line(row: Row, cause: Cause | None, beat: Beat | None) -> str:
             f"disk {_percent(row.disk_percent)}",
             f"containers {'?' if row.container_count is None else row.container_count}",
             f"internet {internet(row.internet_ok, row.ping_ms)}",
-            f"worker {worker(beat, cause)}",
+            f"worker {worker(beat, cause, no_beat)}",
         )
     )
 
@@ -148,10 +148,10 @@ def status_line(row: Row, beat: Beat | None, seen: Observation | None, *, notes:
     )
 
 
-def worker(beat: Beat | None, cause: Cause | None) -> str:
-    """The heartbeat's outcome: `200 in 84 ms`, `no answer: dns`, or `off`."""
+def worker(beat: Beat | None, cause: Cause | None, no_beat: str = "off") -> str:
+    """The heartbeat's outcome: `200 in 84 ms`, `no answer: dns`, or what there is to say of none."""
     if beat is None:
-        return "off"
+        return no_beat
     if beat.status is not None and cause is None:
         return f"{beat.status} in {beat.took_ms:.0f} ms"
     return f"no answer: {cause}"

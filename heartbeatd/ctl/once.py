@@ -77,9 +77,7 @@ def _print(
         worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, ensure_ascii=False, indent=2))
         return
-    line = cycle_line(row, seen.cause if seen else None, beat)
-    if not asked:
-        line = line.replace("worker off", "worker not asked (--send)")
+    line = cycle_line(row, seen.cause if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
     for probe, detail in unread.items():
         print(f"{probe}: {detail}")

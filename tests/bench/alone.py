@@ -1,0 +1,143 @@
+"""heartbeatd by itself, the peers stopped: its start, what reaches the device, and how late its cycles begin."""
+
+import contextlib
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tests import certificates
+from tests.agent import AgentProcess
+from tests.bench.stage import Disk, Stage, configuration, say
+from tests.bench.tls import TlsReceiver
+from tests.bench.groups import INTERVAL_S, look, to_middle_of_cycle
+from tests.receiver import Receiver
+
+UNIT = "heartbeatd.service"
+STARTS = 10
+_DROP_IN = "/run/systemd/system/heartbeatd.service.d/bench.conf"
+_REAL_TIME = "[Service]\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=10\n"
+_WARM_UP_CYCLES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """From the process's start to READY=1: by the clock, and CPU used when READY=1 came."""
+
+    wall_ms: float
+    cpu_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How long after their slots cycles began, in ms; of `rows` cycles in a row, how many slots were skipped."""
+
+    load: str
+    p50_ms: float
+    p99_ms: float
+    most_ms: float
+    rows: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What was found."""
+
+    start: Start
+    pss_mib: float
+    device_kib: float  # a cycle of ten seconds
+    lateness: tuple[Lateness, ...]
+
+
+def measured(stage: Stage, cycles: int, late_cycles: int) -> Alone:
+    """All of it; the agent is installed, and nothing but it runs on the host."""
+    say(f"heartbeatd alone: {STARTS} starts")
+    start = starts()
+    say(f"heartbeatd alone: bytes at the device and memory, {cycles} cycles of {INTERVAL_S} s")
+    _configure(stage, INTERVAL_S)
+    to_middle_of_cycle()
+    os.sync()
+    before = stage.disk.written_bytes()
+    time.sleep(cycles * INTERVAL_S)
+    os.sync()  # what is still on its way to the device
+    device_kib = (stage.disk.written_bytes() - before) / 1024 / cycles
+    pss_mib = look(stage.group(UNIT)).pss_bytes / (1 << 20)
+    return Alone(start, pss_mib, device_kib, tuple(_under_loads(stage, late_cycles)))
+
+
+def starts() -> Start:
+    """Medians of so many starts of the agent on this machine, modules compiled, every step of a cycle on."""
+    with tempfile.TemporaryDirectory() as temporary, temporary_worker() as toml:
+        folder = Path(temporary)
+        taken = [_start(folder, toml) for _ in range(STARTS + 1)][1:]  # the first one compiles
+    return Start(statistics.median(s.wall_ms for s in taken), statistics.median(s.cpu_ms for s in taken))
+
+
+@contextlib.contextmanager
+def temporary_worker(interval_s: int = INTERVAL_S) -> Iterator[str]:
+    """A Worker behind TLS, a webhook and a check, on this machine: the configuration that uses them."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = certificates.make(Path(folder))
+        with TlsReceiver(authority.server("worker")) as worker, Receiver() as plain:
+            yield configuration(worker, plain, authority.file, interval_s)
+
+
+def _start(folder: Path, toml: str) -> Start:
+    began_s = time.monotonic()
+    with AgentProcess(folder, toml, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(folder / "compiled")) as agent:
+        agent.ready()
+        wall_ms = (time.monotonic() - began_s) * 1000
+        tasks = Path(f"/proc/{agent.process.pid}/task").iterdir()
+        cpu_ns = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+        agent.stop()
+    return Start(wall_ms, cpu_ns / 1e6)
+
+
+def _under_loads(stage: Stage, cycles: int) -> Iterator[Lateness]:
+    say(f"heartbeatd alone: lateness, {cycles} cycles of one second, idle")
+    yield _lateness(stage, "idle", cycles)
+    cores = os.cpu_count() or 1
+    for number in range(cores):
+        stage.host.run(f"systemd-run --unit=bench-busy-{number} sh -c 'while :; do :; done'")
+    say("  … with every core busy")
+    yield _lateness(stage, f"{cores} busy loops on {cores} cores", cycles)
+    drop_in = stage.host.path(_DROP_IN)
+    drop_in.parent.mkdir(parents=True, exist_ok=True)
+    drop_in.write_text(_REAL_TIME)
+    say("  … with every core busy, and the agent in the real-time class")
+    yield _lateness(stage, "the same, agent with CPUSchedulingPolicy=rr", cycles)
+    drop_in.unlink()
+    stage.host.run("systemctl daemon-reload; systemctl stop heartbeatd 'bench-busy-*'")
+
+
+def _configure(stage: Stage, interval_s: int) -> None:
+    stage.host.path("/etc/heartbeat/config.toml").write_text(stage.toml(interval_s))
+    stage.host.run("systemctl daemon-reload; systemctl restart heartbeatd")
+
+
+def _lateness(stage: Stage, load: str, cycles: int) -> Lateness:
+    _configure(stage, 1)
+    time.sleep(_WARM_UP_CYCLES + cycles + 1)
+    moments = _moments(stage.disk, cycles)
+    late_ms = sorted(moment.microsecond / 1000 for moment in moments)
+    slots = round((moments[-1] - moments[0]).total_seconds()) + 1
+    return Lateness(load, *_percentiles(late_ms), len(moments), max(0, slots - len(moments)))
+
+
+def _moments(disk: Disk, number: int) -> list[datetime]:
+    """When the last so many cycles began, the oldest first."""
+    with closing(sqlite3.connect(f"file:{disk.mount}/metrics.db?mode=ro", uri=True)) as db:
+        found = db.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT ?", (number,)).fetchall()
+    return [datetime.fromisoformat(at) for (at,) in reversed(found)]
+
+
+def _percentiles(ordered: Sequence[float]) -> tuple[float, float, float]:
+    """Median, 99th percentile and the most of ascending values."""
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))], ordered[-1]

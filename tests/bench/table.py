@@ -1,0 +1,114 @@
+"""The comparison as Markdown, ready for the README. What was not measured is a dash."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.alone import Alone
+from tests.bench.subjects import AGENT, COLLECTD, EARLIER, EXPORTER
+from tests.bench.groups import Figures
+
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+_DASH = "–"
+_HEAD = (
+    *("", "installed MiB", "PSS MiB", "RSS MiB", "CPU ms a cycle", "switches a cycle", "system calls a cycle"),
+    *("written KiB a cycle", "threads", "start ms"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One subject; None is what was not measured."""
+
+    name: str
+    installed_mib: float | None
+    figures: Figures | None
+    syscalls: float | None
+    start_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A whole run. `notes` says, among other things, why something was not measured."""
+
+    header: str
+    rows: tuple[Row, ...]
+    alone: Alone | None
+    notes: tuple[str, ...]
+
+
+def markdown(result: Result) -> str:
+    """All of it: header, table, ratios, heartbeatd alone, notes."""
+    parts = [result.header, "\n".join(_table(result.rows))]
+    if ratios := list(_ratios(result.rows)):
+        parts.append(f"CPU of heartbeatd, its Docker reader not counted: {', '.join(ratios)}.")
+    if result.alone is not None:
+        parts.append("\n".join(_alone(result.alone)))
+    parts += [f"- {note}" for note in result.notes]
+    return (
+        "\n\n".join(parts[: len(parts) - len(result.notes)])
+        + "\n\n"
+        + "\n".join(parts[len(parts) - len(result.notes) :])
+    )
+
+
+def write(file: Path, text: str) -> None:
+    """Put the text between the marks of a file. Raises ValueError if they are not there, once and in order."""
+    old = file.read_text()
+    head, begin, rest = old.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{file} has no {BEGIN} … {END}")
+    file.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    yield f"|{'|'.join(f' {name} ' if name else ' ' for name in _HEAD)}|"
+    yield "|---|" + "---:|" * (len(_HEAD) - 1)
+    for row in rows:
+        cells = [
+            _number(row.installed_mib, 1),
+            *(_figure(row, get, places) for get, places in _FIGURES[:4]),
+            _number(row.syscalls, 0),
+            *(_figure(row, get, places) for get, places in _FIGURES[4:]),
+            _number(row.start_ms, 0),
+        ]
+        yield f"| {row.name} | {' | '.join(cells)} |"
+
+
+_FIGURES: tuple[tuple[Callable[[Figures], float], int], ...] = (
+    (lambda f: f.pss_mib, 1),
+    (lambda f: f.rss_mib, 1),
+    (lambda f: f.cpu_ms, 2),
+    (lambda f: f.switches, 0),
+    (lambda f: f.written_kib, 1),
+    (lambda f: f.threads, 0),
+)
+
+
+def _figure(row: Row, get: Callable[[Figures], float], places: int) -> str:
+    return _number(None if row.figures is None else get(row.figures), places)
+
+
+def _number(value: float | None, places: int) -> str:
+    return _DASH if value is None else f"{value:.{places}f}"
+
+
+def _ratios(rows: Sequence[Row]) -> Iterator[str]:
+    cpu = {row.name: row.figures.cpu_ms for row in rows if row.figures is not None}
+    for name in (EXPORTER, EARLIER, COLLECTD):
+        if AGENT in cpu and cpu.get(name):
+            yield f"{cpu[AGENT] / cpu[name]:.2f} × {name}"
+
+
+def _alone(alone: Alone) -> Iterator[str]:
+    yield "| heartbeatd alone | |"
+    yield "|---|---:|"
+    yield f"| start to READY, by the clock | {alone.start.wall_ms:.0f} ms |"
+    yield f"| CPU used at READY | {alone.start.cpu_ms:.0f} ms |"
+    yield f"| memory (PSS), beside its Docker reader only | {alone.pss_mib:.1f} MiB |"
+    yield f"| written to the device, a cycle of 10 s | {alone.device_kib:.1f} KiB |"
+    for late in alone.lateness:
+        skipped = f", {late.skipped} skipped" if late.skipped else ""
+        figures = f"{late.p50_ms:.2f}, {late.p99_ms:.2f}, {late.most_ms:.2f} ms"
+        yield f"| late at the slot, median, p99 and most of {late.rows}{skipped}: {late.load} | {figures} |"

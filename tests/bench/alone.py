@@ -1,6 +1,5 @@
 """heartbeatd by itself, the peers stopped: its start, what reaches the device, and how late its cycles begin."""
 
-import contextlib
 import os
 import sqlite3
 import statistics
@@ -12,12 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests import certificates
 from tests.agent import AgentProcess
-from tests.bench.stage import Disk, Stage, configuration, say
-from tests.bench.tls import TlsReceiver
+from tests.bench.stage import Disk, Stage, say, temporary_worker
 from tests.bench.groups import INTERVAL_S, look, to_middle_of_cycle
-from tests.receiver import Receiver
 
 UNIT = "heartbeatd.service"
 STARTS = 10
@@ -74,19 +70,10 @@ def measured(stage: Stage, cycles: int, late_cycles: int) -> Alone:
 
 def starts() -> Start:
     """Medians of so many starts of the agent on this machine, modules compiled, every step of a cycle on."""
-    with tempfile.TemporaryDirectory() as temporary, temporary_worker() as toml:
+    with tempfile.TemporaryDirectory() as temporary, temporary_worker(INTERVAL_S) as toml:
         folder = Path(temporary)
         taken = [_start(folder, toml) for _ in range(STARTS + 1)][1:]  # the first one compiles
     return Start(statistics.median(s.wall_ms for s in taken), statistics.median(s.cpu_ms for s in taken))
-
-
-@contextlib.contextmanager
-def temporary_worker(interval_s: int = INTERVAL_S) -> Iterator[str]:
-    """A Worker behind TLS, a webhook and a check, on this machine: the configuration that uses them."""
-    with tempfile.TemporaryDirectory() as folder:
-        authority = certificates.make(Path(folder))
-        with TlsReceiver(authority.server("worker")) as worker, Receiver() as plain:
-            yield configuration(worker, plain, authority.file, interval_s)
 
 
 def _start(folder: Path, toml: str) -> Start:

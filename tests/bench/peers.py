@@ -50,6 +50,11 @@ def main() -> None:
         sys.exit("it boots a Debian, mounts a disk and starts a Docker engine, so it has to be run as root")
     if missing := [name for name in NEEDED if not shutil.which(name)]:
         sys.exit(f"not installed here: {', '.join(missing)}; `make bench` installs them")
+    if options.write is not None:
+        try:
+            table.around(options.write)  # now, rather than in twenty minutes
+        except (OSError, ValueError) as error:
+            sys.exit(str(error))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     began_s = time.monotonic()
     try:

@@ -61,14 +61,26 @@ class Stage:
         return self.host.path(f"/sys/fs/cgroup{group}")
 
 
-def configuration(worker: Receiver, plain: Receiver, ca_file: Path | str, interval_s: int) -> str:
-    """A configuration with every step of a cycle on, but for Docker, which is as it is by default."""
+def configuration(
+    worker: Receiver, plain: Receiver, ca_file: Path | str, interval_s: int, *, containers: bool = True
+) -> str:
+    """A configuration with every step of a cycle on; containers are counted where there is an engine, or not at all."""
+    socket = "" if containers else 'socket = ""\n'
     longest = "timeout_seconds = 0.3\n" if interval_s == 1 else ""
     return (
         f'[agent]\ninterval_seconds = {interval_s}\n[heartbeat]\nurl = "{worker.url(WORKER)}"\nsecret_key = "k"\n'
         f'ca_file = "{ca_file}"\n{longest}[internet]\nurl = "{plain.url("/")}"\n{longest}'
-        f'[alerts]\nwebhook_url = "{plain.url(WEBHOOK)}"\n[docker]\n{longest}'
+        f'[alerts]\nwebhook_url = "{plain.url(WEBHOOK)}"\n[docker]\n{longest}{socket}'
     )
+
+
+@contextlib.contextmanager
+def temporary_worker(interval_s: int, *, containers: bool = True) -> Iterator[str]:
+    """A Worker behind TLS, a webhook and a check, as long as the `with` block runs: the configuration that uses them."""
+    with tempfile.TemporaryDirectory() as folder:
+        authority = certificates.make(Path(folder))
+        with TlsReceiver(authority.server("worker")) as worker, Receiver() as plain:
+            yield configuration(worker, plain, authority.file, interval_s, containers=containers)
 
 
 def say(text: str) -> None:

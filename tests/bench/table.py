@@ -44,22 +44,23 @@ def markdown(result: Result) -> str:
         parts.append(f"CPU of heartbeatd, its Docker reader not counted: {', '.join(ratios)}.")
     if result.alone is not None:
         parts.append("\n".join(_alone(result.alone)))
-    parts += [f"- {note}" for note in result.notes]
-    return (
-        "\n\n".join(parts[: len(parts) - len(result.notes)])
-        + "\n\n"
-        + "\n".join(parts[len(parts) - len(result.notes) :])
-    )
+    parts.append("\n".join(f"- {note}" for note in result.notes))
+    return "\n\n".join(parts)
 
 
 def write(file: Path, text: str) -> None:
-    """Put the text between the marks of a file. Raises ValueError if they are not there, once and in order."""
-    old = file.read_text()
-    head, begin, rest = old.partition(BEGIN)
+    """Put the text between the marks of a file. Raises ValueError if it has none."""
+    head, tail = around(file)
+    file.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+
+
+def around(file: Path) -> tuple[str, str]:
+    """What is before and after the marks of a file. Raises ValueError if it has none."""
+    head, begin, rest = file.read_text().partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{file} has no {BEGIN} … {END}")
-    file.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    return head, tail
 
 
 def _table(rows: Sequence[Row]) -> Iterator[str]:
@@ -104,8 +105,8 @@ def _ratios(rows: Sequence[Row]) -> Iterator[str]:
 def _alone(alone: Alone) -> Iterator[str]:
     yield "| heartbeatd alone | |"
     yield "|---|---:|"
-    yield f"| start to READY, by the clock | {alone.start.wall_ms:.0f} ms |"
-    yield f"| CPU used at READY | {alone.start.cpu_ms:.0f} ms |"
+    yield f"| start to READY on this machine's own Python, by the clock | {alone.start.wall_ms:.0f} ms |"
+    yield f"| CPU it has used then | {alone.start.cpu_ms:.0f} ms |"
     yield f"| memory (PSS), beside its Docker reader only | {alone.pss_mib:.1f} MiB |"
     yield f"| written to the device, a cycle of 10 s | {alone.device_kib:.1f} KiB |"
     for late in alone.lateness:

@@ -112,17 +112,16 @@ def _configure(stage: Stage, interval_s: int) -> None:
 def _lateness(stage: Stage, load: str, cycles: int) -> Lateness:
     _configure(stage, 1)
     time.sleep(_WARM_UP_CYCLES + cycles + 1)
-    moments = _moments(stage.disk, cycles)
+    moments = [datetime.fromisoformat(str(at)) for (at,) in reversed(last_rows(stage.disk, "timestamp_lima", cycles))]
     late_ms = sorted(moment.microsecond / 1000 for moment in moments)
     slots = round((moments[-1] - moments[0]).total_seconds()) + 1
     return Lateness(load, *_percentiles(late_ms), len(moments), max(0, slots - len(moments)))
 
 
-def _moments(disk: Disk, number: int) -> list[datetime]:
-    """When the last so many cycles began, the oldest first."""
+def last_rows(disk: Disk, columns: str, number: int) -> list[tuple[object, ...]]:
+    """So many rows of the agent's database, the last one first."""
     with closing(sqlite3.connect(f"file:{disk.mount}/metrics.db?mode=ro", uri=True)) as db:
-        found = db.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT ?", (number,)).fetchall()
-    return [datetime.fromisoformat(at) for (at,) in reversed(found)]
+        return db.execute(f"SELECT {columns} FROM metrics ORDER BY rowid DESC LIMIT ?", (number,)).fetchall()
 
 
 def _percentiles(ordered: Sequence[float]) -> tuple[float, float, float]:

@@ -167,8 +167,8 @@ class _Run:
         """Milliseconds from its start to active; ExecStartPre= is not its own start."""
         host = self._stage.host
         names = ("ExecMainStartTimestampMonotonic", "InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
-        # reset-failed: or systemd would find that it is started too often.
-        host.run(f"systemctl reset-failed {unit}; systemctl restart {unit}")
+        # reset-failed: or systemd would find that it, or a socket that goes with it, is started too often.
+        host.run(f"systemctl reset-failed; systemctl restart {unit}")
         said = host.out(f"systemctl show --property={','.join(names)} {unit}")
         found = {name: int(value) for name, _, value in (line.partition("=") for line in said.splitlines())}
         began, left, active = (found[name] for name in names)
@@ -182,11 +182,23 @@ class _Run:
             groups = {s.name: self._stage.group(s.unit) for s in self._running if self._is_up(s)}
             say(f"measuring {self._options.cycles} cycles of {usage.INTERVAL_S} s")
             figures = usage.measure(groups, self._options.cycles)
+            self._note_what_the_agent_missed()
             cycles = max(1, self._options.cycles // 2)
             say(f"counting system calls, {cycles} cycles")
             calls = syscalls.count({name: usage.members(group) for name, group in groups.items()}, cycles)
         self._notes += [f"{name}: asked in vain at least once ({fault})" for name, fault in pollers.faults.items()]
         return figures, calls
+
+    def _note_what_the_agent_missed(self) -> None:
+        """A cycle that did not do all its work would look cheap."""
+        whole = (CONTAINERS, 1, 200)
+        rows = alone.last_rows(
+            self._stage.disk, "container_count, internet_ok, worker_status", max(1, self._options.cycles - 1)
+        )
+        if wrong := [row for row in rows if row != whole]:
+            self._notes.append(
+                f"{AGENT}: {len(wrong)} of {len(rows)} cycles were not whole: {wrong[0]} instead of {whole}"
+            )
 
     def _is_up(self, subject: Subject) -> bool:
         if self._stage.host.run(f"systemctl is-active --quiet {subject.unit}", check=False).returncode == 0:

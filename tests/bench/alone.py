@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.agent import AgentProcess
 from tests.bench.stage import Disk, Stage, say, temporary_worker
-from tests.bench.groups import INTERVAL_S, look, to_middle_of_cycle
+from tests.bench.unit_usage import INTERVAL_S, look, to_middle_of_cycle
 
 UNIT = "heartbeatd.service"
 STARTS = 10

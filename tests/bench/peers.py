@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.agent import CHECKOUT
-from tests.bench import alone, packages, syscalls, table, usage
+from tests.bench import alone, packages, syscalls, table, unit_usage
 from tests.bench.pollers import Pollers, free_ports
 from tests.bench.stage import CA_FILE, CONTAINERS, Stage, build_package, compile_floor, copy_in, say, staged
 from tests.bench.subjects import AGENT, FOLDER, READER, Place, Subject, subjects
@@ -131,7 +131,7 @@ class _Run:
         copy_in(stage.host, CHECKOUT / "tests/bench/earlier.py", f"{FOLDER}/earlier.py")
         copy_in(stage.host, stage.authority.file, f"{FOLDER}/ca.pem")
         copy_in(stage.host, stage.authority.file, CA_FILE)
-        stage.host.path("/etc/heartbeat/config.toml").write_text(stage.toml(usage.INTERVAL_S))
+        stage.host.path("/etc/heartbeat/config.toml").write_text(stage.toml(unit_usage.INTERVAL_S))
         # Who Docker's socket belongs to where Docker is installed.
         stage.host.run("chgrp docker /run/docker.sock; chmod 660 /run/docker.sock")
         # Debian starts most of them once installed, and glances as a server.
@@ -174,18 +174,18 @@ class _Run:
         began, left, active = (found[name] for name in names)
         return (active - (began or left)) / 1000
 
-    def _measure(self) -> tuple[dict[str, usage.Figures], dict[str, float]]:
+    def _measure(self) -> tuple[dict[str, unit_usage.Figures], dict[str, float]]:
         """Figures and system calls a cycle, of those that still run at the end."""
         with Pollers({s.name: s.poll for s in self._running if s.poll}) as pollers:
             say(f"all run; letting them settle for {self._options.settle_s} s")
             time.sleep(self._options.settle_s)
             groups = {s.name: self._stage.group(s.unit) for s in self._running if self._is_up(s)}
-            say(f"measuring {self._options.cycles} cycles of {usage.INTERVAL_S} s")
-            figures = usage.measure(groups, self._options.cycles)
+            say(f"measuring {self._options.cycles} cycles of {unit_usage.INTERVAL_S} s")
+            figures = unit_usage.measure(groups, self._options.cycles)
             self._note_what_the_agent_missed()
             cycles = max(1, self._options.cycles // 2)
             say(f"counting system calls, {cycles} cycles")
-            calls = syscalls.count({name: usage.members(group) for name, group in groups.items()}, cycles)
+            calls = syscalls.count({name: unit_usage.members(group) for name, group in groups.items()}, cycles)
         self._notes += [f"{name}: asked in vain at least once ({fault})" for name, fault in pollers.faults.items()]
         return figures, calls
 
@@ -219,7 +219,7 @@ class _Run:
         return (
             f"Measured by `python3 -m tests.bench.peers` on {datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores of {model}, "
             f"Linux {platform.release()}, Debian {self._options.suite} booted by systemd-nspawn, {CONTAINERS} containers, "
-            f"{self._options.cycles} cycles of {usage.INTERVAL_S} s. Versions: "
+            f"{self._options.cycles} cycles of {unit_usage.INTERVAL_S} s. Versions: "
             + ", ".join(f"{name} {version}" for name, version in found.items())
             + "."
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
-from tests.bench.groups import INTERVAL_S
+from tests.bench.unit_usage import INTERVAL_S
 
 TIMEOUT_S = 5
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.groups import INTERVAL_S, to_middle_of_cycle
+from tests.bench.unit_usage import INTERVAL_S, to_middle_of_cycle
 
 
 def count(processes: Mapping[str, Sequence[int]], cycles: int) -> dict[str, float]:
@@ -16,21 +16,21 @@ def count(processes: Mapping[str, Sequence[int]], cycles: int) -> dict[str, floa
     with tempfile.TemporaryDirectory() as folder, ExitStack() as watched:
         to_middle_of_cycle()
         watchers = {
-            name: watched.enter_context(_Watcher(Path(folder) / str(number), pids))
+            name: watched.enter_context(Watcher(Path(folder) / str(number), pids))
             for number, (name, pids) in enumerate(processes.items())
         }
         time.sleep(cycles * INTERVAL_S)
         return {name: watcher.total() / cycles for name, watcher in watchers.items()}
 
 
-class _Watcher:
+class Watcher:
     """One strace, attached from entering the `with` block until `total` is asked for, or to its end."""
 
     def __init__(self, summary: Path, pids: Sequence[int]) -> None:
         self._summary = summary
         self._words = ["strace", "-f", "-q", "-c", "-o", str(summary), *(f"--attach={pid}" for pid in pids)]
 
-    def __enter__(self) -> "_Watcher":
+    def __enter__(self) -> "Watcher":
         self._process = subprocess.Popen(self._words, stderr=subprocess.DEVNULL)
         return self
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.bench.alone import Alone
 from tests.bench.subjects import AGENT, COLLECTD, EARLIER, EXPORTER
-from tests.bench.groups import Figures
+from tests.bench.unit_usage import Figures
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 _DASH = "–"

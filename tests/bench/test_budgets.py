@@ -1,0 +1,98 @@
+"""What a cycle and a start may cost, held as counts: those are the same on every machine, however busy it is.
+
+The budgets are round numbers a little above what was measured last; what is measured is printed by `make bench`.
+"""
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.clock import SystemClock
+from heartbeatd.sinks.ledger import Keeping, Ledger
+from tests.agent import CHECKOUT, AgentProcess
+from tests.bench.instructions import INTERVAL_S, instructions_per_cycle
+from tests.bench.stage import temporary_worker
+from tests.bench.syscalls import Watcher
+from tests.sinks.conftest import row
+
+pytestmark = pytest.mark.slow
+
+INSTRUCTIONS = 2_200_000
+SYSTEM_CALLS = 60
+THREADS = 3
+WRITTEN_BYTES = 8_500
+MODULES_BEFORE_READY = 170
+MODULES = 245
+# Slow to load, or large, and not needed before READY; those of the second line not at all.
+AFTER_READY = {"ssl", "http.client", "email", "psutil", "subprocess", "heartbeatd.wiring", "heartbeatd.net.http"}
+NEVER = {
+    "requests",
+    "urllib3",
+    "chardet",
+    "charset_normalizer",
+    "docker",
+    "argparse",
+    "difflib",
+    "asyncio",
+    "concurrent",
+}
+LOADED = """
+import json, sys
+from heartbeatd import __main__, run
+before = sorted(sys.modules)
+from heartbeatd import wiring
+print(json.dumps([before, sorted(sys.modules)]))
+"""
+
+
+def test_instructions(tmp_path: Path) -> None:
+    """A cycle with a heartbeat over TLS, an internet check, a webhook and a row."""
+    with temporary_worker(INTERVAL_S, containers=False) as toml:
+        assert instructions_per_cycle(tmp_path, toml, cycles=5) <= INSTRUCTIONS
+
+
+def test_system_calls_and_threads(tmp_path: Path) -> None:
+    """The same, of all threads together."""
+    with temporary_worker(1, containers=False) as toml, AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(3)
+        assert len(list(Path(f"/proc/{agent.process.pid}/task").iterdir())) <= THREADS
+        with Watcher(tmp_path / "calls", [agent.process.pid]) as watcher:
+            agent.cycles(10)
+            calls = watcher.total()
+        agent.stop()
+    assert 10 < calls <= 10 * SYSTEM_CALLS
+
+
+def test_written_bytes(tmp_path: Path) -> None:
+    """A stored row, with its roll-ups, and its share of SQLite's checkpoints."""
+    ledger = Ledger(tmp_path / "metrics.db", SystemClock(), Keeping(10, days=400))
+    ledger.open()
+    with closing(ledger):
+        for number in range(100):
+            ledger.record(row(number), None, ())
+        before = _written()
+        for number in range(100, 2100):
+            ledger.record(row(number), None, ())
+        after = _written()
+    assert (after - before) / 2000 <= WRITTEN_BYTES
+
+
+def test_imports() -> None:
+    """What is loaded before READY, and in all."""
+    done = subprocess.run([sys.executable, "-c", LOADED], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    before, loaded = (set(names) for names in json.loads(done.stdout))
+    assert not before & AFTER_READY
+    assert loaded >= AFTER_READY
+    assert not loaded & NEVER
+    assert len(before) <= MODULES_BEFORE_READY
+    assert len(loaded) <= MODULES
+
+
+def _written() -> int:
+    """Bytes this process has handed to write(2) and its like so far (proc(5)); a tmpfs counts, too."""
+    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counters["wchar"])

@@ -1,7 +1,7 @@
-"""Where a cycle's work goes: `python3 -m tests.bench.profile`.
+"""Where a cycle's work goes: `make profile`, or `python3 -m tests.bench.profile`.
 
 By callgrind, the instructions of each shared object and of the first C functions; by cProfile, the Python functions, with
-their calls a cycle and own CPU time; and by -X importtime, what starting up imports.
+their calls a cycle and own CPU time. What a start takes is in `tests.bench.imports`.
 """
 
 import pstats
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.agent import CHECKOUT, AgentProcess, environment
+from tests.agent import CHECKOUT, AgentProcess
 from tests.bench import instructions
 from tests.bench.stage import say, temporary_worker
 
@@ -63,7 +63,7 @@ class Function:
 
 
 def main() -> None:
-    """Print four tables."""
+    """Print three tables."""
     if not shutil.which("callgrind_annotate"):
         sys.exit("valgrind is not installed")
     with tempfile.TemporaryDirectory() as folder, temporary_worker(instructions.INTERVAL_S, containers=False) as toml:
@@ -72,8 +72,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, temporary_worker(1, containers=False) as toml:
         say(f"cProfile, {PYTHON_CYCLES} cycles")
         _show_functions(list(functions(Path(folder), toml, PYTHON_CYCLES)))
-    say("importtime")
-    _show_imports()
 
 
 def _show_instructions(dump: Path, cycles: int) -> None:
@@ -117,23 +115,6 @@ def _show_functions(found: list[Function]) -> None:
     print(f"{'own µs':>8} {'calls':>7}  function")
     for function in found[: 2 * TOP]:
         print(f"{function.own_us:>8.1f} {function.calls:>7.1f}  {function.where}")
-
-
-def _show_imports() -> None:
-    """Of the second run, which finds everything compiled."""
-    words = [sys.executable, "-X", "importtime", "-c", "import heartbeatd.run"]
-    with tempfile.TemporaryDirectory() as compiled:
-        env = environment(PYTHONPYCACHEPREFIX=compiled, PYTHONDONTWRITEBYTECODE="")
-        for _ in range(2):
-            said = subprocess.run(words, cwd=CHECKOUT, env=env, capture_output=True, text=True, check=True).stderr
-    lines = [line.removeprefix("import time:").split("|") for line in said.splitlines()[1:]]
-    found = sorted(((int(whole), int(own), name) for own, whole, name in lines), reverse=True)
-    print(
-        f"\nimports: {sum(own for _, own, _ in found) / 1000:.1f} ms for {len(found)} modules, Python's own start among them"
-    )
-    print(f"{'ms':>8} {'own':>7}  module")
-    for whole, own, name in found[:TOP]:
-        print(f"{whole / 1000:>8.1f} {own / 1000:>7.1f}  {name.strip()}")
 
 
 if __name__ == "__main__":

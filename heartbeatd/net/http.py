@@ -117,15 +117,15 @@ class Client:
         return self._dial(target, deadline_ns, waiter)
 
     def _dial(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
+        if target.tls and self._tls is None:
+            self._tls = tls_context()  # one for all connections: it is what is dear in them
         self._phase = "resolving the name"
         addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
         self._phase = "connecting"
         sock = connect(addresses, deadline_ns, waiter)
         self._phase = "talking to the server"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if target.tls:
-            if self._tls is None:
-                self._tls = tls_context()
+        if target.tls and self._tls is not None:
             # The handshake comes when there is something that can be cut.
             sock = self._tls.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
         wire = self._wire = Wire(sock, deadline_ns)

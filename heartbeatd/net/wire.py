@@ -73,7 +73,7 @@ class Wire:
 
     def _bound(self, left_s: float) -> None:
         set_s = self._timeout_s
-        if set_s is None or left_s == 0 or not 0 <= set_s - left_s <= SLACK_S:
+        if set_s is None or left_s == 0 or abs(set_s - left_s) > SLACK_S:
             self._sock.settimeout(left_s)
             self._timeout_s = left_s
 

@@ -55,7 +55,8 @@ def main() -> None:
             table.around(options.write)  # now, rather than in twenty minutes
         except (OSError, ValueError) as error:
             sys.exit(str(error))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: whoever starts this in the background may have it ignored
+        signal.signal(number, signal.default_int_handler)
     began_s = time.monotonic()
     try:
         with staged(options.suite) as stage:

@@ -55,7 +55,10 @@ def main() -> None:
             table.around(options.write)  # now, rather than in twenty minutes
         except (OSError, ValueError) as error:
             sys.exit(str(error))
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT, too: whoever starts this in the background may have it ignored
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # SIGINT, too: whoever starts this in the background may have it ignored
         signal.signal(number, signal.default_int_handler)
     began_s = time.monotonic()
     try:
@@ -180,6 +183,7 @@ class _Run:
         with Pollers({s.name: s.poll for s in self._running if s.poll}) as pollers:
             say(f"all run; letting them settle for {self._options.settle_s} s")
             time.sleep(self._options.settle_s)
+            pollers.faults.clear()  # some have no answer yet when asked for the first time
             groups = {s.name: self._stage.group(s.unit) for s in self._running if self._is_up(s)}
             say(f"measuring {self._options.cycles} cycles of {unit_usage.INTERVAL_S} s")
             figures = unit_usage.measure(groups, self._options.cycles)

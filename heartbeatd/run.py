@@ -30,15 +30,16 @@ class Agent:
         self.config = load(path, passed())
         self.last_row_ns: int | None = None
         self._ledger = open_ledger(self.config, process)
-        # Only loading a file of CAs shows whether it can be used, and who is ready has nothing left to refuse.
-        self._work = self._wired(self.config, self._ledger) if self.config.heartbeat.ca_file else None
+        self._work: Wired | None = None
+        if self.config.heartbeat.ca_file:
+            _check_authorities(self.config.heartbeat.ca_file)
 
     def begin(self) -> "Wired":
         """What runs. Notes that a run begins, and looks at how the one before it ended."""
         before = self._process.before
         before.run, before.ending = self._ledger.begin_run(before.boot_id), last_stop.take()
         self.last_row_ns = before.run.last_row_ns if before.run is not None else None
-        work = self._work = self._work or self._wired(self.config, self._ledger)
+        work = self._work = self._wired(self.config, self._ledger)
         work.start()
         work.prepare(self._process.waiter)
         return work
@@ -76,6 +77,13 @@ class Agent:
     def _stop(self) -> None:
         if self._work is not None:
             self._work.stop()
+
+
+def _check_authorities(ca_file: str) -> None:
+    """Raises ConfigError. Only loading the file shows it, and who is ready has nothing left to refuse."""
+    from heartbeatd.net.trust import trusting
+
+    trusting(ca_file)
 
 
 def say_what_is_off(config: Config) -> None:

@@ -11,7 +11,6 @@ from heartbeatd.core.alerting import Patience
 from heartbeatd.core.payload import Agent
 from heartbeatd.core.redact import shown_url
 from heartbeatd.cycle import Cycle, Edges, Rules
-from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.net.http import Client
 from heartbeatd.probes.collect import Probes, Timeouts
 from heartbeatd.probes.containers import Containers
@@ -51,7 +50,7 @@ def heartbeat(config: Config, process: Process) -> Heartbeat | None:
     settings = config.heartbeat
     if not settings.url:
         return None
-    client = _trusting_client(process, settings.ca_file)
+    client = Client(process.resolver, USER_AGENT, settings.ca_file)
     return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
 
 
@@ -112,13 +111,3 @@ class Wired:
             self._heartbeat.close()
         self._pinger.close()
         self._probes.close()
-
-
-def _trusting_client(process: Process, ca_file: str) -> Client:
-    try:
-        return Client(process.resolver, USER_AGENT, ca_file)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(
-            Problem("heartbeat.ca_file", f"{ca_file}: {reason}", "it should be a PEM file of certificate authorities")
-        ) from None

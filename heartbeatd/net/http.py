@@ -15,9 +15,7 @@ The contract of a request:
 """
 
 import contextlib
-import os
 import socket
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +27,7 @@ from heartbeatd.net.connect import connect
 from heartbeatd.net.explain import explain
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
+from heartbeatd.net.trust import trusting
 from heartbeatd.net.wire import Wire
 from heartbeatd.waiting import Waiter, seconds_from_now, seconds_until
 
@@ -50,12 +49,12 @@ class Request:
 class Client:
     """Sends requests one after the other; see the module's contract. `ca_file` is trusted beside the system's own CAs.
 
-    Raises OSError (ssl.SSLError among it) if `ca_file` cannot be used.
+    Raises ConfigError if `ca_file` cannot be used.
     """
 
     def __init__(self, resolver: Resolver, user_agent: str, ca_file: str = "") -> None:
         self._resolver, self._user_agent = resolver, user_agent
-        self._tls = tls_context(ca_file) if ca_file else None
+        self._tls = trusting(ca_file) if ca_file else None
         self._wire: Wire | None = None
         self._server: tuple[bool, str, int] | None = None
         self._response: HTTPResponse | None = None
@@ -118,7 +117,7 @@ class Client:
 
     def _dial(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
         if target.tls and self._tls is None:
-            self._tls = tls_context()  # one for all connections: it is what is dear in them
+            self._tls = trusting()  # one for all connections: it is what is dear in them
         self._phase = "resolving the name"
         addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
         self._phase = "connecting"
@@ -133,19 +132,6 @@ class Client:
             raise Interrupted
         wire.shake_hands()
         return wire
-
-
-def tls_context(ca_file: str = "") -> ssl.SSLContext:
-    """Trusts the system's CAs, looked up by their hashes as they are needed: to read all of them takes 40 ms and 1 MiB."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    paths = ssl.get_default_verify_paths()
-    if paths.capath and paths.openssl_cafile_env not in os.environ:
-        context.load_verify_locations(capath=paths.capath)
-    else:
-        context.load_default_certs()
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    return context
 
 
 def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:

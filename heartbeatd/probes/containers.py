@@ -27,13 +27,13 @@ class Containers:
         if self._path is None:
             raise Absent("switched off")
         _look_at(self._path)
-        if _needs_reader(self._path):
-            return reader.Question(self._path, deadline_ns, waiter)
-        return self._lane.start(self._sdk.count, deadline_ns, waiter)
+        if _is_ours(self._path):
+            return self._lane.start(self._sdk.count, deadline_ns, waiter)
+        return reader.Question(self._path, deadline_ns, waiter)
 
     def warm_up(self, deadline_ns: int, waiter: Waiter) -> None:
         """Load the SDK before the first cycle is due, if it will be used."""
-        if self._path is not None and self._path.exists() and not _needs_reader(self._path):
+        if self._path is not None and self._path.exists() and _is_ours(self._path):
             waiter.wait(self._lane.start(self._sdk.load, deadline_ns, waiter).settled, deadline_ns)
 
     def close(self) -> None:
@@ -41,9 +41,9 @@ class Containers:
         self._sdk.close()
 
 
-def _needs_reader(path: Path) -> bool:
-    """True if the engine's socket is not ours to use, and there is somebody who may. Looked at anew each time."""
-    return not os.access(path, os.R_OK | os.W_OK) and reader.SOCKET.exists()
+def _is_ours(path: Path) -> bool:
+    """True if we have rights on the engine's socket. Looked at anew each time."""
+    return os.access(path, os.R_OK | os.W_OK)
 
 
 def _look_at(path: Path) -> None:

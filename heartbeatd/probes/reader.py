@@ -48,4 +48,6 @@ class Question:
             self._connection.shutdown(socket.SHUT_RDWR)
 
     def _unanswered(self, error: OSError) -> Fault:
+        if isinstance(error, FileNotFoundError):
+            return Fault(f"{self._engine}: no rights on it, and heartbeatd-containers.socket is not there to be asked")
         return Fault(f"{self._reader}: {'no answer in time' if isinstance(error, TimeoutError) else error.strerror}")

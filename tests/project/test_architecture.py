@@ -40,7 +40,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "waiting",
         "wiring",
     },
-    "run": {"last_stop", "config", "credentials", "daemon", "process", "sinks", "wiring"},
+    "run": {"last_stop", "config", "credentials", "daemon", "net", "process", "sinks", "wiring"},
     "__main__": {"config", "run"},
     "__init__": set(),
 }

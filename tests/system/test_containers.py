@@ -101,6 +101,16 @@ def test_a_hung_engine_is_unknown_and_then_counted_again(docked: BootedHost, eng
     assert 2 <= len(lines) <= 4, lines
 
 
+def test_however_often_the_agent_is_restarted_containers_are_counted(docked: BootedHost) -> None:
+    """systemd's limit on starts, which would leave the reader's socket failed, does not apply to it."""
+    for _ in range(8):
+        docked.run("systemctl restart heartbeatd")
+    rows = "sqlite3 -readonly /var/lib/heartbeat/metrics.db 'SELECT count(*) FROM metrics'"
+    before = docked.out(rows)
+    docked.wait_for("a row", lambda: docked.out(rows) != before)
+    assert count(docked) == "2"
+
+
 def test_where_the_group_is_gone_the_units_start_and_say_what_to_do(docked: BootedHost) -> None:
     """Without group docker the count is NULL, nothing fails, and `check` names the command; after it the count is back."""
     # Debian 13 without passwd has no groupdel: as an administrator without it would.

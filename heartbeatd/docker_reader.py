@@ -83,10 +83,7 @@ def look(engine: str) -> dict[str, object]:
 def ask(engine: str) -> bytes:
     """The body of the engine's answer. Raises NotRead."""
     try:
-        until_s = time.monotonic() + DEADLINE_S
-        with connected(engine, until_s) as connection:
-            connection.sendall(REQUEST)
-            data = received(connection, until_s, LARGEST_ANSWER_BYTES)
+        data = exchange(engine, REQUEST, DEADLINE_S, LARGEST_ANSWER_BYTES)
     except PermissionError:
         raise NotRead("permission denied") from None
     except ConnectionRefusedError:
@@ -106,35 +103,26 @@ def ask(engine: str) -> bytes:
     return body
 
 
-def connected(path: str, until_s: float) -> socket.socket:
-    """A connection to the socket at `path`. Raises OSError, TimeoutError among it, at `until_s` of time.monotonic()."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.settimeout(max(0.001, until_s - time.monotonic()))
-        connection.connect(path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def exchange(path: str, request: bytes, deadline_s: float, largest: int) -> bytes:
+    """All that is said on the socket at `path`, after `request`, until the other side hangs up.
 
-
-def received(connection: socket.socket, until_s: float, largest: int) -> bytes:
-    """All that is said on a connection until the other side hangs up.
-
-    Raises OSError, TimeoutError among it, at `until_s` of time.monotonic(); ValueError for more than `largest` bytes.
+    Raises OSError, TimeoutError among it, for `deadline_s` in all; ValueError for more than `largest` bytes.
     """
+    until_s = time.monotonic() + deadline_s
     data = bytearray()
-    while True:
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        connection.settimeout(left_s)
-        chunk = connection.recv(1 << 16)
-        if not chunk:
-            return bytes(data)
-        data += chunk
-        if len(data) > largest:
-            raise ValueError
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(deadline_s)
+        connection.connect(path)
+        connection.sendall(request)
+        while chunk := connection.recv(1 << 16):
+            data += chunk
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            if len(data) > largest:
+                raise ValueError
+            connection.settimeout(left_s)
+    return bytes(data)
 
 
 def containers(body: bytes) -> list[dict[str, str | None]]:

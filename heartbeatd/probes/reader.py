@@ -5,9 +5,9 @@ import json
 import socket
 from pathlib import Path
 
-from heartbeatd.docker_reader import connected, received
+from heartbeatd.net.wire import Wire
 from heartbeatd.probes.base import Fault
-from heartbeatd.waiting import Waiter
+from heartbeatd.waiting import Waiter, seconds_until
 
 SOCKET = Path("/run/heartbeatd-containers.sock")
 LARGEST_ANSWER_BYTES = 4 << 20
@@ -21,17 +21,20 @@ class Question:
 
     def __init__(self, engine: Path, deadline_ns: int, waiter: Waiter, reader: Path = SOCKET) -> None:
         self._engine, self._waiter, self._reader = engine, waiter, reader
-        self._until_s = deadline_ns / 1e9
+        connection = socket.socket(socket.AF_UNIX)
+        self._wire = Wire(connection, deadline_ns)
         try:
-            self._connection = connected(str(reader), self._until_s)
+            connection.settimeout(max(0.001, seconds_until(deadline_ns)))
+            connection.connect(str(reader))
         except OSError as error:
+            self._wire.close()
             raise self._unanswered(error) from None
 
     def outcome(self) -> int:
         """The answer, waited for until the deadline. Raises Fault."""
         try:
-            with self._connection, self._waiter.ending(self._cut):
-                said = json.loads(received(self._connection, self._until_s, LARGEST_ANSWER_BYTES))
+            with contextlib.closing(self._wire), self._waiter.ending(self._wire.cut):
+                said = json.loads(self._wire.makefile("rb").readline(LARGEST_ANSWER_BYTES))
             engine: str = said["engine"]
             if engine != str(self._engine) and Path(engine).resolve() != self._engine.resolve():
                 raise Fault(f"heartbeatd-containers.service reads {engine}, not {self._engine}: see heartbeatd(8)")
@@ -42,10 +45,6 @@ class Question:
             raise self._unanswered(error) from None
         except (ValueError, LookupError, TypeError, RecursionError):
             raise Fault(f"{self._reader}: no answer (see journalctl -u heartbeatd-containers)") from None
-
-    def _cut(self) -> None:
-        with contextlib.suppress(OSError):  # already gone
-            self._connection.shutdown(socket.SHUT_RDWR)
 
     def _unanswered(self, error: OSError) -> Fault:
         if isinstance(error, FileNotFoundError):

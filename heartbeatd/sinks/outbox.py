@@ -85,13 +85,14 @@ class Outbox:
                 if queue and self._clock.monotonic_ns() >= self._next_try_ns:
                     self._deliver(queue[0])
                     continue
+                if not queue:
+                    self._close_store()  # for days maybe, in which it would only take memory
                 until_ns = self._next_try_ns if queue else self._clock.monotonic_ns() + 3600 * _NS
                 self._waiter.wait(lambda: self._news, until_ns)
         except Interrupted:
             pass
         finally:
-            if self._store is not None:
-                self._store.close()
+            self._close_store()
 
     def _queue(self) -> list[Alert]:
         """What is to be delivered, the oldest first."""
@@ -156,12 +157,16 @@ class Outbox:
     def _usable_store(self) -> Store | None:
         """This thread's own connection, or None while there is no database to be had."""
         if self._store is not None and not self._store.in_place():
-            self._store.close()
-            self._store = None
+            self._close_store()
         if self._store is None:
             with contextlib.suppress(StoreError):
                 self._store = self._open_store()
         return self._store
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
 
 def _bound(kept: dict[str, Any]) -> None:

@@ -10,7 +10,8 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 
 from heartbeatd.core.gap import Run
@@ -38,6 +39,9 @@ _REPLACE_TRACK = (
     " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _SUBJECT = "worker"
+# dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
+_values_of_row = attrgetter(*(name for name, _ in schema.METRICS))
+_values_of_track = attrgetter(*(field.name for field in fields(Track)))
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -58,6 +62,7 @@ class Store:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path, self._connection = path, connection
         self._identity = _identity(path)
+        self._flushes = False
         self.taken_over: int | None = None
 
     @classmethod
@@ -119,15 +124,15 @@ class Store:
         too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`.
         """
         with _said_well(self.path):
-            self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+            self._flush(flush)
             with self._transaction():
                 for row in rows:
-                    if self._connection.execute(_INSERT_ROW, astuple(row)).rowcount:
+                    if self._connection.execute(_INSERT_ROW, _values_of_row(row)).rowcount:
                         history.add(self._connection, row)
                 for alert in alerts:
                     self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
                 if track is not None:
-                    self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *astuple(track)))
+                    self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *_values_of_track(track)))
                 pruned, given_up = self._forget(keep) if keep is not None else (0, 0)
                 (pending,) = self._connection.execute(_COUNT_PENDING).fetchone()
                 return Recorded(pending, given_up, more_to_prune=pruned == PRUNE_ROWS)
@@ -197,6 +202,12 @@ class Store:
         """Flush, and fold the WAL back into the file if nobody else has it open."""
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+
+    def _flush(self, flush: bool) -> None:
+        """Whether the next commit has to reach the disk itself."""
+        if flush != self._flushes:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+            self._flushes = flush
 
     def _forget(self, keep: Keep) -> tuple[int, int]:
         """How many rows went, and how many undelivered alerts."""

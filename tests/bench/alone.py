@@ -1,6 +1,7 @@
 """heartbeatd by itself, the peers stopped: its start, what reaches the device, and how late its cycles begin."""
 
 import os
+import re
 import sqlite3
 import statistics
 import tempfile
@@ -69,10 +70,13 @@ def measured(stage: Stage, cycles: int, late_cycles: int) -> Alone:
 
 
 def starts() -> Start:
-    """Medians of so many starts of the agent on this machine, modules compiled, every step of a cycle on."""
+    """Medians of so many starts of the agent on this machine, modules compiled, every step of a cycle on.
+
+    The system's authorities are trusted and no others, as nearly everywhere: that the Worker's is not one is noticed after READY.
+    """
     with tempfile.TemporaryDirectory() as temporary, temporary_worker(INTERVAL_S) as toml:
-        folder = Path(temporary)
-        taken = [_start(folder, toml) for _ in range(STARTS + 1)][1:]  # the first one compiles
+        folder, plain = Path(temporary), re.sub("^ca_file = .*\n", "", toml, flags=re.MULTILINE)
+        taken = [_start(folder, plain) for _ in range(STARTS + 1)][1:]  # the first one compiles
     return Start(statistics.median(s.wall_ms for s in taken), statistics.median(s.cpu_ms for s in taken))
 
 

@@ -21,7 +21,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "config": {"credentials", "settings"},
     "docker_reader": set(),
     "net": {"waiting"},
-    "probes": {"docker_reader", "net", "waiting"},
+    "probes": {"net", "waiting"},
     "sinks": {"net", "waiting", "clock"},
     "cycle": {"clock", "waiting"},
     "daemon": {"clock", "waiting"},

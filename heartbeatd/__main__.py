@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _config(words: Sequence[str]) -> Path:
     """The file that the arguments name."""
-    # Under systemd there are no arguments, and the parser would stay in memory for years: 1 MiB.
+    # Under systemd there are no arguments, and the parser would stay in memory for years.
     import argparse
 
     parser = argparse.ArgumentParser(

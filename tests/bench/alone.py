@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import statistics
 import tempfile
@@ -12,14 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests.agent import AgentProcess
+from tests.agent import CHECKOUT, AgentProcess
 from tests.bench.stage import Disk, Stage, say, temporary_worker
 from tests.bench.unit_usage import INTERVAL_S, look, to_middle_of_cycle
 
 UNIT = "heartbeatd.service"
 STARTS = 10
 _DROP_IN = "/run/systemd/system/heartbeatd.service.d/bench.conf"
-_REAL_TIME = "[Service]\nCPUSchedulingPolicy=rr\nCPUSchedulingPriority=10\n"
 _WARM_UP_CYCLES = 10
 
 
@@ -101,9 +101,9 @@ def _under_loads(stage: Stage, cycles: int) -> Iterator[Lateness]:
     yield _lateness(stage, f"{cores} busy loops on {cores} cores", cycles)
     drop_in = stage.host.path(_DROP_IN)
     drop_in.parent.mkdir(parents=True, exist_ok=True)
-    drop_in.write_text(_REAL_TIME)
+    shutil.copy(CHECKOUT / "debian/examples/systemd/realtime.conf", drop_in)
     say("  … with every core busy, and the agent in the real-time class")
-    yield _lateness(stage, "the same, agent with CPUSchedulingPolicy=rr", cycles)
+    yield _lateness(stage, "the same, with the drop-in realtime.conf", cycles)
     drop_in.unlink()
     stage.host.run("systemctl daemon-reload; systemctl stop heartbeatd 'bench-busy-*'")
 

@@ -17,6 +17,7 @@ from tests.engine import count_by, own_engine, reading
 
 CONTAINERS = 10
 CALLS = 200
+GROUPS = tuple(Path("/sys/fs/cgroup", name) for name in ("pids/docker", "docker", "system.slice"))
 SDK = """
 import sys, docker
 from pathlib import Path
@@ -47,8 +48,13 @@ def main() -> None:
         ) as sdk:
             _measure("Docker SDK, resident", sdk.pid, CALLS, lambda: _ask(sdk))
             sdk.terminate()
-        (group,) = (p for p in (Path("/sys/fs/cgroup/pids/docker"), Path("/sys/fs/cgroup/docker")) if p.exists())
-        _measure("control groups", None, CALLS, lambda: sum(1 for entry in group.iterdir() if entry.name in ids))
+        group = next(p for p in GROUPS if p.exists() and _in_group(p, ids))
+        _measure("control groups", None, CALLS, lambda: _in_group(group, ids))
+
+
+def _in_group(group: Path, ids: set[str]) -> int:
+    """How many of the containers have a control group in that one, by the driver cgroupfs or systemd."""
+    return sum(1 for entry in group.iterdir() if entry.name.removeprefix("docker-").removesuffix(".scope") in ids)
 
 
 def _ask(sdk: "subprocess.Popen[str]") -> int:

@@ -231,12 +231,18 @@ class _Run:
 
 
 _STANDING_NOTES: Sequence[str] = (
+    "Not all do the same: only heartbeatd and the earlier agent's way count containers, beat over HTTPS and store a row. The "
+    "floor does the beat and the check over plain HTTP, and stores a row; monit does the check; the others only measure. "
+    "The earlier agent's way is a re-creation (tests/bench/earlier.py), not in Docker: new clients and connections each time.",
     f"Installed: with dependencies, beside a Debian of little more than {', '.join(PACKAGES)}; nothing that is only recommended.",
     "Memory: of all processes of the unit; pages shared with others that run here are counted in part (PSS) or whole (RSS).",
-    "CPU: of the unit's control group, so that children count, also those that ended. Start: until systemd was told that it is "
-    "up, where the unit's type has it told.",
-    "node-exporter is scraped and zabbix-agent2 polled each ten seconds; monit does the same check; netdata is set to every "
-    "10 s, as it looks each second by default.",
+    "CPU: of one core, user and system, of the unit's control group, so that children count. Switches: of context, in all "
+    "threads. System calls: under strace, in cycles of their own. Written: by the kernel's write accounting (proc(5), "
+    "write_bytes, whole pages); what journald writes is not in it.",
+    "Start: until systemd was told that it is up, where the unit's type has it told; for type forking, until the parent ended.",
+    "node-exporter is scraped and zabbix-agent2 polled each ten seconds; netdata is set to every 10 s, as it looks each second "
+    "by default.",
+    "heartbeatd.service sets Nice=5 and CPUWeight=20.",
 )
 
 

@@ -1,5 +1,6 @@
 """The comparison as Markdown, ready for the README. What was not measured is a dash."""
 
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from tests.bench.subjects import AGENT, COLLECTD, EARLIER, EXPORTER
 from tests.bench.unit_usage import Figures
 
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+CYCLES_A_DAY = 8640
 _DASH = "–"
 _HEAD = (
     *("", "installed MiB", "PSS MiB", "RSS MiB", "CPU ms a cycle", "switches a cycle", "system calls a cycle"),
@@ -39,13 +41,18 @@ class Result:
 
 def markdown(result: Result) -> str:
     """All of it: header, table, ratios, heartbeatd alone, notes."""
-    parts = [result.header, "\n".join(_table(result.rows))]
+    parts = [_wrapped(result.header), "\n".join(_table(result.rows))]
     if ratios := list(_ratios(result.rows)):
         parts.append(f"CPU of heartbeatd, its Docker reader not counted: {', '.join(ratios)}.")
     if result.alone is not None:
         parts.append("\n".join(_alone(result.alone)))
-    parts.append("\n".join(f"- {note}" for note in result.notes))
+    parts.append("\n".join(_wrapped(f"- {note}") for note in result.notes))
     return "\n\n".join(parts)
+
+
+def _wrapped(text: str) -> str:
+    """In lines of no more than 120 characters: lintian minds very long ones."""
+    return textwrap.fill(text, 120, subsequent_indent="  " if text.startswith("- ") else "", break_on_hyphens=False)
 
 
 def write(file: Path, text: str) -> None:
@@ -103,13 +110,15 @@ def _ratios(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _alone(alone: Alone) -> Iterator[str]:
+    device_mib = alone.device_kib * CYCLES_A_DAY / 1024
     yield "| heartbeatd alone | |"
     yield "|---|---:|"
-    yield f"| start to READY on this machine's own Python, by the clock | {alone.start.wall_ms:.0f} ms |"
+    yield f"| start to READY, run directly on the measuring machine, by the clock | {alone.start.wall_ms:.0f} ms |"
     yield f"| CPU it has used then | {alone.start.cpu_ms:.0f} ms |"
-    yield f"| memory (PSS), beside its Docker reader only | {alone.pss_mib:.1f} MiB |"
-    yield f"| written to the device, a cycle of 10 s | {alone.device_kib:.1f} KiB |"
+    yield f"| memory (PSS), its Docker reader's not counted | {alone.pss_mib:.1f} MiB |"
+    yield f"| reaches the device: a cycle of 10 s, a day | {alone.device_kib:.1f} KiB, {device_mib:.0f} MiB |"
+    yield "| **a cycle begins after its slot: median, 99 of 100, worst** | |"
     for late in alone.lateness:
         skipped = f", {late.skipped} skipped" if late.skipped else ""
         figures = f"{late.p50_ms:.2f}, {late.p99_ms:.2f}, {late.most_ms:.2f} ms"
-        yield f"| late at the slot, median, p99 and most of {late.rows}{skipped}: {late.load} | {figures} |"
+        yield f"| {late.rows} cycles of one second{skipped}, {late.load} | {figures} |"

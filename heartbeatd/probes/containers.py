@@ -33,7 +33,7 @@ class Containers:
 
     def warm_up(self, deadline_ns: int, waiter: Waiter) -> None:
         """Load the SDK before the first cycle is due, if it will be used."""
-        if self._path is not None and self._path.exists() and _is_ours(self._path):
+        if self._path is not None and _is_ours(self._path):
             waiter.wait(self._lane.start(self._sdk.load, deadline_ns, waiter).settled, deadline_ns)
 
     def close(self) -> None:

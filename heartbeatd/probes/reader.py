@@ -22,13 +22,13 @@ class Question:
     def __init__(self, engine: Path, deadline_ns: int, waiter: Waiter, reader: Path = SOCKET) -> None:
         self._engine, self._waiter, self._reader = engine, waiter, reader
         connection = socket.socket(socket.AF_UNIX)
-        self._wire = Wire(connection, deadline_ns)
         try:
             connection.settimeout(max(0.001, seconds_until(deadline_ns)))
             connection.connect(str(reader))
         except OSError as error:
-            self._wire.close()
+            connection.close()
             raise self._unanswered(error) from None
+        self._wire = Wire(connection, deadline_ns)
 
     def outcome(self) -> int:
         """The answer, waited for until the deadline. Raises Fault."""

@@ -7,15 +7,17 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tests.agent import CHECKOUT, AgentProcess
+from tests.bench.figures import p99
 from tests.bench.stage import Disk, Stage, say, temporary_worker
 from tests.bench.unit_usage import INTERVAL_S, look, to_middle_of_cycle
+from tests.bench.usage import cpu_ms
 
 UNIT = "heartbeatd.service"
 STARTS = 10
@@ -85,10 +87,9 @@ def _start(folder: Path, toml: str) -> Start:
     with AgentProcess(folder, toml, PYTHONDONTWRITEBYTECODE="", PYTHONPYCACHEPREFIX=str(folder / "compiled")) as agent:
         agent.ready()
         wall_ms = (time.monotonic() - began_s) * 1000
-        tasks = Path(f"/proc/{agent.process.pid}/task").iterdir()
-        cpu_ns = sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+        start = Start(wall_ms, cpu_ms(agent.process.pid))
         agent.stop()
-    return Start(wall_ms, cpu_ns / 1e6)
+    return start
 
 
 def _under_loads(stage: Stage, cycles: int) -> Iterator[Lateness]:
@@ -117,17 +118,13 @@ def _lateness(stage: Stage, load: str, cycles: int) -> Lateness:
     _configure(stage, 1)
     time.sleep(_WARM_UP_CYCLES + cycles + 1)
     moments = [datetime.fromisoformat(str(at)) for (at,) in reversed(last_rows(stage.disk, "timestamp_lima", cycles))]
-    late_ms = sorted(moment.microsecond / 1000 for moment in moments)
+    late_ms = [moment.microsecond / 1000 for moment in moments]
     slots = round((moments[-1] - moments[0]).total_seconds()) + 1
-    return Lateness(load, *_percentiles(late_ms), len(moments), max(0, slots - len(moments)))
+    skipped = max(0, slots - len(moments))
+    return Lateness(load, statistics.median(late_ms), p99(late_ms), max(late_ms), len(moments), skipped)
 
 
 def last_rows(disk: Disk, columns: str, number: int) -> list[tuple[object, ...]]:
     """So many rows of the agent's database, the last one first."""
     with closing(sqlite3.connect(f"file:{disk.mount}/metrics.db?mode=ro", uri=True)) as db:
         return db.execute(f"SELECT {columns} FROM metrics ORDER BY rowid DESC LIMIT ?", (number,)).fetchall()
-
-
-def _percentiles(ordered: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 99th percentile and the most of ascending values."""
-    return statistics.median(ordered), ordered[min(len(ordered) - 1, round(0.99 * len(ordered)))], ordered[-1]

@@ -6,20 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.agent import AgentProcess
+from tests.bench.stage import temporary_worker
 from tests.bench.usage import cpu_ms
-from tests.receiver import WEBHOOK, WORKER, Receiver
 
 WARM_UP_CYCLES = 5
-
-
-def configuration(receiver: Receiver, docker: str | None = None) -> str:
-    """Every edge on loopback; containers at `docker`, "" for nowhere, None for where the agent looks by default."""
-    socket = "" if docker is None else f'socket = "{docker}"\n'
-    return (
-        f'[agent]\ninterval_seconds = 1\n[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\n'
-        f'timeout_seconds = 0.4\n[internet]\nurl = "{receiver.url("/")}"\ntimeout_seconds = 0.3\n'
-        f'[docker]\n{socket}timeout_seconds = 0.3\n[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n'
-    )
 
 
 def cycles_cpu_ms(folder: Path, cycles: int) -> list[float]:
@@ -30,8 +20,8 @@ def cycles_cpu_ms(folder: Path, cycles: int) -> list[float]:
     # What goes wrong prints the agent's log: not into the table.
     with (
         redirect_stdout(sys.stderr),
-        Receiver() as receiver,
-        AgentProcess(folder, configuration(receiver, "")) as agent,
+        temporary_worker(1, containers=False) as toml,
+        AgentProcess(folder, toml) as agent,
     ):
         agent.ready().cycles(WARM_UP_CYCLES)
         marks = [cpu_ms(agent.process.pid)]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.agent import PACKAGE
-from tests.bench.usage import cpu_ms
+from tests.bench.usage import cpu_ms, fields
 from tests.engine import count_by, own_engine, reading
 
 CONTAINERS = 10
@@ -85,8 +85,7 @@ def _cpu_ms(pid: int | None) -> float:
 
 
 def _pss_mib(pid: int) -> float:
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
+    return fields(Path(f"/proc/{pid}/smaps_rollup"))["Pss"] / 1024
 
 
 if __name__ == "__main__":

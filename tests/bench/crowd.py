@@ -18,6 +18,7 @@ from time import process_time_ns
 from heartbeatd import docker_reader
 from heartbeatd.probes.docker_sdk import Sdk
 from tests.bench.figures import Figure, table, took_ms
+from tests.bench.stage import say
 from tests.bench.usage import cpu_ms
 from tests.engine import Engine, count_by, own_engine, reading
 
@@ -36,7 +37,7 @@ def main() -> int:
         with own_engine() as engine, tempfile.TemporaryDirectory() as folder:
             columns = list(_columns(engine, Path(folder), sizes))
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return 130
     print(table([f"{number} running" for number in sizes], columns))
     return 0
@@ -47,13 +48,13 @@ def _columns(engine: Engine, folder: Path, sizes: list[int]) -> Iterator[list[Fi
     try:
         with reading(folder, engine.socket) as (path, pid):
             for size in sizes:
-                _say(f"starting {size - len(ids)} containers")
+                say(f"starting {size - len(ids)} containers")
                 with ThreadPoolExecutor(STARTED_AT_ONCE) as pool:
                     ids += pool.map(lambda _: engine.run_container(), range(size - len(ids)))
-                _say(f"counting {size}")
+                say(f"counting {size}")
                 yield list(_figures(engine.socket, path, pid, size))
     finally:
-        _say(f"removing {len(ids)} containers")
+        say(f"removing {len(ids)} containers")
         with suppress(AssertionError):  # all at once; what is left is the engine's to remove, one by one
             engine.docker("rm", "--force", *ids)
 
@@ -84,10 +85,6 @@ def _counted(count: Callable[[], int], size: int) -> tuple[float, list[float]]:
     cpu_ns = process_time_ns()
     took = [took_ms(count) for _ in range(CALLS)]
     return (process_time_ns() - cpu_ns) / 1e6 / CALLS, took
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

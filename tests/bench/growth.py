@@ -23,6 +23,7 @@ from tests.bench import storing
 from tests.bench.beating import cycles_cpu_ms
 from tests.bench.databases import ROW_BYTES, make
 from tests.bench.figures import Figure, table
+from tests.bench.stage import say
 
 ROWS = (0, 300_000, 3_150_000)  # the last is a year of cycles ten seconds apart
 ROOM_BYTES = 64 << 20  # beside the rows: the WAL, and the agent's log
@@ -61,7 +62,7 @@ def main() -> int:
             os.environ["SQLITE_TMPDIR"] = folder  # it would sort in /var/tmp
             columns = _columns(Path(folder), sizes, wanted.cycles)
     except KeyboardInterrupt:
-        _say("interrupted; nothing is left behind")
+        say("interrupted; nothing is left behind")
         return 130
     print(
         f"{platform.machine()}, {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}"
@@ -77,7 +78,7 @@ def _columns(folder: Path, sizes: Sequence[int], cycles: int) -> list[list[Figur
     cpu_ms: list[list[float]] = [[] for _ in made]
     each = max(1, cycles // TURNS)
     for turn in range(TURNS):
-        _say(f"the agent on each of them, {each} cycles of a second, turn {turn + 1} of {TURNS}")
+        say(f"the agent on each of them, {each} cycles of a second, turn {turn + 1} of {TURNS}")
         for database, found in zip(made, cpu_ms, strict=True):
             found += cycles_cpu_ms(database.folder, each)
     return [[*_cycle(found), *_storage(database)] for database, found in zip(made, cpu_ms, strict=True)]
@@ -101,7 +102,7 @@ def _cycle(cpu_ms: list[float]) -> Iterator[Figure]:
 def _storage(database: Database) -> Iterator[Figure]:
     """The figures of one database, which is gone afterwards."""
     path, number = database.path, database.number
-    _say(f"{number:,} rows: starting, storing, reading")
+    say(f"{number:,} rows: starting, storing, reading")
     yield from storing.starting(path)
     with closing(Store.open(path, time_ns())) as store:
         yield from storing.writing(store)
@@ -129,13 +130,9 @@ def _progress(what: str, whole: int) -> Callable[[int], None]:
         nonlocal fifths
         if 5 * done // whole > fifths:
             fifths = 5 * done // whole
-            _say(f"{what}, {20 * fifths} %")
+            say(f"{what}, {20 * fifths} %")
 
     return tell
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -55,10 +55,8 @@ def main() -> None:
             table.around(options.write)  # now, rather than in twenty minutes
         except (OSError, ValueError) as error:
             sys.exit(str(error))
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # SIGINT, too: whoever starts this in the background may have it ignored
+    # SIGINT, too: whoever starts this in the background may have it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     began_s = time.monotonic()
     try:

@@ -17,6 +17,7 @@ from tests.agent import CHECKOUT, AgentProcess
 from tests.bench.instructions import INTERVAL_S, instructions_per_cycle
 from tests.bench.stage import temporary_worker
 from tests.bench.syscalls import Watcher
+from tests.bench.usage import fields
 from tests.sinks.conftest import row
 
 pytestmark = pytest.mark.slow
@@ -94,5 +95,4 @@ def test_imports() -> None:
 
 def _written() -> int:
     """Bytes this process has handed to write(2) and its like so far (proc(5)); a tmpfs counts, too."""
-    counters = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(counters["wchar"])
+    return fields(Path("/proc/self/io"))["wchar"]

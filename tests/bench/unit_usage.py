@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.usage import fields, written_bytes
+
 INTERVAL_S = 10
 _MIB = 1 << 20
 
@@ -57,11 +59,11 @@ def look(group: Path) -> Usage:
     pss = rss = 0
     for pid in members(group):
         with suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
-            written[pid] = _fields(Path(f"/proc/{pid}/io"))["write_bytes"]
-            rollup = _fields(Path(f"/proc/{pid}/smaps_rollup"))
+            written[pid] = written_bytes(pid)
+            rollup = fields(Path(f"/proc/{pid}/smaps_rollup"))
             pss, rss = pss + rollup["Pss"] * 1024, rss + rollup["Rss"] * 1024
             for task in Path(f"/proc/{pid}/task").iterdir():
-                found = _fields(task / "status")
+                found = fields(task / "status")
                 switches[int(task.name)] = found["voluntary_ctxt_switches"] + found["nonvoluntary_ctxt_switches"]
     return Usage(cpu_us(group), switches, written, pss, rss)
 
@@ -75,16 +77,6 @@ def cpu_us(group: Path) -> int:
     """CPU the group has used so far in µs (cpu.stat, which needs no controller)."""
     found = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
     return int(found["usage_usec"])
-
-
-def _fields(file: Path) -> dict[str, int]:
-    """The `Name: 12 unit` lines of a file of proc(5); other lines are left out."""
-    found = {}
-    for line in file.read_text().splitlines():
-        name, _, value = line.partition(":")
-        if (words := value.split()) and words[0].isdecimal():
-            found[name] = int(words[0])
-    return found
 
 
 def _figures(before: Usage, after: Usage, cycles: int) -> Figures:

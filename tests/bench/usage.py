@@ -11,5 +11,14 @@ def cpu_ms(pid: int | str = "self") -> float:
 
 def written_bytes(pid: int | str = "self") -> int:
     """Bytes it has handed to the disk; nothing on a tmpfs counts."""
-    counters = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
-    return int(counters["write_bytes"])
+    return fields(Path(f"/proc/{pid}/io"))["write_bytes"]
+
+
+def fields(file: Path) -> dict[str, int]:
+    """The `Name: 12 unit` lines of a file of proc(5); other lines are left out."""
+    found = {}
+    for line in file.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if (words := value.split()) and words[0].isdecimal():
+            found[name] = int(words[0])
+    return found

@@ -1,16 +1,24 @@
 """What comes of a request: an answer, or the reason for having none."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from heartbeatd.core.model import Cause
+
+# Who answered in the server's place, why, and when to ask again.
+EXPLAINING = ("cf-mitigated", "retry-after", "server")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP status, and how long it took from the start of the try that got it."""
+    """An HTTP status, how long it took from the start of the try that got it, and those headers that explain it.
+
+    `headers` has the names of `EXPLAINING` that were there, in lower case; a value is at most 100 characters long.
+    """
 
     status: int
     took_ms: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class NoAnswer(Exception):

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Answer, Interrupted, NoAnswer
+from heartbeatd.net.answer import EXPLAINING, Answer, Interrupted, NoAnswer
 from heartbeatd.net.connect import connect
 from heartbeatd.net.explain import explain
 from heartbeatd.net.resolve import Resolver
@@ -100,7 +100,8 @@ class Client:
                 raise Interrupted from None
             raise explain(error, self._phase) from error
         self._response = response
-        return Answer(response.status, (time.monotonic_ns() - began_ns) / 1e6)
+        headers = {name: value[:100] for name in EXPLAINING if (value := response.headers.get(name))}
+        return Answer(response.status, (time.monotonic_ns() - began_ns) / 1e6, headers)
 
     def _connection(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
         """The kept connection if it is still good, or a new one."""

@@ -23,6 +23,12 @@ ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8
 # This machine may have no systemd to register with; and a mounted /etc/localtime would be too busy for tzdata to replace.
 NSPAWN = ("--quiet", "--boot", "--register=no", "--keep-unit", "--resolv-conf=replace-host", "--timezone=off")
 BOOT_TIMEOUT_S = 60
+# Where this machine has its control groups: the v2 tree, and beside version 1 the tree that systemd itself uses.
+CGROUP_TREES = tuple(
+    tree
+    for tree in map(Path, ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"))
+    if (tree / "cgroup.procs").exists()
+)
 # systemd.exec(5): told to systemd as PID 1, it is `systemctl poweroff`.
 SIG_POWEROFF = signal.SIGRTMIN + 4
 
@@ -122,14 +128,22 @@ class BootedHost:
         # As Debian's installer writes it; the smallest of chroots has none.
         (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n::1 localhost ip6-localhost\n")
         self._root, self._console = root, folder / "console"
+        self._cleanup.callback(self._remove_control_groups)
         self._cleanup.callback(self.power_off)
         self._start()
 
     def _start(self) -> None:
         self._leader = 0
+        groups = self._make_control_groups()
         with self._console.open("wb") as output:
             self._nspawn = subprocess.Popen(
                 [
+                    *(
+                        "sh",
+                        "-ec",
+                        'for group in $0; do echo $$ >"$group/cgroup.procs"; done; exec "$@"',
+                        " ".join(groups),
+                    ),
                     *("systemd-nspawn", f"--directory={self._root}", f"--machine={self.name}", *NSPAWN),
                     *(f"--bind={bind}" for bind in self._binds),
                 ],
@@ -145,6 +159,20 @@ class BootedHost:
             if self._nspawn.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not boot:\n{self._console.read_text(errors='replace')}")
             time.sleep(0.1)
+
+    def _make_control_groups(self) -> list[str]:
+        """Control groups of this host alone: --keep-unit has it manage those it is started in, and two would fight over them."""
+        groups = [tree / self.name for tree in CGROUP_TREES]
+        for group in groups:
+            group.mkdir(exist_ok=True)
+        return [str(group) for group in groups]
+
+    def _remove_control_groups(self) -> None:
+        """From the leaves up, since a group that has others below it cannot be removed."""
+        for tree in CGROUP_TREES:
+            for folder, _, _ in os.walk(tree / self.name, topdown=False):
+                with suppress(OSError):  # the kernel still counts a process that has ended a moment ago
+                    Path(folder).rmdir()
 
     def _mount(self, tree: Path, folder: Path) -> Path:
         upper, work, root = folder / "upper", folder / "work", folder / "root"

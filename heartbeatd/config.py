@@ -13,6 +13,7 @@ from typing import Any
 
 from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials
 from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.files import read_regular
 from heartbeatd.settings import SECTIONS, SETTINGS, kind_of
 
 DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
@@ -137,8 +138,7 @@ def read(path: Path) -> Mapping[str, object]:
     """The TOML file as a mapping. Raises ConfigError if it cannot be read, is too large, or is not TOML."""
     where = str(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE_BYTES + 1)
+        data = read_regular(path, LARGEST_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(Problem(where, f"cannot be read: {error.strerror}", _reading_hint(error))) from None
     if len(data) > LARGEST_FILE_BYTES:
@@ -231,8 +231,7 @@ def _secret(values: Mapping[str, Any], where: str, credentials: Credentials) -> 
     file: str = values.get("heartbeat.secret_key_file", "")
     if file:
         try:
-            with Path(file).open("rb") as opened:
-                data = opened.read(LARGEST_BYTES + 1)
+            data = read_regular(Path(file), LARGEST_BYTES + 1)
         except OSError as error:
             raise ConfigError(
                 Problem(

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heartbeatd.files import read_regular
+
 SECRET_KEY = "heartbeat.secret_key"
 WEBHOOK_URL = "heartbeat.webhook_url"
 NAMES = (SECRET_KEY, WEBHOOK_URL)
@@ -50,7 +52,6 @@ def places(name: str) -> tuple[Path, Path]:
 def read(path: Path) -> bytes | None:
     """What is in the file, one byte more than allowed at the most; None if it is not there, or not for us."""
     try:
-        with path.open("rb") as file:
-            return file.read(LARGEST_BYTES + 1)
+        return read_regular(path, LARGEST_BYTES + 1)
     except OSError:
         return None

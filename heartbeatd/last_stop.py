@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from heartbeatd.core.gap import Ending
+from heartbeatd.files import read_regular
 
 LARGEST_BYTES = 4096
 
@@ -15,8 +16,8 @@ def take() -> Ending | None:
         return None
     path = Path(folder) / "last-stop"
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            said = dict(line.partition("=")[::2] for line in file.read(LARGEST_BYTES).splitlines())
+        text = read_regular(path, LARGEST_BYTES).decode(errors="replace")
+        said = dict(line.partition("=")[::2] for line in text.splitlines())
         path.unlink()
     except OSError:
         return None

@@ -1,5 +1,6 @@
 """The configuration: good files become a Config, bad ones a list of all that is wrong, and nothing else ever happens."""
 
+import os
 import random
 import re
 import tomllib
@@ -208,9 +209,17 @@ def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, what:
     assert str(file) in str(caught.value)
 
 
+def test_a_key_file_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    """A FIFO, which would wait for a writer for ever, is named, and so is a device."""
+    os.mkfifo(tmp_path / "key")
+    for path, kind in ((tmp_path / "key", "a FIFO"), (Path("/dev/zero"), "a device"), (tmp_path, "a folder")):
+        with pytest.raises(ConfigError, match=f"cannot be read: it is {kind}, not a regular file"):
+            parse({"heartbeat": {"secret_key_file": str(path)}}, "f")
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     """`--config` with a folder."""
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(ConfigError, match="cannot be read: it is a folder, not a regular file"):
         load(tmp_path)
 
 

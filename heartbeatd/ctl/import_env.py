@@ -8,6 +8,7 @@ from pathlib import Path
 
 from heartbeatd.config import LARGEST_FILE_BYTES
 from heartbeatd.errors import ConfigError, ExitCode, Problem
+from heartbeatd.files import read_regular
 from heartbeatd.settings import kind_of
 
 # The earlier agent's variables, and the settings they became.
@@ -85,8 +86,7 @@ def _read(path: Path) -> str:
     try:
         if str(path) == "-":
             return sys.stdin.read(LARGEST_FILE_BYTES)
-        with path.open(encoding="utf-8") as file:
-            return file.read(LARGEST_FILE_BYTES)
+        return read_regular(path, LARGEST_FILE_BYTES).decode()
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
     except UnicodeDecodeError:

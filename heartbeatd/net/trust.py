@@ -2,8 +2,10 @@
 
 import os
 import ssl
+from pathlib import Path
 
 from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.files import require_regular
 
 
 def trusting(ca_file: str = "") -> ssl.SSLContext:
@@ -19,6 +21,7 @@ def trusting(ca_file: str = "") -> ssl.SSLContext:
         context.load_default_certs()
     if ca_file:
         try:
+            require_regular(Path(ca_file))
             context.load_verify_locations(ca_file)
         except OSError as error:  # ssl.SSLError among it
             reason = error.strerror or str(error)

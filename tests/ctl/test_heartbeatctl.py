@@ -1,6 +1,7 @@
 """heartbeatctl as a user runs it, against a Worker, a webhook and a database that are there, and ones that are not."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import time
@@ -230,6 +231,23 @@ def test_import_env(tmp_path: Path) -> None:
 def test_env_files_are_read_as_docker_reads_them(line: str, value: str) -> None:
     """Quotes, comments, `export`, and the last one counts."""
     assert parse_env(line)[0] == {"SECRET_KEY": value}
+
+
+def test_what_is_no_regular_file_is_refused_at_once(config: Path, tmp_path: Path) -> None:
+    """A FIFO as configuration, key, authorities or .env file: 78 with its name, where opening it would wait for ever."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    key = tmp_path / "key.toml"
+    key.write_text(f'[heartbeat]\nsecret_key_file = "{fifo}"\n')
+    for words in (("check", "--config", fifo), ("check", "--config", key), ("import-env", fifo)):
+        done = ctl(*words)
+        assert done.returncode == 78
+        assert f"{fifo}" in done.stdout + done.stderr
+        assert "it is a FIFO, not a regular file" in done.stdout + done.stderr
+    config.write_text(config.read_text().replace("[heartbeat]\n", f'[heartbeat]\nca_file = "{fifo}"\n'))
+    done = ctl("check", "--config", config)
+    assert done.returncode
+    assert "it is a FIFO, not a regular file" in done.stdout + done.stderr
 
 
 def test_an_env_file_that_cannot_be_used(tmp_path: Path) -> None:

@@ -14,9 +14,11 @@ from typing import TextIO
 from systemd import id128, journal
 
 from heartbeatd.core.events import NOTICE
+from heartbeatd.core.plain import plain
 
 IDENTIFIER = "heartbeatd"
 WORKING_US = 120_000_000
+LONGEST_LINE = 2000  # characters of a line of the log: a few kilobytes of one text help nobody
 
 
 def boot_id() -> str:
@@ -28,6 +30,7 @@ class Notifier:
     """What the service manager is told. Each call is one datagram, or nothing where nobody listens.
 
     The protocol is that of sd_notify(3), "Standalone Implementations"; the library's own makes a socket for every message.
+    A line break in a status would begin another assignment, so each goes through `plain`.
     """
 
     def __init__(self) -> None:
@@ -49,7 +52,7 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
-        self._tell(f"READY=1\nSTATUS={status}")
+        self._tell(f"READY=1\nSTATUS={plain(status)}")
 
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
@@ -57,11 +60,11 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """The one line of `systemctl status`."""
-        self._tell(f"STATUS={text}")
+        self._tell(f"STATUS={plain(text)}")
 
     def alive(self, status: str) -> None:
         """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
-        self._tell(f"WATCHDOG=1\nSTATUS={status}")
+        self._tell(f"WATCHDOG=1\nSTATUS={plain(status)}")
 
     def expect(self, interval_s: int) -> None:
         """Have the watchdog wait for three cycles if the unit's WatchdogSec= is shorter than that."""
@@ -71,7 +74,7 @@ class Notifier:
 
     def working(self, status: str) -> None:
         """What takes long goes on: neither the start nor the watchdog is to be given up for another `WORKING_US`."""
-        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={status}")
+        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={plain(status)}")
 
     def stopping(self) -> None:
         """The end has begun."""
@@ -100,14 +103,14 @@ class JournalHandler(logging.Handler):
 
 
 class Redacting(logging.Filter):
-    """The last line of defence: no record leaves with a secret in it, whatever wrote it there."""
+    """The last line of defence: no record leaves with a secret or a control character in it, whatever wrote it there."""
 
     def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
         super().__init__()
         self._secrets = secrets
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace each secret by `***`, in the text and in a traceback."""
+        """Replace each secret by `***`, in the text and in a traceback; the text is one line, as are those of a traceback."""
         secrets = [secret for secret in self._secrets() if secret]
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -115,7 +118,9 @@ class Redacting(logging.Filter):
         for secret in secrets:
             text = text.replace(secret, "***")
             record.exc_text = record.exc_text.replace(secret, "***") if record.exc_text else record.exc_text
-        record.msg, record.args, record.exc_info = text, None, None
+        if record.exc_text:
+            record.exc_text = "\n".join(plain(line, LONGEST_LINE) for line in record.exc_text.split("\n"))
+        record.msg, record.args, record.exc_info = plain(text, LONGEST_LINE), None, None
         return True
 
 

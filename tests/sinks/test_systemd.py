@@ -46,6 +46,22 @@ def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.Monk
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ["first\nWATCHDOG=1\nMAINPID=1", "\x1b[31mred\u2028\x9b", "lone \ud800", "long " * 2000]
+)
+def test_a_status_is_one_assignment_whatever_is_in_it(manager: socket.socket, text: str) -> None:
+    """A text from outside cannot say anything else to the service manager, colour its screen, or be lost for its length."""
+    with closing(Notifier()) as notifier:
+        for call in (notifier.ready, notifier.status, notifier.alive, notifier.working):
+            call(text)
+    for assignments in (1, 0, 1, 2):
+        *before, status = manager.recv(65536).decode().splitlines()
+        assert len(before) == assignments
+        assert status.startswith("STATUS=")
+        assert status.isprintable()
+        assert len(status.encode()) < 4000
+
+
 def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cycles of ten seconds fit into a minute; and without a watchdog there is nothing to set."""
     manager.setblocking(False)
@@ -81,6 +97,19 @@ def test_no_record_leaves_with_a_secret(hidden: list[str], text: str) -> None:
     for secret in hidden:
         assert secret not in record.getMessage()
         assert secret not in str(record.exc_text)
+
+
+@given(st.text(st.characters()))
+def test_a_record_is_one_printable_line(text: str) -> None:
+    """No server's answer can forge a second line or colour the terminal; a traceback keeps its lines, each of them plain."""
+    try:
+        raise ValueError(text)
+    except ValueError:
+        error = sys.exc_info()
+    record = logging.LogRecord("name", logging.ERROR, __file__, 1, "it said %s", (text,), error)
+    assert Redacting(tuple).filter(record)
+    assert record.getMessage().isprintable()
+    assert all(line.isprintable() for line in str(record.exc_text).split("\n"))
 
 
 def test_on_a_terminal_the_log_is_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ PYTHON := /usr/bin/python3
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
-RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd
+RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
 	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
 REPOSITORY := gpg gpg-agent reprepro

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from heartbeatd import zones
+from heartbeatd.core.moments import LIMA_ZONE, Zone
 from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import read_regular
@@ -48,6 +50,8 @@ class AgentConfig:
 
     interval_seconds: int
     hostname: str
+    timezone: Zone
+    log_cycles: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +166,10 @@ def read(path: Path) -> Mapping[str, object]:
 
 
 def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentials = _NO_CREDENTIALS) -> Config:
-    """The configuration in a mapping of sections. Pure, but for the file that holds the key. Raises ConfigError."""
+    """The configuration in a mapping of sections. Raises ConfigError.
+
+    Pure, but for the files that hold the key and the time zone.
+    """
     problems = list(_unknown(mapping, where))
     values: dict[str, Any] = {}
     for setting in SETTINGS:
@@ -172,6 +179,7 @@ def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentia
             values[setting.key] = setting.default if given is None else setting.kind.check(given)
         except ValueError as error:
             problems.append(Problem(f"{where}: {setting.key}", str(error), f"allowed: {setting.kind.allowed}"))
+    zone = _zone(values, where, problems)
     secret, webhook = _Found(), _Found()
     try:
         webhook = _webhook(values, where, credentials)
@@ -181,7 +189,7 @@ def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentia
         problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
-    return _build(values, secret, webhook)
+    return _build(values, zone, secret, webhook)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +200,13 @@ class _Found:
     origin: str = ""
 
 
-def _build(values: Mapping[str, Any], secret: _Found, webhook: _Found) -> Config:
+def _build(values: Mapping[str, Any], zone: Zone, secret: _Found, webhook: _Found) -> Config:
     def of(section: str) -> dict[str, Any]:
         return {s.name: values[s.key] for s in SETTINGS if s.section == section}
 
     heartbeat, alerts = of("heartbeat"), of("alerts")
     return Config(
-        agent=AgentConfig(**of("agent")),
+        agent=AgentConfig(**{**of("agent"), "timezone": zone}),
         heartbeat=HeartbeatConfig(
             url=heartbeat["url"],
             secret=Secret(secret.text),
@@ -211,6 +219,16 @@ def _build(values: Mapping[str, Any], secret: _Found, webhook: _Found) -> Config
         docker=DockerConfig(**of("docker")),
         storage=StorageConfig(**of("storage")),
     )
+
+
+def _zone(values: Mapping[str, Any], where: str, problems: list[Problem]) -> Zone:
+    """The time zone people read; what keeps it from being used is added to `problems`."""
+    name: str = values.get("agent.timezone", LIMA_ZONE.name)
+    try:
+        return zones.named(name)
+    except ValueError as error:
+        problems.append(Problem(f"{where}: agent.timezone", str(error), zones.nearest(name)))
+        return LIMA_ZONE
 
 
 def _together(values: Mapping[str, Any], secret: _Found, where: str) -> Iterator[Problem]:

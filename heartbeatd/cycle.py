@@ -6,16 +6,16 @@ The edges are Protocols here; `wiring` hands in the real ones, the tests others 
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from heartbeatd.clock import Clock
-from heartbeatd.core import alerting, gap, payload, wording
+from heartbeatd.core import alerting, cyclelog, gap, payload, wording
+from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
-from heartbeatd.core.moments import counted, lima
+from heartbeatd.core.moments import counted, lima, time_of_day
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.waiting import Waiter
 
@@ -76,6 +76,7 @@ class Rules:
     patience: alerting.Patience
     heartbeat_url: str
     gap_alert_s: int
+    log_cycles: LogCycles
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class Cycle:
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
         self._presences: dict[str, Note] = {}
         self._check_explains = True
+        self._logged = Logged()
 
     def run(self, tick: Tick) -> None:
         """One cycle."""
@@ -157,7 +159,7 @@ class Cycle:
         log.log(
             NOTICE,
             "%s",
-            wording.gap(self._agent.host, found).message,
+            wording.gap(self._agent.host, found, self._agent.zone).message,
             extra=said(
                 MessageId.GAP, cause=found.kind, duration_seconds=round(found.duration_s), result=found.result or None
             ),
@@ -175,9 +177,18 @@ class Cycle:
         return (payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url),)
 
     def _report(self, tick: Tick, row: Row, beat: Beat | None, seen: Observation | None) -> None:
-        next_ns = tick.slot_ns + self._rules.interval_s * NS_PER_S
-        next_at = datetime.fromtimestamp(next_ns // NS_PER_S).astimezone().strftime("%H:%M:%S")
+        next_at = time_of_day(tick.slot_ns + self._rules.interval_s * NS_PER_S, self._agent.zone)
         self._edges.service.alive(wording.status_line(row, beat, seen, notes=self._notes(), next_at=next_at))
+        self._logged, due = cyclelog.advance(self._logged, self._rules.log_cycles, tick.slot_ns, row, seen)
+        if due.hour is not None:
+            self._log_hour(due.hour)
+        if due.cycle:
+            self._log_cycle(tick, row, beat, seen)
+
+    def _log_hour(self, hour: Hour) -> None:
+        log.info("%s", wording.hour_line(hour, self._agent.zone), extra=said(MessageId.HOUR, **asdict(hour)))
+
+    def _log_cycle(self, tick: Tick, row: Row, beat: Beat | None, seen: Observation | None) -> None:
         log.info(
             "%s",
             wording.cycle_line(row, seen.cause if seen else None, beat),
@@ -215,7 +226,7 @@ class Cycle:
                 self._log_probe(note)
             self._presences[note.probe] = note
         if change is not None:
-            text = wording.announce(self._agent.host, change, self._rules.heartbeat_url)
+            text = wording.announce(self._agent.host, change, self._rules.heartbeat_url, self._agent.zone)
             log.log(
                 NOTICE if change.event is Event.RECOVERY else logging.WARNING,
                 "%s",

@@ -176,13 +176,14 @@ class OneOf:
     @property
     def allowed(self) -> str:
         """E.g. `"normal" or "full"`."""
-        return " or ".join(f'"{word}"' for word in self.words)
+        *others, last = (f'"{word}"' for word in self.words)
+        return f"{', '.join(others)} or {last}"
 
     def check(self, value: object) -> Value:
         """Raises ValueError for anything else."""
         text = _text(value)
         if text not in self.words:
-            raise ValueError(f"{_shown(text)} is neither")
+            raise ValueError(f"{_shown(text)} is {'neither' if len(self.words) == 2 else 'none of them'}")
         return text
 
 
@@ -213,6 +214,9 @@ SECTIONS: dict[str, str] = {
 }
 
 _KEY = Text("visible ASCII characters without spaces", r"[!-~]*", secret=True)
+_ZONE = Text(
+    'a time zone\'s name, e.g. "Europe/Madrid" or "UTC", or "" for the host\'s own', r"[A-Za-z0-9_+/-]*", longest=64
+)
 _HOST = Text('letters, digits, ".", "-" and "_", at most 253', r"[A-Za-z0-9._-]*", longest=253)
 
 SETTINGS: tuple[Setting, ...] = (
@@ -225,6 +229,23 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "agent", "hostname", _HOST, "", 'The name this host is known by in heartbeats and alerts. "" is its own name.'
+    ),
+    Setting(
+        "agent",
+        "timezone",
+        _ZONE,
+        "America/Lima",
+        'The time zone of all times that people read in alerts, the journal and the status, e.g. "Europe/Madrid"; "" is the '
+        "host's own. The database keeps Lima's time; heartbeats and the details of alerts have UTC.",
+    ),
+    Setting(
+        "agent",
+        "log_cycles",
+        OneOf(("all", "hourly", "changes")),
+        "all",
+        'Which cycles have a line in the journal. "all": each. "hourly": one line an hour sums them up. "changes": those in '
+        "which the Worker's answer, the internet check or the number of containers differs from the cycle before. Warnings, "
+        "alerts and changes of state are always logged.",
     ),
     Setting(
         "heartbeat",

@@ -8,6 +8,7 @@ from pathlib import Path
 from heartbeatd import __version__
 from heartbeatd.config import Config
 from heartbeatd.core.alerting import Patience
+from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.payload import Agent
 from heartbeatd.core.redact import shown_url
 from heartbeatd.cycle import Cycle, Edges, Rules
@@ -30,7 +31,7 @@ USER_AGENT = f"heartbeatd/{__version__}"
 
 def agent(config: Config, process: Process) -> Agent:
     """Who sends."""
-    return Agent(host_name(config), __version__, process.started_ns)
+    return Agent(host_name(config), __version__, process.started_ns, config.agent.timezone)
 
 
 def probes(config: Config, process: Process) -> tuple[Probes, Client]:
@@ -80,6 +81,7 @@ class Wired:
                 Patience(config.alerts.alert_after, config.alerts.recover_after),
                 shown_url(config.heartbeat.url) if config.heartbeat.url else "",
                 config.alerts.gap_alert_seconds,
+                LogCycles(config.agent.log_cycles),
             ),
             agent(config, process),
             process.before,

@@ -1,9 +1,11 @@
 """The whole agent as a process: heartbeats out, rows in, alerts told, signals obeyed."""
 
 import contextlib
+import re
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -223,6 +225,36 @@ def test_a_kill_loses_nothing_that_was_told(receiver: Receiver, tmp_path: Path) 
     until(lambda: receiver.received(WEBHOOK))
     assert {a.body["details"]["event"] for a in receiver.received(WEBHOOK)} == {"problem"}
     assert len({a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)}) == 1
+
+
+def test_a_quiet_journal(receiver: Receiver, tmp_path: Path) -> None:
+    """With log_cycles = "changes" a line is written only when the Worker's answer is another, and every row is kept."""
+    receiver.answer(WORKER, 200, 200, 200, 500, 500, 200)
+    toml = reporting(receiver).replace("[agent]", '[agent]\nlog_cycles = "changes"')
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(7)
+        agent.stop()
+        lines = [line.partition(" worker ")[2].split()[0] for line in agent.log.splitlines() if " worker " in line]
+        assert lines == ["200", "500", "200"]
+        assert len(agent.rows("id")) >= 7
+
+
+def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tmp_path: Path) -> None:
+    """Alert and status line name the zone; after a reload it is the new one. timestamp_lima stays Lima's."""
+    receiver.answer(WORKER, 200, 500, 500, 500, 500, 200)
+    toml = reporting(receiver, more_alerts="alert_after = 1")
+    with AgentProcess(tmp_path, toml.replace("[agent]", '[agent]\ntimezone = "Asia/Kolkata"')) as agent:
+        agent.ready()
+        assert re.search(r"next at \d\d:\d\d:\d\d \(Asia/Kolkata\)", agent.told()["STATUS"])
+        until(lambda: receiver.received(WEBHOOK))
+        alert = receiver.received(WEBHOOK)[0].body
+        at = datetime.fromisoformat(alert["details"]["since"]) + timedelta(hours=5, minutes=30)
+        assert f"{at:%Y-%m-%d %H:%M:%S} (Asia/Kolkata)" in alert["message"]
+        assert alert["details"]["timestamp_lima"].endswith("-05:00")
+        agent.write(toml.replace("[agent]", '[agent]\ntimezone = "UTC"'))
+        agent.signal(signal.SIGHUP)
+        until(lambda: "(UTC)" in agent.told().get("STATUS", ""))
+        agent.stop()
 
 
 def test_without_anything_configured(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Moments and lengths of time as text. Lima keeps UTC-5 all year round and has no daylight saving time."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 LIMA = timezone(timedelta(hours=-5))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,9 +17,31 @@ def lima(at_ns: int) -> str:
     return _moment(at_ns).astimezone(LIMA).isoformat(timespec="microseconds")
 
 
-def lima_clock(at_ns: int) -> str:
-    """For reading in a message, e.g. `2026-11-23 15:20:10 (Lima)`."""
-    return f"{_moment(at_ns).astimezone(LIMA):%Y-%m-%d %H:%M:%S} (Lima)"
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A time zone in which people read moments: its rules, and its name; "" if it has none, and its offset is shown."""
+
+    rules: tzinfo
+    name: str = ""
+
+
+LIMA_ZONE = Zone(LIMA, "America/Lima")
+
+
+def clock(at_ns: int, zone: Zone) -> str:
+    """For reading, e.g. `2026-11-23 15:20:10 (America/Lima)`."""
+    return _shown(at_ns, zone, "%Y-%m-%d %H:%M:%S")
+
+
+def time_of_day(at_ns: int, zone: Zone) -> str:
+    """For reading where the day is plain, e.g. `15:20:10 (America/Lima)`."""
+    return _shown(at_ns, zone, "%H:%M:%S")
+
+
+def _shown(at_ns: int, zone: Zone, form: str) -> str:
+    there = _moment(at_ns).astimezone(zone.rules)
+    offset = there.strftime("%z")
+    return f"{there:{form}} ({zone.name or f'UTC{offset[:3]}:{offset[3:5]}'})"
 
 
 def from_iso(text: str) -> int:

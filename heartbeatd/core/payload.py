@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from heartbeatd.core import wording
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.model import Alert, Change, Event, Sample
-from heartbeatd.core.moments import length, lima, rfc3339
+from heartbeatd.core.moments import LIMA_ZONE, Zone, length, lima, rfc3339
 from heartbeatd.core.schedule import NS_PER_S
 
 JsonObject = Mapping[str, object]
@@ -15,11 +15,12 @@ JsonObject = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Who sends: the host's name, the agent's version and when it started (wall clock, ns)."""
+    """Who sends: the host's name, the agent's version, when it started (wall clock, ns), and the zone its people read."""
 
     host: str
     version: str
     started_ns: int
+    zone: Zone = LIMA_ZONE
 
 
 def heartbeat_body(agent: Agent, sample: Sample, row_id: str, sequence: int) -> bytes:
@@ -63,7 +64,9 @@ def change_alert(agent: Agent, change: Change, event_id: str, heartbeat_url: str
         at_ns=change.at_ns,
         duration_s=change.duration_s,
     )
-    return _alert(agent, event_id, wording.announce(agent.host, change, heartbeat_url), details, heartbeat_url)
+    return _alert(
+        agent, event_id, wording.announce(agent.host, change, heartbeat_url, agent.zone), details, heartbeat_url
+    )
 
 
 def gap_alert(agent: Agent, gap: Gap, event_id: str, heartbeat_url: str) -> Alert:
@@ -76,13 +79,13 @@ def gap_alert(agent: Agent, gap: Gap, event_id: str, heartbeat_url: str) -> Aler
         at_ns=gap.until_ns,
         duration_s=round(gap.duration_s, 3),
     )
-    return _alert(agent, event_id, wording.gap(agent.host, gap), details, heartbeat_url)
+    return _alert(agent, event_id, wording.gap(agent.host, gap, agent.zone), details, heartbeat_url)
 
 
 def test_alert(agent: Agent, at_ns: int, event_id: str, heartbeat_url: str) -> Alert:
     """An alert of event `test`: the same shape, with nothing wrong behind it."""
     details = _Details(event=Event.TEST, subject="worker", since_ns=at_ns, at_ns=at_ns)
-    return _alert(agent, event_id, wording.test(agent.host, at_ns), details, heartbeat_url)
+    return _alert(agent, event_id, wording.test(agent.host, at_ns, agent.zone), details, heartbeat_url)
 
 
 @dataclass(frozen=True, slots=True)

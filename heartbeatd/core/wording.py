@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heartbeatd.core.cyclelog import Hour
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Row, WorkerState
-from heartbeatd.core.moments import length, lima_clock
+from heartbeatd.core.moments import Zone, clock, counted, length, time_of_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def why(status: int | None, cause: Cause | None) -> str:
     return f"HTTP {status}" if status is not None else ""
 
 
-def announce(host: str, change: Change, heartbeat_url: str) -> Text:
+def announce(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
     """The text for a change of the Worker's state."""
     reason = why(change.status, change.cause)
     if change.event is Event.RECOVERY:
@@ -63,12 +64,12 @@ def announce(host: str, change: Change, heartbeat_url: str) -> Text:
         return Text(
             f"{host}: heartbeats reach the Worker again after {lasted}",
             f"The heartbeat Worker at {heartbeat_url} answers again (HTTP {change.status}) since "
-            f"{lima_clock(change.since_ns)}; before that it was {was}. It was not ok for {lasted}.",
+            f"{clock(change.since_ns, zone)}; before that it was {was}. It was not ok for {lasted}.",
         )
     verb = "is" if change.event is Event.PROBLEM else "is now"
     parts = [
         f"The heartbeat Worker at {heartbeat_url} went from {change.previous} to {change.current} at "
-        f"{lima_clock(change.since_ns)}."
+        f"{clock(change.since_ns, zone)}."
     ]
     if change.cause is not None:
         detail = f": {change.detail}" if change.detail else ""
@@ -79,10 +80,10 @@ def announce(host: str, change: Change, heartbeat_url: str) -> Text:
     return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(parts))
 
 
-def gap(host: str, found: Gap) -> Text:
+def gap(host: str, found: Gap, zone: Zone) -> Text:
     """The text for a time in which the agent did not run."""
     lasted = length(found.duration_s)
-    times = f"from {lima_clock(found.since_ns)} to {lima_clock(found.until_ns)}, {lasted}"
+    times = f"from {clock(found.since_ns, zone)} to {clock(found.until_ns, zone)}, {lasted}"
     match found.kind:
         case GapKind.STOPPED:
             return Text(
@@ -109,11 +110,11 @@ def gap(host: str, found: Gap) -> Text:
             )
 
 
-def test(host: str, at_ns: int) -> Text:
+def test(host: str, at_ns: int, zone: Zone) -> Text:
     """The text of a test alert."""
     return Text(
         f"{host}: test alert from heartbeatd",
-        f"Somebody ran `heartbeatctl test-alert` on {host} at {lima_clock(at_ns)}. Nothing is wrong: alerts arrive here.",
+        f"Somebody ran `heartbeatctl test-alert` on {host} at {clock(at_ns, zone)}. Nothing is wrong: alerts arrive here.",
     )
 
 
@@ -128,6 +129,16 @@ def cycle_line(row: Row, cause: Cause | None, beat: Beat | None, *, no_beat: str
             f"internet {internet(row.internet_ok, row.ping_ms)}",
             f"worker {worker(beat, cause, no_beat)}",
         )
+    )
+
+
+def hour_line(hour: Hour, zone: Zone) -> str:
+    """An hour of cycles in one line, e.g. `360 cycles since 15:00:00 (America/Lima): Worker ok in 358 of 360 …`."""
+    heartbeats = f"Worker ok in {hour.worker_ok} of {hour.heartbeats}" if hour.heartbeats else "no heartbeats"
+    most = f"cpu {_percent(hour.cpu_most)} ram {_percent(hour.ram_most)} disk {_percent(hour.disk_most)}"
+    return (
+        f"{counted(hour.cycles, 'cycle')} since {time_of_day(hour.since_ns, zone)}: {heartbeats}, "
+        f"internet ok in {hour.internet_ok} of {hour.checks}, at most {most}"
     )
 
 

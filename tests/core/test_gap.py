@@ -61,7 +61,9 @@ def test_the_alert_says_what_when_and_how_long(kind: GapKind, result: str, subje
     alert = gap_alert(Agent("nas", "0", 0), Gap(kind, BEFORE_NS, NOW_NS, result), "id", "https://worker/")
     body = json.loads(alert.body)
     assert body["title"] == title
-    assert "from 2026-11-24 09:39:40 (Lima) to 2026-11-24 12:07:40 (Lima), 2 h 28 min" in body["message"]
+    assert (
+        "from 2026-11-24 09:39:40 (America/Lima) to 2026-11-24 12:07:40 (America/Lima), 2 h 28 min" in body["message"]
+    )
     details = body["details"]
     assert (details["event"], details["subject"], details["cause"]) == ("gap", subject, kind)
     assert (details["since"], details["at"]) == ("2026-11-24T14:39:40.000Z", "2026-11-24T17:07:40.000Z")

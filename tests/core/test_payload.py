@@ -64,7 +64,7 @@ def test_a_problem_and_its_recovery() -> None:
     )
     first, second = sent(problem, AT + 11 * S), sent(recovery, AT + 870 * S)
     assert first["title"] == "nas1: the heartbeat Worker is unreachable (name resolution failed)"
-    for part in ("from ok to unreachable", "2026-11-23 15:20:20 (Lima)", "Name or service not known", URL):
+    for part in ("from ok to unreachable", "2026-11-23 15:20:20 (America/Lima)", "Name or service not known", URL):
         assert part in first["message"]
     assert first["details"]["event"] == "problem"
     assert first["details"]["cause"] == "dns"

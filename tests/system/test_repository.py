@@ -5,7 +5,10 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -32,13 +35,40 @@ def offered(host: BootedHost, package: Path, tmp_path_factory: pytest.TempPathFa
 def test_a_published_version_does_not_change(repository: Repository, package: Path, tmp_path: Path) -> None:
     """Publishing the same package again changes nothing; another one under the same version is refused, in plain words."""
     repository.publish(package)
-    release = (repository.path / "dists/stable/InRelease").read_bytes()
+    index = repository.path / "dists/stable/main/binary-amd64/Packages"
+    published = index.read_bytes()
     assert "as it has already" in repository.publish(package)
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / package.name
     other.write_bytes(package.read_bytes() + b"\n")
     assert "published already, with other contents" in repository.publish(other, check=False)
-    assert (repository.path / "dists/stable/InRelease").read_bytes() == release
+    assert index.read_bytes() == published
+
+
+def test_an_old_index_is_not_believed_for_ever(repository: Repository, package: Path) -> None:
+    """What is served over a network is valid for 180 days from the last `make repo`; a folder is, as long as it is there."""
+
+    def lines() -> dict[str, str]:
+        text = (repository.path / "dists/stable/InRelease").read_text()
+        return dict(line.partition(": ")[::2] for line in text.splitlines())
+
+    assert "within that time" in repository.publish(package)
+    valid = parsedate_to_datetime(lines()["Valid-Until"]) - parsedate_to_datetime(lines()["Date"])
+    assert valid == timedelta(days=180)
+    before = lines()["Date"]
+    time.sleep(1.1)  # the dates have whole seconds
+    repository.publish(package)
+    assert parsedate_to_datetime(lines()["Date"]) > parsedate_to_datetime(before)
+    repository.publish(package, REPO_URL="")
+    assert "Valid-Until" not in lines()
+
+
+def test_it_is_for_every_architecture(repository: Repository, package: Path) -> None:
+    """The package is for all, so a 32-bit Raspberry Pi finds it, too."""
+    repository.publish(package)
+    for architecture in ("amd64", "arm64", "armhf", "armel", "i386", "riscv64"):
+        index = repository.path / f"dists/stable/main/binary-{architecture}/Packages"
+        assert "Package: heartbeatd\n" in index.read_text()
 
 
 def test_the_key_is_kept_apart(repository: Repository, package: Path, tmp_path: Path) -> None:

@@ -13,14 +13,13 @@ REPOSITORY := gpg gpg-agent reprepro
 TESTING := $(REPOSITORY) busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
 	libsqlite3-dev piuparts python3-venv reprotest sqlite3 strace systemd-container uidmap valgrind
 
-VERSION = $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
-DEB = dist/heartbeatd_$(VERSION)_all.deb
+DEB = dist/heartbeatd_$(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)_all.deb
 
 # Where `make repo` publishes.
 REPO = dist/repo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test release-check lint format generate deb install repo faults bench profile clean
+.PHONY: help run test release-check lint format generate deb version install repo faults bench profile clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -54,9 +53,16 @@ generate: ## Write anew what follows from the code: config.toml, parts of the ma
 	@tests/need $(RUNTIME)
 	$(PYTHON) -m tests.project.generated --write
 
-deb: ## Build the package into dist/
+deb: $(DEB) ## Build the package into dist/, unless the one there is up to date
+	@echo $(DEB)
+
+# Folders too, so that a file that was deleted counts.
+$(DEB): $(shell find debian etc heartbeatd systemd tests pyproject.toml setup.cfg README.md -not -path '*/__pycache__*')
 	@tests/need $(RUNTIME) $(BUILD)
-	tests/build-deb dist
+	@tests/build-deb dist
+
+version: ## Begin a new version, VERSION=1.2.3, in the changelog and in the code
+	@tests/set-version $(VERSION)
 
 install: deb ## Build the package and install it here
 	$$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --reinstall ./$(DEB)

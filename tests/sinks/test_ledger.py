@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -246,9 +247,15 @@ def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_pat
     assert len(list(folder.glob("metrics.db.corrupt-*"))) == 1
 
 
+# Python's own, not the command sqlite3: where the package is built there is none.
+_COUNT_ROWS = (
+    "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM metrics').fetchone())"
+)
+
+
 def test_readers_outside_take_nothing_away(ledger: Ledger, path: Path) -> None:
     """Another process that reads between two writes, as a dashboard does, leaves the WAL where it is, flushed or not."""
-    read = ["sqlite3", str(path), "SELECT count(*) FROM metrics"]
+    read = [sys.executable, "-c", _COUNT_ROWS, str(path)]
     for number in range(1, 5):
         ledger.record(row(number), None, (alert(number),) if number % 2 else ())
         assert subprocess.check_output(read, text=True) == f"{number}\n"

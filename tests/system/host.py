@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.system.tree import Tree
+from tests.system.tree import PACKAGES, Tree
 
 ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 # This machine may have no systemd to register with; and a mounted /etc/localtime would be too busy for tzdata to replace.
@@ -36,11 +36,11 @@ SIG_POWEROFF = signal.SIGRTMIN + 4
 class BootedHost:
     """A booted Debian of one suite, from entering the `with` block to leaving it.
 
-    `binds` are files of this machine to be seen there, `HERE:THERE`.
+    `binds` are files of this machine to be seen there, `HERE:THERE`; `packages` are what is installed.
     """
 
-    def __init__(self, suite: str, binds: Sequence[str] = ()) -> None:
-        self.suite, self._binds = suite, binds
+    def __init__(self, suite: str, binds: Sequence[str] = (), packages: Sequence[str] = PACKAGES) -> None:
+        self.suite, self._binds, self._packages = suite, binds, packages
         self.name = f"hb-{suite}-{uuid.uuid4().hex[:8]}"
         self._leader = 0
         self._cleanup = ExitStack()
@@ -119,7 +119,7 @@ class BootedHost:
         return ["nsenter", "--target", str(self._leader), "--all", "env", "--ignore-environment", *ENVIRONMENT]
 
     def _boot(self) -> None:
-        tree = Tree(self.suite)
+        tree = Tree(self.suite, self._packages)
         self._cleanup.callback(tree.close)
         folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._cleanup.callback(shutil.rmtree, folder)

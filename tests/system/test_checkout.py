@@ -1,12 +1,15 @@
-"""A stranger's first minutes: a fresh Debian, a checkout, `make`, and nothing prepared."""
+"""A stranger's first minutes: a bare Debian, a checkout, `make` and git, and nothing prepared."""
 
+import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.conftest import CHECKOUT
 from tests.system.host import BootedHost
+from tests.system.tree import BARE, SUITES
 
 INSIDE = "/root/heartbeatd"
 OUTPUT = "/root/make-run.log"
@@ -19,10 +22,18 @@ REMARKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def checkout(host: BootedHost) -> BootedHost:
-    """A booted Debian with make, and with a copy of what git would commit of this checkout."""
-    host.run("apt-get install --yes -qq --no-install-recommends make", timeout_s=120)
+@pytest.fixture(scope="module", params=SUITES)
+def checkout(request: pytest.FixtureRequest) -> Iterator[BootedHost]:
+    """A booted Debian with make and git and nothing else, and with a copy of what git would commit of this checkout."""
+    if os.geteuid() != 0:
+        pytest.skip("booting a Debian needs root")
+    with BootedHost(request.param, packages=BARE) as host:
+        host.run("apt-get update -qq", timeout_s=180)
+        _copy_checkout(host)
+        yield host
+
+
+def _copy_checkout(host: BootedHost) -> None:
     host.path(INSIDE).mkdir()
     git = ["git", "-c", f"safe.directory={CHECKOUT}", "-C", str(CHECKOUT)]
     listed = subprocess.run(
@@ -33,7 +44,6 @@ def checkout(host: BootedHost) -> BootedHost:
         ["tar", "-C", CHECKOUT, "--null", "--files-from=-", "-c"], input=files, capture_output=True, check=True
     )
     subprocess.run(["tar", "-C", host.path(INSIDE), "--no-same-owner", "-x"], input=tar.stdout, check=True)
-    return host
 
 
 def test_make_run_shows_it_working_within_a_minute(checkout: BootedHost) -> None:
@@ -53,13 +63,42 @@ def test_make_repo_builds_and_publishes_the_package(checkout: BootedHost) -> Non
     From the folder it was told to publish in, the README's commands install the package.
     """
     before = checkout.out(f"find {INSIDE} | sort")
-    checkout.run(f"make -C {INSIDE} repo REPO=/srv/apt", timeout_s=600)
+    said = checkout.run(f"make -C {INSIDE} repo REPO=/srv/apt", timeout_s=600).stdout
+    assert "building heartbeatd" in said
+    assert "tests 100%" in said
     new = set(checkout.out(f"find {INSIDE} | sort").splitlines()) - set(before.splitlines())
     assert any(Path(path).match("dist/heartbeatd_*_all.deb") for path in new)
     assert [path for path in new if not path.startswith((f"{INSIDE}/dist", f"{INSIDE}/var/archive-key"))] == []
     checkout.run("cp /srv/apt/heartbeatd-archive-keyring.gpg /etc/apt/keyrings/")
     checkout.run("cp /srv/apt/heartbeatd.sources /etc/apt/sources.list.d/")
     checkout.run("apt-get update && apt-get install --yes heartbeatd", timeout_s=300)
+
+
+def test_make_install_installs_what_is_built(checkout: BootedHost) -> None:
+    """After `make repo` the package is there, so `make install` and a second `make repo` do not build it again."""
+    checkout.run("apt-get purge --yes heartbeatd")
+    built = checkout.out(f"stat --format=%y {INSIDE}/dist/heartbeatd_*_all.deb")
+    said = checkout.run(f"make -C {INSIDE} install && make -C {INSIDE} repo REPO=/srv/apt", timeout_s=300).stdout
+    assert "building heartbeatd" not in said
+    assert checkout.out(f"stat --format=%y {INSIDE}/dist/heartbeatd_*_all.deb") == built
+    assert checkout.out("heartbeatctl --version").startswith("heartbeatctl ")
+
+
+def test_a_new_version_is_one_command(checkout: BootedHost) -> None:
+    """`make version` sets it in the changelog and in the code; a package in which the two differ is not built."""
+    checkout.run(f"cp -a {INSIDE} /srv/next && make -C /srv/next version VERSION=9.1.0")
+    assert checkout.out("head -n 1 /srv/next/debian/changelog") == "heartbeatd (9.1.0) unstable; urgency=medium"
+    assert checkout.out("dpkg-parsechangelog -l /srv/next/debian/changelog -S Changes").count("heartbeatd (") == 1
+    assert checkout.out("cd /srv/next && python3 -m heartbeatd --version") == "heartbeatd 9.1.0"
+    for refused in ("9.1.0", "8.0", "nine", "9.2.0-1"):
+        assert checkout.run(f"make -C /srv/next version VERSION={refused}", check=False).returncode != 0
+    checkout.run("""sed -i 's/"9.1.0"/"9.0.0"/' /srv/next/heartbeatd/__init__.py""")
+    done = checkout.run("DEB_BUILD_OPTIONS=nocheck make -C /srv/next deb", check=False, timeout_s=300)
+    assert done.returncode != 0
+    assert (
+        "heartbeatd/__init__.py says 9.0.0, debian/changelog 9.1.0: run make version VERSION="
+        in done.stdout + done.stderr
+    )
 
 
 def test_lintian_of_the_same_release_has_nothing_to_warn_of(checkout: BootedHost) -> None:

@@ -7,51 +7,58 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 SUITES = ("bookworm", "trixie")
 # What every installed Debian has and the smallest of chroots lacks; nothing that heartbeatd itself should ask for.
 PACKAGES = ("ca-certificates", "dbus", "systemd", "systemd-sysv", "sqlite3")
+# What a checkout of the repository may count on: nothing but make and git, on a Debian that boots.
+BARE = ("dbus", "git", "make", "systemd", "systemd-sysv")
 MAX_AGE_S = 7 * 24 * 3600
 
 
 class Tree:
-    """A read-only Debian of one suite. While it is open, nobody deletes it."""
+    """A read-only Debian of one suite, with `packages`. While it is open, nobody deletes it."""
 
-    def __init__(self, suite: str) -> None:
+    def __init__(self, suite: str, packages: Sequence[str] = PACKAGES) -> None:
         cache = Path(os.environ.get("HEARTBEATD_TEST_CACHE", "/var/cache/heartbeatd-tests"))
         cache.mkdir(parents=True, exist_ok=True)
         with (cache / f"{suite}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two runs do not make the same tree
-            self.path = _fresh(cache, suite) or _make(cache, suite)
+            self.path = _fresh(cache, suite, packages) or _make(cache, suite, packages)
             self._folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(self._folder, fcntl.LOCK_SH)
-            _sweep(cache, suite, self.path)
+            _sweep(cache, suite)
 
     def close(self) -> None:
         """Let go of the tree; it stays in the cache."""
         os.close(self._folder)
 
 
-def _fresh(cache: Path, suite: str) -> Path | None:
+def _fresh(cache: Path, suite: str, packages: Sequence[str]) -> Path | None:
     """The newest tree of `suite` with these packages, unless it is too old."""
-    trees = sorted(cache.glob(f"{suite}-{_recipe()}-*"), key=_made_s)
-    return trees[-1] if trees and time.time() - _made_s(trees[-1]) < MAX_AGE_S else None
+    trees = sorted(cache.glob(f"{suite}-{_recipe(packages)}-*"), key=_made_s)
+    return trees[-1] if trees and _age_s(trees[-1]) < MAX_AGE_S else None
+
+
+def _age_s(tree: Path) -> float:
+    return time.time() - _made_s(tree)
 
 
 def _made_s(tree: Path) -> float:
     return float(tree.name.rpartition("-")[2])
 
 
-def _recipe() -> str:
-    return hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:8]
+def _recipe(packages: Sequence[str]) -> str:
+    return hashlib.sha256(" ".join(packages).encode()).hexdigest()[:8]
 
 
-def _make(cache: Path, suite: str) -> Path:
+def _make(cache: Path, suite: str, packages: Sequence[str]) -> Path:
     tree = Path(tempfile.mkdtemp(prefix=f"making-{suite}-", dir=cache))
     try:
         subprocess.run(
-            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}", suite, tree, "-"],
+            ["mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", suite, tree, "-"],
             input=sources(suite),
             text=True,
             check=True,
@@ -59,7 +66,7 @@ def _make(cache: Path, suite: str) -> Path:
         )
         # As on a machine that has not booted yet: the first boot draws a machine id of its own.
         (tree / "etc/machine-id").write_text("")
-        return tree.rename(cache / f"{suite}-{_recipe()}-{int(time.time())}")
+        return tree.rename(cache / f"{suite}-{_recipe(packages)}-{int(time.time())}")
     except BaseException:
         shutil.rmtree(tree, ignore_errors=True)
         raise
@@ -83,10 +90,11 @@ def sources(suite: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sweep(cache: Path, suite: str, keep: Path) -> None:
-    """Delete trees that are out of date and in nobody's hands."""
+def _sweep(cache: Path, suite: str) -> None:
+    """Delete trees that are out of date, or of a recipe that is no more, and in nobody's hands."""
+    recipes = {_recipe(PACKAGES), _recipe(BARE)}
     for tree in cache.glob(f"{suite}-*-*"):
-        if tree == keep:
+        if tree.name.split("-")[1] in recipes and _age_s(tree) < MAX_AGE_S:
             continue
         folder = os.open(tree, os.O_RDONLY | os.O_DIRECTORY)
         try:

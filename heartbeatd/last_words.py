@@ -40,7 +40,7 @@ def main() -> int:
     if not url:
         print("no alerts.webhook_url can be found: nobody is told that heartbeatd failed", file=sys.stderr)
         return 0
-    host = setting(config, "agent", "hostname") or socket.gethostname()
+    host = setting(config, "agent", "hostname") or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())  # any bytes
     body = alert(host, os.environ.get("MONITOR_SERVICE_RESULT", ""), os.environ.get("MONITOR_EXIT_STATUS", ""))
     began_s, pause_s, attempt = time.monotonic(), FIRST_PAUSE_S, 1
     while True:

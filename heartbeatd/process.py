@@ -8,10 +8,15 @@ from socket import gethostname
 from heartbeatd.clock import Clock, SystemClock
 from heartbeatd.config import Config
 from heartbeatd.core.gap import Before
+from heartbeatd.core.names import HostNames, name_in_file, name_in_force
+from heartbeatd.files import read_regular
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks.ledger import Keeping, Ledger
 from heartbeatd.sinks.systemd import Notifier, boot_id
 from heartbeatd.waiting import Lane, Waiter
+
+HOSTNAME_FILE = Path("/etc/hostname")
+LARGEST_BYTES = 4096
 
 
 @dataclass(slots=True)
@@ -25,6 +30,7 @@ class Process:
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lanes: dict[str, Lane] = field(default_factory=dict)
     before: Before = field(default_factory=lambda: Before(boot_id()))
+    names: HostNames = field(default_factory=lambda: host_names())
     started_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -46,9 +52,19 @@ class Process:
         self.service.close()
 
 
-def host_name(config: Config) -> str:
-    """The name this host goes by."""
-    return config.agent.hostname or gethostname()
+def host_names() -> HostNames:
+    """The host's names as they are now. What cannot be read is ""."""
+    try:
+        text = read_regular(HOSTNAME_FILE, LARGEST_BYTES).decode(errors="replace")
+    except OSError:
+        text = ""
+    return HostNames(gethostname(), name_in_file(text))
+
+
+def host_name(config: Config, at_start: HostNames | None = None) -> str:
+    """The name this host goes by, in plain ASCII. `at_start` are its names when the process started, if that was earlier."""
+    now = host_names()
+    return config.agent.hostname or name_in_force(at_start or now, now)
 
 
 def keeping(config: Config) -> Keeping:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from heartbeatd import __version__, last_stop
 from heartbeatd.config import Config, load
 from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.names import unhelpful_name
 from heartbeatd.core.redact import shown_url
 from heartbeatd.credentials import passed
 from heartbeatd.daemon import Daemon, Signals
@@ -28,6 +29,7 @@ class Agent:
     def __init__(self, path: Path, process: Process) -> None:
         self._path, self._process = path, process
         self.config = load(path, passed())
+        self.host = host_name(self.config, process.names)
         self.last_row_ns: int | None = None
         self._ledger = open_ledger(self.config, process)
         self._work: Wired | None = None
@@ -60,8 +62,16 @@ class Agent:
         kept.adjust(keeping(config))
         new.start()
         self.config, self._ledger, self._work = config, kept, new
+        self._say_name()
         say_what_is_off(config)
         return new
+
+    def _say_name(self) -> None:
+        """Said once, when it is another one than before the reload."""
+        before, self.host = self.host, host_name(self.config, self._process.names)
+        if self.host != before:
+            log.log(NOTICE, "this host goes by the name %s from now on; before, it was %s", self.host, before)
+            say_unhelpful_name(self.host)
 
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
@@ -115,7 +125,7 @@ def run(path: Path) -> int:
             log.error("%s", problem, extra=said(MessageId.CONFIG_REFUSED, where=problem.where))
         service.status(f"configuration refused: {error.problems[0]}")
         return error.exit_code
-    _announce(agent.config, service, hidden)
+    _announce(agent, service, hidden)
 
     def reload() -> "Wired":
         work = agent.reload()
@@ -132,7 +142,14 @@ def run(path: Path) -> int:
     return ExitCode.OK
 
 
-def _announce(config: Config, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
+def say_unhelpful_name(host: str) -> None:
+    """A warning, if the name does not tell this host from others."""
+    if unhelpful_name(host):
+        log.warning("this host is called %s: set agent.hostname, or alerts of several hosts cannot be told apart", host)
+
+
+def _announce(agent: Agent, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
+    config = agent.config
     hidden[:] = [config.secrets]
     service.expect(config.agent.interval_seconds)
     service.ready("started, waiting for the first slot")
@@ -141,10 +158,11 @@ def _announce(config: Config, service: systemd.Notifier, hidden: list[tuple[str,
         NOTICE,
         "heartbeatd %s started on %s: every %d s, Worker %s, database %s",
         __version__,
-        host_name(config),
+        agent.host,
         config.agent.interval_seconds,
         shown_url(url) if url else "none",
         config.storage.path,
-        extra=said(MessageId.STARTED, version=__version__, host=host_name(config)),
+        extra=said(MessageId.STARTED, version=__version__, host=agent.host),
     )
+    say_unhelpful_name(agent.host)
     say_what_is_off(config)

@@ -31,7 +31,7 @@ USER_AGENT = f"heartbeatd/{__version__}"
 
 def agent(config: Config, process: Process) -> Agent:
     """Who sends."""
-    return Agent(host_name(config), __version__, process.started_ns, config.agent.timezone)
+    return Agent(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
 
 
 def probes(config: Config, process: Process) -> tuple[Probes, Client]:

@@ -53,7 +53,9 @@ def test_a_name_that_is_no_text(receiver: Receiver, tmp_path: Path) -> None:
         assert "Traceback" not in agent.log
 
 
-@pytest.mark.parametrize("verb", [("once", "--send", "--json"), ("test-alert", "--direct"), ("check", "--offline"), ("status",)])
+@pytest.mark.parametrize(
+    "verb", [("once", "--send", "--json"), ("test-alert", "--direct"), ("check", "--offline"), ("status",)]
+)
 def test_heartbeatctl_under_a_name_that_is_no_text(receiver: Receiver, tmp_path: Path, verb: tuple[str, ...]) -> None:
     """No verb minds."""
     config = tmp_path / "config.toml"

@@ -27,7 +27,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "sinks": {"net", "waiting", "clock", "files"},
     "cycle": {"clock", "waiting"},
     "daemon": {"clock", "waiting"},
-    "process": {"clock", "config", "net", "sinks", "waiting"},
+    "process": {"clock", "config", "files", "net", "sinks", "waiting"},
     "wiring": {"config", "cycle", "net", "probes", "process", "sinks", "waiting"},
     "ctl": {
         "clock",

@@ -1,12 +1,16 @@
-"""The database's layout, and how a file gets there: from nothing, or from the earlier agent's hands."""
+"""The database's layout, and how a file gets there: from nothing, from the earlier agent's hands, or from an older version.
+
+Theory of operation. A ladder: `PRAGMA user_version` says how many steps of `MIGRATIONS` a file has behind it, and the others are
+done in order, all in one transaction, so a file is of one version or of another, never in between. A new file and the earlier
+agent's are at 0. A step is never changed once it was released; whatever comes next is a new step at the end. Each step finds its
+own work done without harm: a file that was made anew from a dump has lost its number, not its tables.
+"""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from heartbeatd.sinks import history
 
-# PRAGMA user_version. The earlier agent left it at 0; 1 had no table run; 2 had no roll-ups, and no index on the time.
-VERSION = 3
 # Small pages: a cycle changes one page in each of five trees, and each changed page is written whole. Measured: 7 kB a cycle
 # in place of 23 with SQLite's own 4096. Only a new file takes them.
 PAGE_BYTES = 1024
@@ -27,7 +31,7 @@ METRICS: tuple[tuple[str, str], ...] = (
 )
 _NAMES = tuple(name for name, _ in METRICS)
 
-_BESIDE = """
+_QUEUE_AND_STATE = """
 CREATE TABLE IF NOT EXISTS alert_state (
     subject TEXT PRIMARY KEY,
     announced TEXT NOT NULL,
@@ -48,15 +52,23 @@ CREATE TABLE IF NOT EXISTS alerts (
     delivered_ns INTEGER
 );
 CREATE INDEX IF NOT EXISTS alerts_pending ON alerts (number) WHERE delivered_ns IS NULL;
-CREATE TABLE IF NOT EXISTS takeover (
+"""
+_TAKEOVER = """
+CREATE TABLE takeover (
     last_rowid INTEGER NOT NULL,
     at_ns INTEGER NOT NULL
-);
+)
+"""
+_RUN = """
 CREATE TABLE IF NOT EXISTS run (
     latest INTEGER PRIMARY KEY CHECK (latest = 1),
     boot_id TEXT NOT NULL,
     ended_ns INTEGER
-);
+)
+"""
+_SET_ASIDE = """
+DROP INDEX IF EXISTS alerts_pending;
+CREATE INDEX alerts_pending ON alerts (number) WHERE delivered_ns IS NULL AND set_aside_ns IS NULL;
 """
 
 
@@ -74,47 +86,92 @@ def found(connection: sqlite3.Connection) -> None:
 def prepare(connection: sqlite3.Connection, now_ns: int) -> int | None:
     """Bring an open database up to date, in one transaction. The number of rows taken over, or None if it was ours already.
 
-    Raises NotOurs if a newer version wrote it, or if its table `metrics` lacks a column; sqlite3.Error as SQLite does.
+    Raises NotOurs if a newer version wrote it, or if its table `metrics` lacks a column; sqlite3.Error as SQLite does. Whatever
+    it raises, the file is as it was.
     """
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
+    if _version(connection) == len(MIGRATIONS):
         return None
-    if version > VERSION:
-        raise NotOurs(f"it was written by a newer heartbeatd (schema {version}, this one knows {VERSION})")
+    connection.create_function("now_ns", 0, lambda: now_ns)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == VERSION:  # somebody else was faster
-            connection.execute("ROLLBACK")
-            return None
-        for statement in _BESIDE.split(";"):
-            connection.execute(statement)
-        taken_over = _metrics(connection, now_ns) if version == 0 else None
-        connection.execute("CREATE INDEX IF NOT EXISTS metrics_by_time ON metrics (timestamp_lima)")
-        history.create(connection)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        version = _version(connection)  # somebody else may have been faster
+        ours_before = version > 0 or _has(connection, "takeover")
+        for step in MIGRATIONS[version:]:
+            step(connection)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        rows = None if ours_before else _rows_taken_over(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # broken off, SQLite has rolled back itself
             connection.execute("ROLLBACK")
         raise
-    return taken_over
+    return rows
 
 
-def _metrics(connection: sqlite3.Connection, now_ns: int) -> int | None:
+def _version(connection: sqlite3.Connection) -> int:
+    """How many steps are done. Raises NotOurs if that is more than this version knows."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not 0 <= version <= len(MIGRATIONS):
+        raise NotOurs(f"it was written by a newer heartbeatd (schema {version}, this one knows {len(MIGRATIONS)})")
+    return int(version)
+
+
+def _to_1(connection: sqlite3.Connection) -> None:
+    """The rows, in a table that fits; the queue and the announced state; since when the rows of the earlier agent are ours."""
+    _execute_each(connection, _QUEUE_AND_STATE)
     columns = connection.execute("PRAGMA table_info(metrics)").fetchall()
     if not columns:
         connection.execute(_create("metrics", ()))
-        return None
-    missing = [name for name in _NAMES if name not in {column[1] for column in columns}]
-    if missing:
+    elif missing := [name for name in _NAMES if name not in {column[1] for column in columns}]:
         raise NotOurs(f"its table metrics has no column {', '.join(missing)}")
-    if not _fits(columns):
+    elif not _fits(columns):
         _rebuild(connection, columns)
-    # The earlier agent wrote -1 where it could not count.
-    connection.execute("UPDATE metrics SET container_count = NULL WHERE container_count < 0")
-    rows, last = connection.execute("SELECT count(*), coalesce(max(rowid), 0) FROM metrics").fetchone()
-    connection.execute("INSERT INTO takeover VALUES (?, ?)", (last, now_ns))
+    if not _has(connection, "takeover"):
+        connection.execute(_TAKEOVER)
+        if columns:
+            # The earlier agent wrote -1 where it could not count.
+            connection.execute("UPDATE metrics SET container_count = NULL WHERE container_count < 0")
+            connection.execute("INSERT INTO takeover SELECT coalesce(max(rowid), 0), now_ns() FROM metrics")
+
+
+def _to_2(connection: sqlite3.Connection) -> None:
+    """When a run began and ended."""
+    connection.execute(_RUN)
+
+
+def _to_3(connection: sqlite3.Connection) -> None:
+    """Roll-ups, and an index on the time."""
+    connection.execute("CREATE INDEX IF NOT EXISTS metrics_by_time ON metrics (timestamp_lima)")
+    if not _has(connection, history.HOUR.table):
+        history.create(connection)
+
+
+def _to_4(connection: sqlite3.Connection) -> None:
+    """When an alert was set aside: it is not sent any more, for the reason in `last_error`."""
+    if "set_aside_ns" not in {column[1] for column in connection.execute("PRAGMA table_info(alerts)")}:
+        connection.execute("ALTER TABLE alerts ADD COLUMN set_aside_ns INTEGER")
+    _execute_each(connection, _SET_ASIDE)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3, _to_4)
+
+
+def _execute_each(connection: sqlite3.Connection, statements: str) -> None:
+    """One by one: executescript() would commit what is under way."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
+
+
+def _rows_taken_over(connection: sqlite3.Connection) -> int | None:
+    """How many rows of the earlier agent there are; None in a new file."""
+    if connection.execute("SELECT 1 FROM takeover").fetchone() is None:
+        return None
+    (rows,) = connection.execute("SELECT count(*) FROM metrics").fetchone()
     return int(rows)
 
 

@@ -21,7 +21,7 @@ from heartbeatd.core.model import Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
-from heartbeatd.sinks.schema import METRICS, VERSION
+from heartbeatd.sinks.schema import METRICS, MIGRATIONS
 from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store, open_to_read
 from tests.sinks.conftest import NOW_NS, alert, ids, keep_from, row
 
@@ -197,7 +197,7 @@ def test_all_of_a_cycle_is_one_commit(store: Store, path: Path) -> None:
 def test_a_newer_database_is_left_alone(path: Path) -> None:
     """A file of a later version is refused with words, and not touched."""
     with closing(sqlite3.connect(path)) as newer:
-        newer.execute(f"PRAGMA user_version = {VERSION + 1}")
+        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     before = path.read_bytes()
     with pytest.raises(StoreError, match="newer heartbeatd"):
         Store.open(path, NOW_NS)
@@ -279,22 +279,6 @@ def test_runs_follow_each_other(store: Store) -> None:
     store.end_run(NOW_NS)
     assert store.begin_run("boot-3") == Run("boot-2", from_iso(row(2).timestamp_lima), ended=True)
     assert store.begin_run("boot-4") == Run("boot-3", from_iso(row(2).timestamp_lima), ended=False)
-
-
-def test_a_database_of_the_version_before_is_brought_up_to_date(path: Path) -> None:
-    """Version 1 had fewer tables: it gets them, keeps its rows and alerts, and is not taken for the earlier agent's."""
-    with closing(Store.open(path, NOW_NS)) as store:
-        store.record([row(1)], None, [alert(1)], flush=False)
-    with closing(sqlite3.connect(path)) as other:
-        other.executescript(
-            "DROP TABLE run; DROP TABLE history_hour; DROP TABLE history_day; DROP INDEX metrics_by_time; PRAGMA user_version = 1"
-        )
-    with closing(Store.open(path, NOW_NS)) as store:
-        assert store.taken_over is None
-        assert store.begin_run("boot") is None
-        assert [a.event_id for a in store.pending()] == [alert(1).event_id]
-        assert not store._connection.execute("SELECT * FROM takeover").fetchall()
-    assert ids(path) == [row(1).id]
 
 
 def test_a_new_database_opened_by_many_at_once(path: Path) -> None:

@@ -63,6 +63,7 @@ class Sample:
     container_count: int | None = None
     internet_ok: bool | None = None
     ping_ms: float | None = None
+    internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     notes: tuple[Note, ...] = ()
 
 

@@ -1,16 +1,28 @@
 """Name resolution that never holds anyone longer than a deadline.
 
-getaddrinfo(3) cannot be interrupted, and waits 10 s and more on a resolver that never answers. So each lookup runs on a
+getaddrinfo(3) cannot be interrupted, and waits 5 s for each name server that does not answer. So each look-up runs on a
 thread of its own, at most one per host at a time: whoever asks while one is under way joins it.
+
+An answer that comes when somebody has given up waiting for it is late, and is kept: with a dead first name server every answer
+is late, and to throw them away would mean that none is ever used. The contract:
+
+- each question starts (or joins) a look-up, so that what is used is never older than the question before;
+- while there is a late answer, the look-up is waited for `GRACE_S`, and then the late answer is used in its place;
+- an answer that is in time, or says that there is no such name, ends the use of a late one; so do `KEPT_S`.
 """
 
+import errno
 import socket
 import threading
+import time
 from dataclasses import dataclass
 
 from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import Interrupted, NoAnswer
-from heartbeatd.waiting import Waiter
+from heartbeatd.waiting import Waiter, seconds_from_now
+
+KEPT_S = 7200.0  # twice the longest interval between two cycles
+GRACE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,62 +37,116 @@ class Address:
         host, _, *rest = self.sockaddr
         return Address(self.family, (host, port, *rest))  # type: ignore[arg-type]  # two or four, as it was
 
+    @property
+    def nowhere(self) -> bool:
+        """True for 0.0.0.0 and ::, which belong to no host; to connect to them is to connect to oneself."""
+        return self.sockaddr[0] in ("0.0.0.0", "::", "::ffff:0.0.0.0")
+
+
+Addresses = tuple[Address, ...]
+
 
 class _Lookup:
-    """One lookup under way, and who waits for it."""
+    """One lookup under way, and who waits for it. `given_up`: somebody who asked went away without an answer."""
 
     def __init__(self) -> None:
-        self.outcome: tuple[Address, ...] | OSError | UnicodeError | None = None
+        self.outcome: Addresses | OSError | UnicodeError | None = None
         self.waiters: list[Waiter] = []
+        self.given_up = False
 
 
 class Resolver:
-    """Looks names up, one lookup in flight per host."""
+    """Looks names up, one lookup in flight per host; see the module's contract."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_flight: dict[str, _Lookup] = {}
+        self._late: dict[str, tuple[Addresses, int]] = {}  # and until when it may be used
 
-    def lookup(self, host: str, port: int, deadline_ns: int, waiter: Waiter) -> tuple[Address, ...]:
+    def lookup(self, host: str, port: int, deadline_ns: int, waiter: Waiter) -> Addresses:
         """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises NoAnswer (dns), or Interrupted."""
         try:
             return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
-        except OSError:
+        except (OSError, UnicodeError):
             pass  # not an address: a name
-        lookup = self._join(host, waiter)
-        waiter.wait(lambda: lookup.outcome is not None, deadline_ns)
-        found = lookup.outcome
-        if isinstance(found, tuple):
-            return tuple(address.at(port) for address in found)
-        if waiter.interrupted:
+        lookup, late = self._join(host, waiter)
+        until_ns = min(deadline_ns, seconds_from_now(GRACE_S)) if late else deadline_ns
+        waiter.wait(lambda: lookup.outcome is not None, until_ns)
+        with self._lock:
+            found = lookup.outcome
+            lookup.given_up = lookup.given_up or found is None
+        if waiter.interrupted and not isinstance(found, tuple):
             raise Interrupted
-        if found is None:
-            raise NoAnswer(Cause.DNS, f"the resolver did not answer for {host}")
-        reason = found.strerror if isinstance(found, OSError) and found.strerror else str(found)
-        raise NoAnswer(Cause.DNS, f"{host}: {reason}") from found
+        if found is None and late:
+            found = late
+        if isinstance(found, tuple):
+            return _usable(host, found, port)
+        raise NoAnswer(Cause.DNS, _reason(host, found)) from found
 
-    def _join(self, host: str, waiter: Waiter) -> _Lookup:
+    def forget(self) -> None:
+        """Use no late answer that was given so far: the machine may be in another network now."""
+        with self._lock:
+            self._late.clear()
+
+    def _join(self, host: str, waiter: Waiter) -> tuple[_Lookup, Addresses]:
         with self._lock:
             lookup = self._in_flight.get(host)
             if lookup is None:
                 lookup = self._in_flight[host] = _Lookup()
-                threading.Thread(target=self._look_up, args=(host, lookup), name=f"lookup {host}", daemon=True).start()
+                self._start(host, lookup)
             lookup.waiters.append(waiter)
-            return lookup
+            late, until_ns = self._late.get(host, ((), 0))
+            return lookup, late if time.monotonic_ns() < until_ns else ()
+
+    def _start(self, host: str, lookup: _Lookup) -> None:
+        try:
+            threading.Thread(target=self._look_up, args=(host, lookup), name=f"lookup {host}", daemon=True).start()
+        except RuntimeError:  # as many as the unit may have
+            del self._in_flight[host]
+            lookup.outcome = OSError(errno.EAGAIN, "no thread can be started to look it up")
 
     def _look_up(self, host: str, lookup: _Lookup) -> None:
         try:
-            outcome: tuple[Address, ...] | OSError | UnicodeError = _getaddrinfo(host, 0, 0)
+            outcome: Addresses | OSError | UnicodeError = _getaddrinfo(host, 0, 0)
         except (OSError, UnicodeError) as error:
             outcome = error
         with self._lock:
             del self._in_flight[host]
             lookup.outcome = outcome
+            if isinstance(outcome, tuple) and lookup.given_up:
+                self._late[host] = (outcome, seconds_from_now(KEPT_S))
+            elif not _is_passing(outcome):
+                self._late.pop(host, None)
         for waiter in lookup.waiters:
             waiter.ring()
 
 
-def _getaddrinfo(host: str, port: int, flags: int) -> tuple[Address, ...]:
+def _is_passing(outcome: Addresses | OSError | UnicodeError) -> bool:
+    """True for a failure that says nothing of the name: no server answered, or none could say."""
+    return isinstance(outcome, socket.gaierror) and outcome.errno in (socket.EAI_AGAIN, socket.EAI_SYSTEM)
+
+
+def _usable(host: str, found: Addresses, port: int) -> Addresses:
+    """The addresses one may connect to, with their port. Raises NoAnswer if a filter has taken all of them away.
+
+    Addresses of the loopback stay: in /etc/hosts, and where a resolver of one's own answers, they are meant.
+    """
+    usable = tuple(address.at(port) for address in found if not address.nowhere)
+    if found and not usable:
+        raise NoAnswer(Cause.DNS, f"{host} is blocked by a DNS filter, which answers {found[0].sockaddr[0]}")
+    return usable
+
+
+def _reason(host: str, failed: OSError | UnicodeError | None) -> str:
+    shown = host if len(host) <= 253 else f"{host[:250]}..."
+    if failed is None:
+        return f"the resolver did not answer for {shown}"
+    if isinstance(failed, UnicodeError):
+        return f"{shown} is no host name: a part of it is empty or longer than 63 characters"
+    return f"{shown}: {failed.strerror or failed}"
+
+
+def _getaddrinfo(host: str, port: int, flags: int) -> Addresses:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
     return tuple(
         Address(family, sockaddr)  # type: ignore[arg-type]  # typeshed allows for families we do not ask for

@@ -14,6 +14,7 @@ def trusting(ca_file: str = "") -> ssl.SSLContext:
     The system's authorities are looked up by their hashes as they are needed: to read all of them takes 40 ms and 1 MiB.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # whatever openssl.cnf says
     paths = ssl.get_default_verify_paths()
     if paths.capath and paths.openssl_cafile_env not in os.environ:
         context.load_verify_locations(capath=paths.capath)

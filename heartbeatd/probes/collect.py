@@ -53,6 +53,7 @@ class Probes:
             container_count=counted.value,
             internet_ok=ping.ok if pinged.value else None,
             ping_ms=ping.ms,
+            internet_detail=ping.detail,
             notes=tuple(r.note for r in (cpu, memory, used, counted, pinged)),
         )
 

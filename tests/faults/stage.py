@@ -109,14 +109,14 @@ class Stage:
 
 
 class Resolver:
-    """A DNS server on 127.0.0.1:53 that knows one name, and can be told to fall silent."""
+    """A DNS server on port 53 that gives every name the address `a`, or says that there is none; and can fall silent."""
 
     NAME = "worker.test"
 
-    def __init__(self) -> None:
-        self.silent = False
+    def __init__(self, at: str = "127.0.0.1", *, a: str = "127.0.0.1", silent: bool = False) -> None:
+        self.silent, self.a = silent, a
         self._server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._server.bind(("127.0.0.1", 53))
+        self._server.bind((at, 53))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -125,11 +125,12 @@ class Resolver:
             query, who = self._server.recvfrom(512)
             if self.silent:
                 continue
-            # The question back as its own answer (RFC 1035, section 4): A is 127.0.0.1, for AAAA there is nothing.
+            # The question back as its own answer (RFC 1035, section 4): A as given, for AAAA there is nothing.
             end = query.index(b"\0", 12) + 5
-            question, is_a = query[12:end], query[end - 4 : end - 2] == b"\0\1"
-            head = query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + b"\0\0\0\0"
-            record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4\x7f\0\0\1" if is_a else b""
+            question, is_a = query[12:end], query[end - 4 : end - 2] == b"\0\1" and self.a != ""
+            code = b"\x80" if self.a else b"\x83"  # RCODE 3: there is no such name
+            head = query[:2] + b"\x81" + code + b"\0\1" + (b"\0\1" if is_a else b"\0\0") + b"\0\0\0\0"
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\0\0\4" + socket.inet_aton(self.a) if is_a else b""
             self._server.sendto(head + question + record, who)
 
 

@@ -1,52 +1,146 @@
-"""Run by test_dns inside a network and mount namespace of its own, whose only resolver is a UDP socket that never answers."""
+"""Run by test_dns in a network and mount namespace of its own: name servers that are silent, late, wrong and right.
+
+resolv.conf(5) is the test's, one line `nameserver` for each; each case is a function here, and prints what it saw as JSON.
+"""
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from heartbeatd.net import nameservers
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter, seconds_from_now
+from tests.faults.stage import Resolver as NameServer
+from tests.scripted import Scripted, answers
+
+SHORT_S = 0.6  # less than the second that glibc waits for a server here
+Seen = dict[str, object]
 
 
-def main() -> None:
-    """Print what happened as one JSON object."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("127.0.0.1", 53))
-    resolver, waiter = Resolver(), Waiter()
-    hung = _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.3), waiter))
-    for _ in range(20):
-        _why(lambda: resolver.lookup("worker.example", 443, seconds_from_now(0.01), waiter))
-    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("lookup")]
-    client = Client(resolver, "test")
-    request = Request("POST", Target.of("http://worker.example/"), {}, b"{}")
-    beat = _why(lambda: client.send(request, 0.3, waiter))
-    again = _why(lambda: client.send(request, 0.3, waiter))
-    # The resolver answers now: with "no such name", at once.
-    threading.Thread(target=_answer_no, args=(server,), daemon=True).start()
-    unknown = _why(lambda: Resolver().lookup("other.example", 443, seconds_from_now(10), waiter))
-    print(json.dumps({"hung": hung, "threads": threads, "beat": beat, "again": again, "unknown": unknown}))
-
-
-def _why(act: Callable[[], object]) -> dict[str, object]:
+def look_up(resolver: Resolver, name: str = "worker.example", timeout_s: float = SHORT_S) -> Seen:
+    """What came of it, and how long it took."""
     began_s = time.monotonic()
     try:
-        act()
+        found = resolver.lookup(name, 443, seconds_from_now(timeout_s), Waiter())
     except NoAnswer as error:
         return {"cause": error.cause, "detail": error.detail, "took_s": time.monotonic() - began_s}
-    return {"cause": None, "detail": "an answer", "took_s": time.monotonic() - began_s}
+    return {"cause": None, "addresses": [a.sockaddr[0] for a in found], "took_s": time.monotonic() - began_s}
 
 
-def _answer_no(server: socket.socket) -> None:
-    while True:
-        query, who = server.recvfrom(512)
-        # The same question back, as an answer with RCODE 3 (NXDOMAIN), RFC 1035 section 4.1.1.
-        server.sendto(query[:2] + b"\x81\x83" + query[4:6] + b"\0\0\0\0\0\0" + query[12:].split(b"\0\0\x29")[0], who)
+def beat(resolver: Resolver, url: str, timeout_s: float = SHORT_S) -> Seen:
+    """What came of one request on a new connection."""
+    client = Client(resolver, "test")
+    began_s = time.monotonic()
+    try:
+        answer = client.send(Request("POST", Target.of(url), {}, b"{}"), timeout_s, Waiter())
+    except NoAnswer as error:
+        return {"cause": error.cause, "detail": error.detail, "took_s": time.monotonic() - began_s}
+    finally:
+        client.close()
+    return {"status": answer.status, "took_s": time.monotonic() - began_s}
 
+
+def look_ups() -> list[str]:
+    """The threads that look names up."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("lookup")]
+
+
+def hung() -> Seen:
+    """The one server is silent, and then says that there is no such name."""
+    server = NameServer("127.0.0.1", a="", silent=True)
+    resolver = Resolver()
+    seen: Seen = {"hung": look_up(resolver, timeout_s=0.3)}
+    for _ in range(20):
+        look_up(resolver, timeout_s=0.01)
+    seen["threads"] = look_ups()
+    seen["beat"] = beat(resolver, "http://worker.example/", 0.3)
+    seen["again"] = beat(resolver, "http://worker.example/", 0.3)
+    server.silent = False
+    seen["unknown"] = look_up(Resolver(), "other.example", 10)
+    return seen
+
+
+def dead_first() -> Seen:
+    """The first of two servers is silent: every answer comes after the second that glibc waits for it."""
+    first = NameServer("127.0.0.2", silent=True)
+    second = NameServer("127.0.0.3", a="127.0.0.1")
+    resolver = Resolver()
+    with Scripted(answers(times=1)) as server:
+        url = server.url.replace("127.0.0.1", "worker.example")
+        seen: Seen = {"first": beat(resolver, url)}
+        for name in ("second", "third"):
+            settle()
+            seen[name] = beat(resolver, url)
+    # Whoever asks gets the late answer soon; and what is asked then brings the next, with the address as it is now.
+    settle()
+    second.a = "127.0.0.9"
+    seen["before it changed"] = look_up(resolver)
+    settle()
+    seen["after it changed"] = look_up(resolver)
+    settle()
+    # It is over: an answer in time, and no use of a late one any more.
+    first.silent, first.a, second.silent = False, "127.0.0.4", True
+    seen["healed"] = look_up(resolver)
+    first.silent = True
+    seen["silent again"] = look_up(resolver)
+    return seen
+
+
+def filtered() -> Seen:
+    """A filter answers 0.0.0.0; something listens on this host at that very port."""
+    server = NameServer("127.0.0.1", a="0.0.0.0")
+    with Scripted(answers()) as here:
+        seen: Seen = {"beat": beat(Resolver(), here.url.replace("127.0.0.1", "blocked.example"))}
+        seen["connections"] = len(here.connections)
+    server.a = "127.0.0.5"
+    seen["loopback"] = look_up(Resolver())
+    seen["hosts"] = look_up(Resolver(), "filtered-by-hosts.example")
+    return seen
+
+
+def silent() -> Seen:
+    """Which of three is silent: one answers, one never does, and nobody listens at the third."""
+    NameServer("127.0.0.2", silent=True)
+    NameServer("127.0.0.3", a="")
+    began_s = time.monotonic()
+    found = nameservers.silent("worker.example", 1.5)
+    took_s = time.monotonic() - began_s
+    lossy = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    lossy.bind(("127.0.0.5", 53))
+
+    def answer_the_second_time() -> None:
+        lossy.recvfrom(512)
+        query, who = lossy.recvfrom(512)
+        lossy.sendto(query[:2] + b"\x81\x83" + query[4:], who)
+
+    threading.Thread(target=answer_the_second_time, daemon=True).start()
+    conf = Path("/tmp/resolv.conf")
+    conf.write_text("nameserver 127.0.0.5\nnameserver 127.0.0.3\n")
+    began_s = time.monotonic()
+    again = nameservers.silent("worker.example", 10, conf)
+    return {"silent": found, "took_s": took_s, "lossy": again, "lossy_s": time.monotonic() - began_s}
+
+
+def settle() -> None:
+    """Let the look-up under way come to its end."""
+    until_s = time.monotonic() + 20
+    while look_ups() and time.monotonic() < until_s:
+        time.sleep(0.01)
+
+
+CASES: dict[str, Callable[[], Seen]] = {
+    "hung": hung,
+    "dead first": dead_first,
+    "filtered": filtered,
+    "silent": silent,
+}
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(CASES[sys.argv[1]]()))

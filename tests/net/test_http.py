@@ -1,7 +1,12 @@
 """One request with a deadline, against servers that really listen and misbehave in every way we know."""
 
+import ssl
+import subprocess
+import sys
 import threading
 import time
+import warnings
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +15,7 @@ from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
+from tests.agent import CHECKOUT, environment
 from tests.certificates import Authority
 from tests.net.conftest import MakeClient
 from tests.scripted import Connection, Scripted, answers, endless, hangs_up, resets, says, silent
@@ -252,3 +258,41 @@ def test_a_server_without_tls_where_none_should_be(client: Client, waiter: Waite
     with Scripted(answers(), tls=authority.server("tls")) as server:
         url = server.url.replace("https:", "http:")
         assert why(client, url, waiter).cause in (Cause.PROTOCOL, Cause.RESET)
+
+
+def test_tls_1_2_at_the_least(tmp_path: Path, authority: Authority) -> None:
+    """Also where openssl.cnf allows for older versions."""
+    (tmp_path / "openssl.cnf").write_text(
+        "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n"
+        "MinProtocol = TLSv1\nCipherString = DEFAULT:@SECLEVEL=0\n"
+    )
+    old = authority.server("old")
+    old.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # which is the point
+        old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with Scripted(answers(), tls=old) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", _ONE_REQUEST, server.url, authority.file],
+            cwd=CHECKOUT,
+            env=environment(OPENSSL_CONF=str(tmp_path / "openssl.cnf")),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert server.requests == [b""]
+    assert done.stdout.startswith("tls: "), done.stdout + done.stderr
+
+
+_ONE_REQUEST = """
+import sys
+from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.http import Client, Request
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.net.target import Target
+from heartbeatd.waiting import Waiter
+try:
+    print(Client(Resolver(), "test", sys.argv[2]).send(Request("GET", Target.of(sys.argv[1])), 10, Waiter()))
+except NoAnswer as error:
+    print(error)
+"""

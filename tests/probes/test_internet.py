@@ -7,8 +7,11 @@ import pytest
 
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
+from heartbeatd.probes.collect import Probes, Timeouts
+from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet, Ping
-from heartbeatd.waiting import Waiter
+from heartbeatd.waiting import Lane, Waiter
 from tests.scripted import Scripted, answers, endless, silent
 
 Check = Callable[[str, float], Ping]
@@ -60,3 +63,17 @@ def test_no_answer_in_time(check: Check, script: Callable[[object], None]) -> No
 def test_nobody_there(check: Check) -> None:
     """Refused."""
     assert "refused" in check("http://127.0.0.1:9/", 5).detail
+
+
+@pytest.mark.parametrize(("status", "detail"), [(500, "HTTP 500"), (200, "")])
+def test_the_sample_says_why(status: int, detail: str) -> None:
+    """What the check found goes along with what it measured."""
+    lane, client, waiter = Lane("disk"), Client(Resolver(), "test"), Waiter()
+    with Scripted(answers(status)) as server:
+        probes = Probes(
+            Disk(lane), Containers(Lane("docker"), "", 1), Internet(client, server.url), Timeouts(10, 10, 10)
+        )
+        sample = probes.collect(lambda: 0, waiter)
+        client.close()
+    lane.close(patience_s=10)
+    assert (sample.internet_ok, sample.internet_detail) == (status == 200, detail)

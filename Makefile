@@ -76,10 +76,10 @@ faults: ## Inject every fault there is for real, at length, and print a table (r
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	$(PYTHON) -m tests.faults
 
-bench: ## Measure what the README claims, beside Debian's monitoring agents, and write its table (root; half an hour)
+bench: ## Measure what debian/costs.md claims, beside Debian's monitoring agents, and write its table (root; half an hour)
 	@[ "$$(id -u)" = 0 ] || { echo "make bench boots a Debian and starts a Docker engine: run it as root" >&2; exit 1; }
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
-	$(PYTHON) -m tests.bench.peers --write README.md
+	$(PYTHON) -m tests.bench.peers --write debian/costs.md
 	$(PYTHON) -m tests.bench.instructions
 	$(PYTHON) -m tests.bench.imports
 	$(PYTHON) -m tests.bench.growth

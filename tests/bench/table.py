@@ -1,4 +1,4 @@
-"""The comparison as Markdown, ready for the README. What was not measured is a dash."""
+"""The comparison as Markdown, ready for debian/costs.md. What was not measured is a dash."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence

@@ -1,0 +1,41 @@
+"""Whether the Worker takes a heartbeat: it is sent one."""
+
+import os
+from collections.abc import Iterator
+
+from heartbeatd import wiring
+from heartbeatd.config import Config
+from heartbeatd.core.alerting import rule_for
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.model import Sample
+from heartbeatd.core.payload import heartbeat_body
+from heartbeatd.core.redact import shown_url
+from heartbeatd.core.wording import CAUSE_ADVICE
+from heartbeatd.ctl.check.finding import Finding, error, ok, warning
+from heartbeatd.process import Process
+
+
+def look(config: Config, process: Process) -> Iterator[Finding]:
+    """One heartbeat without figures, and what is answered."""
+    shown = shown_url(config.heartbeat.url)
+    sender = wiring.heartbeat(config, process)
+    if sender is None:
+        yield warning("worker", "heartbeat.url is not set: nothing is sent", "set heartbeat.url and a key")
+        return
+    now_ns = process.clock.now_ns()
+    body = heartbeat_body(wiring.agent(config, process), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
+    beat = sender.send(body, process.waiter)
+    sender.close()
+    if beat is None or beat.status is None:
+        cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
+        yield error("worker", f"{shown}: {cause}: {detail}", CAUSE_ADVICE[cause] if cause else "")
+        return
+    rule = rule_for(beat.status)
+    if rule is not None and rule.state.good:
+        yield ok("worker", f"{shown} took a heartbeat (HTTP {beat.status} in {beat.took_ms:.0f} ms)")
+        return
+    yield error(
+        "worker",
+        f"{shown} answers HTTP {beat.status}: {rule.meaning if rule else 'not an HTTP answer'}",
+        f"compare heartbeat.url and the key (from {config.heartbeat.secret_from}) with the Worker's",
+    )

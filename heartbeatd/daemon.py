@@ -8,13 +8,14 @@ second or two. SIGHUP re-reads the configuration between two cycles, however man
 import logging
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 from typing import Protocol
 
 from heartbeatd.clock import Clock
 from heartbeatd.core.events import NOTICE, MessageId, said
-from heartbeatd.core.moments import length
-from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, stepped_ns
+from heartbeatd.core.moments import counted, length
+from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, regridded, stepped_ns
 from heartbeatd.errors import HeartbeatdError
 from heartbeatd.waiting import Waiter
 
@@ -41,6 +42,10 @@ class Work(Protocol):
     def interval_s(self) -> int:
         """Seconds between two ticks."""
 
+    @property
+    def longest_cycle_s(self) -> float:
+        """Seconds a cycle may take at the most."""
+
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by so much: what remembers moments moves them along."""
 
@@ -54,8 +59,8 @@ class Service(Protocol):
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun."""
 
-    def expect(self, interval_s: int) -> None:
-        """How long a cycle may take to come."""
+    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
+        """How often cycles begin, and how long one may take: the watchdog waits for that long, and no longer."""
 
 
 class Signals:
@@ -95,7 +100,7 @@ class Daemon:
     ) -> None:
         self._clock, self._waiter, self._signals, self._service = clock, waiter, signals, service
         self._reload_work = reload
-        self._past: tuple[int, int] | None = None  # the last slot run, and boot time when it was due
+        self._past: tuple[Past, int] | None = None  # as of which moment of boot time
         self._mark = self._look_at_clocks()
         self._reload_from_ns = 0
         self._last_row_ns = last_row_ns
@@ -104,8 +109,11 @@ class Daemon:
         """Run cycles until told to stop."""
         while not self._signals.stop:
             if self._signals.reload and self._clock.monotonic_ns() >= self._reload_from_ns:
-                work = self._reload(work)
-            self._notice_clock(work)
+                old_interval_s, work = work.interval_s, self._reload(work)
+                if work.interval_s != old_interval_s:
+                    self._regrid(old_interval_s, work.interval_s)
+            if self._notice_clock(work):
+                self._regrid(work.interval_s, work.interval_s)
             tick = self._next(work.interval_s * NS_PER_S)
             if self._sleep_until(tick.slot_ns):
                 self._run(work, tick)
@@ -115,8 +123,20 @@ class Daemon:
         if self._past is None:
             last_ns = self._last_row_ns
             return first_tick(now_ns, interval_ns, None if last_ns is None else last_ns // interval_ns * interval_ns)
-        slot_ns, due_ns = self._past
-        return next_tick(now_ns, interval_ns, Past(slot_ns, self._clock.boottime_ns() - due_ns))
+        return next_tick(now_ns, interval_ns, self._past_by_now())
+
+    def _past_by_now(self) -> Past | None:
+        if self._past is None:
+            return None
+        past, at_ns = self._past
+        return replace(past, elapsed_ns=past.elapsed_ns + self._clock.boottime_ns() - at_ns)
+
+    def _regrid(self, old_interval_s: int, interval_s: int) -> None:
+        """The grid is another from now on."""
+        past = self._past_by_now()
+        if past is not None:
+            new = regridded(past, self._clock.now_ns(), old_interval_s * NS_PER_S, interval_s * NS_PER_S)
+            self._past = new, self._clock.boottime_ns()
 
     def _sleep_until(self, slot_ns: int) -> bool:
         """Wait for the slot; True if it is there, False if the schedule has to be looked at anew."""
@@ -136,11 +156,11 @@ class Daemon:
 
     def _run(self, work: Work, tick: Tick) -> None:
         late_ns = self._clock.now_ns() - tick.slot_ns
-        self._past = (tick.slot_ns, self._clock.boottime_ns() - late_ns)
+        self._past = Past(tick.slot_ns, late_ns), self._clock.boottime_ns()
         if tick.missed:
             log.warning(
-                "%d slots missed before this one",
-                tick.missed,
+                "%s missed before this one",
+                counted(tick.missed, "slot"),
                 extra=said(MessageId.SLOTS_MISSED, missed=tick.missed),
             )
         try:
@@ -162,7 +182,7 @@ class Daemon:
             self._service.ready("reload failed, the old configuration stays in force: see the journal")
         else:
             log.log(NOTICE, "configuration reloaded", extra=said(MessageId.CONFIG_RELOADED))
-            self._service.expect(work.interval_s)
+            self._service.expect(work.interval_s, work.longest_cycle_s)
             self._service.ready("configuration reloaded")
         self._reload_from_ns = self._clock.monotonic_ns() + RELOAD_GAP_NS
         return work
@@ -170,8 +190,8 @@ class Daemon:
     def _look_at_clocks(self) -> tuple[int, int, int]:
         return self._clock.now_ns(), self._clock.boottime_ns(), self._clock.monotonic_ns()
 
-    def _notice_clock(self, work: Work) -> None:
-        """Say it once if the clock was stepped or the machine suspended since the last look."""
+    def _notice_clock(self, work: Work) -> bool:
+        """Say it once if the clock was stepped or the machine suspended since the last look. True if it was stepped."""
         before, self._mark = self._mark, self._look_at_clocks()
         wall_ns, boot_ns, mono_ns = (now - then for now, then in zip(self._mark, before, strict=True))
         if step_ns := stepped_ns(wall_ns, boot_ns):
@@ -190,3 +210,4 @@ class Daemon:
                 length((boot_ns - mono_ns) / NS_PER_S),
                 extra=said(MessageId.CLOCK_STEPPED, suspended_seconds=(boot_ns - mono_ns) / NS_PER_S),
             )
+        return step_ns != 0

@@ -151,7 +151,7 @@ def say_unhelpful_name(host: str) -> None:
 def _announce(agent: Agent, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
     config = agent.config
     hidden[:] = [config.secrets]
-    service.expect(config.agent.interval_seconds)
+    service.expect(config.agent.interval_seconds, config.longest_cycle_s)
     service.ready("started, waiting for the first slot")
     url = config.heartbeat.url
     log.log(

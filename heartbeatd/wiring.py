@@ -66,7 +66,7 @@ class Wired:
 
     def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
         self.ledger = ledger
-        self.interval_s = config.agent.interval_seconds
+        self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._probes, self._pinger = probes(config, process)
         self._heartbeat = heartbeat(config, process)
         self._webhook = webhook(config, process)

@@ -36,6 +36,7 @@ class Recorder:
     """A work whose cycles note when they ran, and do what a test asks of them."""
 
     interval_s = 1
+    longest_cycle_s = 0.5
 
     def __init__(self, clock: SteppedClock, during: Callable[[int], None]) -> None:
         self.cycle = self
@@ -69,8 +70,8 @@ class Service:
     def reloading(self, monotonic_ns: int) -> None:
         self.heard.append("reloading")
 
-    def expect(self, interval_s: int) -> None:
-        self.heard.append(f"expect {interval_s}")
+    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
+        self.heard.append(f"expect {interval_s} {longest_cycle_s:g}")
 
 
 @pytest.fixture(autouse=True)
@@ -214,11 +215,30 @@ def test_reloading() -> None:
         "reloading",
         "ready",
         "reloading",
-        "expect 1",
+        "expect 1 0.5",
         "ready",
     ]
     assert "failed" in service.heard[1]
     assert service.heard[-1] == "ready: configuration reloaded"
+
+
+def test_a_reload_to_a_shorter_interval_misses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """After an interval of four seconds, one of one second: the slots of the second that lie between were nobody's."""
+    clock, waiter = SteppedClock(), Waiter()
+    signals = Signals(waiter)
+
+    def act(number: int) -> None:
+        if number == 1:
+            threading.Timer(2.3, signal.pthread_kill, (threading.main_thread().ident, signal.SIGHUP)).start()
+        if number == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    slow, fast = Recorder(clock, act), Recorder(clock, act)
+    slow.interval_s, fast.ticks = 4, slow.ticks
+    Daemon(clock, waiter, signals, Service(), lambda: fast).run(slow)
+    assert fast.slots_s == [0, 3, 4]
+    assert [tick.missed for tick, _ in fast.ticks] == [0, 0, 0]
+    assert messages(caplog) == ["CONFIG_RELOADED"]
 
 
 def test_a_signal_ends_a_wait() -> None:

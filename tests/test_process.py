@@ -133,6 +133,39 @@ def test_sigterm_is_obeyed_within_two_seconds(receiver: Receiver, tmp_path: Path
     assert len(receiver.received(WEBHOOK)) == before + ("webhook" in script)
 
 
+def test_the_watchdog_waits_for_a_generous_timeout(receiver: Receiver, tmp_path: Path) -> None:
+    """A Worker that is given 4 s under a watchdog of 3 s: the watchdog is told before READY, and the outage is announced in its
+    due cycle, before the watchdog would have bitten. A reload to a shorter timeout, or interval, takes it down again."""
+    receiver.answer(WORKER, 200, SILENCE)
+    toml = reporting(receiver, timeout_s=4, more_alerts="alert_after = 1\n")
+    with AgentProcess(tmp_path, toml, WATCHDOG_USEC="3000000") as agent:
+        watchdog_us = int(agent.told()["WATCHDOG_USEC"])
+        assert watchdog_us == (1 + 4.3 + 15) * 1_000_000
+        agent.ready()
+        began_s = last_s = time.monotonic()
+        for _ in range(2):
+            agent.cycles(1)
+            assert time.monotonic() - last_s < watchdog_us / 1e6
+            last_s = time.monotonic()
+        assert last_s - began_s > 3
+        until(lambda: receiver.received(WEBHOOK))
+        assert receiver.received(WEBHOOK)[0].body["details"]["cause"] == "timeout"
+        assert len(agent.rows("id")) == 2
+        told = [_watchdog_after_reload(agent, toml.replace("interval_seconds = 1", "interval_seconds = 3600"))]
+        told.append(_watchdog_after_reload(agent, toml.replace("timeout_seconds = 4", "timeout_seconds = 1")))
+        assert told == ["10800000000", "17300000"]
+        agent.stop()
+
+
+def _watchdog_after_reload(agent: AgentProcess, toml: str) -> str:
+    """What the watchdog is set to by a reload."""
+    agent.write(toml)
+    agent.signal(signal.SIGHUP)
+    while "WATCHDOG_USEC" not in (told := agent.told()):
+        pass
+    return told["WATCHDOG_USEC"]
+
+
 def test_ctrl_c(receiver: Receiver, tmp_path: Path) -> None:
     """In a terminal it ends as cleanly as under systemd."""
     with AgentProcess(tmp_path, reporting(receiver)) as agent:

@@ -2,7 +2,8 @@
 
 Theory of operation. A slot is a multiple of the interval since the epoch (intervals divide a day, so :00, :10, :20 … in
 any zone of whole minutes). The next slot is computed anew from the wall clock each time, so nothing drifts. What was
-missed in between is counted on a clock that no one can set, so a stepped wall clock invents no missed slots.
+missed in between is counted on a clock that no one can set, so a stepped wall clock invents no missed slots. When the grid
+changes (another interval, a stepped clock), what was missed of the old one is counted there and then, and the new one begins.
 """
 
 from dataclasses import dataclass
@@ -21,10 +22,15 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """The last slot that ran, and how long ago it began on the boot-time clock (ns, suspend included)."""
+    """What has been on the grid: the last slot that ran, and since when missed slots are counted.
+
+    `elapsed_ns` is how long ago the latest slot began that is accounted for (boot-time clock, suspend included): the one that
+    ran or, after the grid has changed, the latest one of the new grid. `missed` were counted on grids before.
+    """
 
     slot_ns: int
     elapsed_ns: int
+    missed: int = 0
 
 
 def first_tick(now_ns: int, interval_ns: int, last_slot_ns: int | None) -> Tick:
@@ -49,11 +55,20 @@ def next_tick(now_ns: int, interval_ns: int, past: Past | None = None) -> Tick:
     slot_ns = (now_ns // interval_ns + 1) * interval_ns
     if past is None:
         return Tick(slot_ns)
-    if slot_ns == past.slot_ns:
-        slot_ns += interval_ns
-    since_last_ns = past.elapsed_ns + slot_ns - now_ns
-    # A slewed clock makes the time between two slots a hair shorter; a step makes it up to one interval longer.
-    return Tick(slot_ns, max(0, (since_last_ns + STEP_NS) // interval_ns - 1))
+    between_ns = past.elapsed_ns + slot_ns - now_ns
+    # A slewed clock makes the time between two slots a hair shorter.
+    missed = past.missed + max(0, (between_ns + STEP_NS) // interval_ns - 1)
+    return Tick(slot_ns + interval_ns if slot_ns == past.slot_ns else slot_ns, missed)
+
+
+def regridded(past: Past, now_ns: int, old_interval_ns: int, interval_ns: int) -> Past:
+    """`past` once the grid has changed at `now_ns`: by a new interval, or by a step of the clock, which `now_ns` is after.
+
+    Slots of the old grid that came and went are missed ones; the new grid has had none before now. With 10 s until 12:00:25, and
+    :00 the last to run: two missed (:10, :20), however many slots of a new interval of 2 s lie between.
+    """
+    missed = past.missed + max(0, (past.elapsed_ns - STEP_NS) // old_interval_ns)
+    return Past(past.slot_ns, now_ns % interval_ns, missed)
 
 
 def stepped_ns(wall_passed_ns: int, real_passed_ns: int) -> int:

@@ -18,6 +18,9 @@ from heartbeatd.core.plain import plain
 
 IDENTIFIER = "heartbeatd"
 WORKING_US = 120_000_000
+WATCHDOG_MARGIN_S = (
+    30  # what a cycle does beside waiting for others, on a slow disk and under load; loading at the start, too
+)
 LONGEST_LINE = 2000  # characters of a line of the log: a few kilobytes of one text help nobody
 
 
@@ -37,6 +40,7 @@ class Notifier:
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        self._unit_us = self._watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0") or 0)
 
     def close(self) -> None:
         """Say no more."""
@@ -66,10 +70,13 @@ class Notifier:
         """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
         self._tell(f"WATCHDOG=1\nSTATUS={plain(status)}")
 
-    def expect(self, interval_s: int) -> None:
-        """Have the watchdog wait for three cycles if the unit's WatchdogSec= is shorter than that."""
-        wanted_us = 3 * interval_s * 1_000_000
-        if 0 < int(os.environ.get("WATCHDOG_USEC", "0") or 0) < wanted_us:
+    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
+        """Have the watchdog wait for as long as a cycle may take to come and to end, and no longer; see `watchdog_us`."""
+        if self._unit_us == 0:
+            return
+        wanted_us = watchdog_us(self._unit_us, interval_s, longest_cycle_s)
+        if wanted_us != self._watchdog_us:
+            self._watchdog_us = wanted_us
             self._tell(f"WATCHDOG_USEC={wanted_us}")
 
     def working(self, status: str) -> None:
@@ -79,6 +86,16 @@ class Notifier:
     def stopping(self) -> None:
         """The end has begun."""
         self._tell("STOPPING=1\nSTATUS=stopping")
+
+
+def watchdog_us(unit_us: int, interval_s: int, longest_cycle_s: float) -> int:
+    """How long the watchdog should wait for the next sign of life, in µs, where WatchdogSec= says `unit_us`.
+
+    For three cycles, so that a missed slot is no death; for the longest cycle that the configuration allows, which may begin an
+    interval after the last sign; and never for less than the unit says. 60 s, 10 s and a cycle of up to 62 s: 87 s.
+    """
+    cycle_us = int((interval_s + longest_cycle_s + WATCHDOG_MARGIN_S) * 1_000_000)
+    return max(unit_us, 3 * interval_s * 1_000_000, cycle_us)
 
 
 class JournalHandler(logging.Handler):

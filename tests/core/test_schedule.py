@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, stepped_ns
+from heartbeatd.core.schedule import NS_PER_S, Past, Tick, first_tick, next_tick, regridded, stepped_ns
 
 TEN_S = 10 * NS_PER_S
 NOON = 1_795_521_600 * NS_PER_S
@@ -53,6 +53,34 @@ def test_suspend_counts_as_missed() -> None:
     """An hour of suspend, which boot time counts, is 359 slots missed and one that runs."""
     hour = 3600 * NS_PER_S
     assert next_tick(NOON + hour - NS_PER_S, TEN_S, Past(NOON, hour - NS_PER_S)) == Tick(NOON + hour, missed=359)
+
+
+def test_another_interval_misses_nothing() -> None:
+    """12:00:00 ran; at 12:00:08.5 the interval becomes 2 s: the next slot is 12:00:10, and :02 to :08 were no slots."""
+    past = regridded(Past(NOON, 8_500_000_000), NOON + 8_500_000_000, TEN_S, 2 * NS_PER_S)
+    assert next_tick(NOON + 8_500_000_000, 2 * NS_PER_S, past) == Tick(NOON + TEN_S, missed=0)
+
+
+def test_each_interval_counts_its_own() -> None:
+    """A cycle of 25 s at 10 s, then 2 s: two were missed of the old one; 29 s later 15 of the new one as well."""
+    now_ns = NOON + 25 * NS_PER_S
+    past = regridded(Past(NOON, 25 * NS_PER_S), now_ns, TEN_S, 2 * NS_PER_S)
+    assert next_tick(now_ns, 2 * NS_PER_S, past) == Tick(NOON + 26 * NS_PER_S, missed=2)
+    later = Past(past.slot_ns, past.elapsed_ns + 29 * NS_PER_S, past.missed)
+    assert next_tick(now_ns + 29 * NS_PER_S, 2 * NS_PER_S, later) == Tick(NOON + 56 * NS_PER_S, missed=2 + 15)
+
+
+@given(moments, intervals, intervals, st.integers(0, 10**13), st.integers(-(10**18), 10**18))
+def test_a_grid_that_changes_counts_what_was_due(
+    start_ns: int, old_ns: int, new_ns: int, took_ns: int, step_ns: int
+) -> None:
+    """However the interval and the clock change, missed are the slots of the old grid that came and went, and none besides."""
+    slot_ns = start_ns // old_ns * old_ns
+    now_ns = max(0, slot_ns + took_ns + step_ns)
+    tick = next_tick(now_ns, new_ns, regridded(Past(slot_ns, took_ns), now_ns, old_ns, new_ns))
+    assert abs(tick.missed - took_ns // old_ns) <= 1
+    assert tick.missed <= took_ns // old_ns
+    assert tick.slot_ns != slot_ns
 
 
 @given(st.integers(min_value=0, max_value=10**12), st.integers(min_value=-249_999_999, max_value=249_999_999))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.sinks.systemd import Notifier, Redacting, log_to_where_it_belongs
+from heartbeatd.sinks.systemd import Notifier, Redacting, log_to_where_it_belongs, watchdog_us
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.Monk
         notifier.reloading(1_234_567_891)
         notifier.alive("saw this")
         notifier.status("words")
-        notifier.expect(60)
+        notifier.expect(60, 5)
         notifier.working("hard")
         notifier.stopping()
     assert [manager.recv(4096).decode().splitlines() for _ in range(7)] == [
@@ -63,14 +63,35 @@ def test_a_status_is_one_assignment_whatever_is_in_it(manager: socket.socket, te
 
 
 def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three cycles of ten seconds fit into a minute; and without a watchdog there is nothing to set."""
+    """The shipped minute is enough for the shipped configuration; and without a watchdog there is nothing to set."""
     manager.setblocking(False)
     for given_us in ("60000000", "0", ""):
         monkeypatch.setenv("WATCHDOG_USEC", given_us)
         with closing(Notifier()) as notifier:
-            notifier.expect(10)
+            notifier.expect(10, 5)
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
+
+
+def test_the_watchdog_follows_the_longest_cycle(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up and down, each change told once, and never below what the unit says."""
+    monkeypatch.setenv("WATCHDOG_USEC", "60000000")
+    with closing(Notifier()) as notifier:
+        for interval_s, longest_s in ((10, 62), (10, 62), (3600, 5), (10, 120), (10, 5), (10, 5)):
+            notifier.expect(interval_s, longest_s)
+    told = [manager.recv(4096).decode() for _ in range(4)]
+    assert told == [f"WATCHDOG_USEC={s}000000" for s in (87, 10_800, 145, 60)]
+    manager.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        manager.recv(4096)
+
+
+@given(st.integers(0, 10**9), st.sampled_from([1, 10, 60, 3600]), st.floats(0.2, 120))
+def test_the_watchdog_waits_for_any_cycle(unit_us: int, interval_s: int, longest_s: float) -> None:
+    """A cycle that begins an interval after the last sign of life, and takes all the time it has, is waited for."""
+    found = watchdog_us(unit_us, interval_s, longest_s)
+    assert found > (interval_s + longest_s + 10) * 1_000_000
+    assert found >= max(unit_us, 3 * interval_s * 1_000_000)
 
 
 def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,7 @@ from heartbeatd.core.plain import plain
 
 IDENTIFIER = "heartbeatd"
 WORKING_US = 120_000_000
-WATCHDOG_MARGIN_S = (
-    30  # what a cycle does beside waiting for others, on a slow disk and under load; loading at the start, too
-)
+WATCHDOG_MARGIN_S = 15  # what a cycle does beside waiting for others, on a slow disk or at the start
 LONGEST_LINE = 2000  # characters of a line of the log: a few kilobytes of one text help nobody
 
 

@@ -4,25 +4,26 @@ Where the key comes from, the first that is there wins: the systemd credential `
 `heartbeat.secret_key_file`, `heartbeat.secret_key`. Likewise the credential `heartbeat.webhook_url` wins over the setting.
 """
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from heartbeatd import zones
 from heartbeatd.core.moments import LIMA_ZONE, Zone
-from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials
+from heartbeatd.core.redact import secrets_in, shown_name
+from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials, only_line
 from heartbeatd.errors import ConfigError, Problem
-from heartbeatd.files import read_regular
-from heartbeatd.settings import SECTIONS, SETTINGS, kind_of
+from heartbeatd.files import NotRegularFile, decoded, read_regular, require_regular
+from heartbeatd.settings import SECTIONS, SETTINGS, kind_of, of_the_system
+from heartbeatd.toml_text import Document, understood
 
 DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
 LARGEST_FILE_BYTES = 1 << 20
-
-
+# What may be repeated of a file in which a secret may stand anywhere.
+NAMES = frozenset({*SECTIONS, *(setting.name for setting in SETTINGS)})
 _NO_CREDENTIALS: Credentials = {}
+_NO_LINES: Mapping[tuple[str, ...], int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,8 @@ class Config:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
-        hidden = [self.heartbeat.secret.reveal()]
-        for url in (self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url):
-            _, at, rest = url.partition("://")
-            authority = rest.partition("/")[0]
-            hidden += [authority.rpartition("@")[0]] if at else []
-            hidden += [url.partition("?")[2]]
-        return tuple(text for text in hidden if len(text) > 3)
+        urls = (self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url)
+        return (self.heartbeat.secret.reveal(), *(secret for url in urls for secret in secrets_in(url)))
 
 
 def load(path: Path, credentials: Credentials = _NO_CREDENTIALS) -> Config:
@@ -135,42 +131,38 @@ def load(path: Path, credentials: Credentials = _NO_CREDENTIALS) -> Config:
 
     Raises ConfigError naming the file, each key path, what is wrong and what would be right.
     """
-    return parse(read(path), str(path), credentials)
+    document = read(path)
+    return parse(document.mapping, str(path), credentials, document.lines)
 
 
-def read(path: Path) -> Mapping[str, object]:
-    """The TOML file as a mapping. Raises ConfigError if it cannot be read, is too large, or is not TOML."""
+def read(path: Path) -> Document:
+    """What the TOML file says. Raises ConfigError if it cannot be read, is too large, or is not TOML."""
     where = str(path)
     try:
         data = read_regular(path, LARGEST_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigError(Problem(where, f"cannot be read: {error.strerror}", _reading_hint(error))) from None
+        raise ConfigError(Problem(where, f"cannot be read: {error.strerror}", _reading_hint(error, path))) from None
     if len(data) > LARGEST_FILE_BYTES:
         raise ConfigError(Problem(where, "is larger than 1 MiB", "a configuration has a few dozen lines"))
     try:
-        return tomllib.loads(data.decode())
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(Problem(f"{where}, line {line}", "is not UTF-8 text", "save the file as UTF-8")) from None
-    except tomllib.TOMLDecodeError as error:
-        twice = re.match(r"Cannot (?:declare|overwrite).*(\(at .*\))", str(error))
-        what = f"a heading or key stands twice {twice.group(1)}" if twice else str(error)
-        hint = (
-            "put all lines of a section under the heading that is there"
-            if twice
-            else "texts need quotes, straight ones"
-        )
-        raise ConfigError(Problem(where, f"is not TOML: {what}", f"{hint}; see heartbeat-config.toml(5)")) from None
-    except RecursionError:
-        raise ConfigError(Problem(where, "is nested too deeply", "settings are [section] and key = value")) from None
+        text = decoded(data)
+    except ValueError as error:
+        raise ConfigError(Problem(where, str(error), "save the file as UTF-8 text")) from None
+    return understood(text, where, NAMES)
 
 
-def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentials = _NO_CREDENTIALS) -> Config:
-    """The configuration in a mapping of sections. Raises ConfigError.
+def parse(
+    mapping: Mapping[str, object],
+    where: str = "",
+    credentials: Credentials = _NO_CREDENTIALS,
+    lines: Mapping[tuple[str, ...], int] = _NO_LINES,
+) -> Config:
+    """The configuration in a mapping of sections; `lines` says where each stands. Raises ConfigError.
 
-    Pure, but for the files that hold the key and the time zone.
+    Pure, but for the files that hold the key and the time zone, and a look at what is at `storage.path`.
     """
-    problems = list(_unknown(mapping, where))
+    place = _Place(where, lines)
+    problems = list(_unknown(mapping, place))
     values: dict[str, Any] = {}
     for setting in SETTINGS:
         section = mapping.get(setting.section, {})
@@ -178,18 +170,33 @@ def parse(mapping: Mapping[str, object], where: str = "", credentials: Credentia
         try:
             values[setting.key] = setting.default if given is None else setting.kind.check(given)
         except ValueError as error:
-            problems.append(Problem(f"{where}: {setting.key}", str(error), f"allowed: {setting.kind.allowed}"))
-    zone = _zone(values, where, problems)
+            problems.append(Problem(place.of(setting.key), str(error), f"allowed: {setting.kind.allowed}"))
+    zone = _zone(values, place, problems)
     secret, webhook = _Found(), _Found()
     try:
-        webhook = _webhook(values, where, credentials)
-        secret = _secret(values, where, credentials)
-        problems += _together(values, secret, where)
+        webhook = _webhook(values, place, credentials)
+        secret = _secret(values, place, credentials)
+        problems += _together(values, secret, place)
     except ConfigError as error:
         problems.extend(error.problems)
     if problems:
         raise ConfigError(problems)
     return _build(values, zone, secret, webhook)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A file, and where in it each key stands."""
+
+    file: str
+    lines: Mapping[tuple[str, ...], int]
+
+    def of(self, key: str, shown: str | None = None) -> str:
+        """E.g. `config.toml, line 7: agent.hostname`; with `shown` that in place of the key, or nothing."""
+        line = self.lines.get(tuple(key.split(".", 1)))
+        at = f"{self.file}, line {line}" if line else self.file
+        name = key if shown is None else shown
+        return f"{at}: {name}" if name else at
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,27 +228,45 @@ def _build(values: Mapping[str, Any], zone: Zone, secret: _Found, webhook: _Foun
     )
 
 
-def _zone(values: Mapping[str, Any], where: str, problems: list[Problem]) -> Zone:
+def _zone(values: Mapping[str, Any], place: _Place, problems: list[Problem]) -> Zone:
     """The time zone people read; what keeps it from being used is added to `problems`."""
     name: str = values.get("agent.timezone", LIMA_ZONE.name)
     try:
         return zones.named(name)
     except ValueError as error:
-        problems.append(Problem(f"{where}: agent.timezone", str(error), zones.nearest(name)))
+        problems.append(Problem(place.of("agent.timezone"), str(error), zones.nearest(name)))
         return LIMA_ZONE
 
 
-def _together(values: Mapping[str, Any], secret: _Found, where: str) -> Iterator[Problem]:
-    """What is wrong only in combination."""
+def _together(values: Mapping[str, Any], secret: _Found, place: _Place) -> Iterator[Problem]:
+    """What is wrong only in combination, or with what is there."""
     if values.get("heartbeat.url") and "heartbeat.secret_key" in values and not secret.text:
         yield Problem(
-            f"{where}: heartbeat.secret_key",
+            f"{place.file}: heartbeat.secret_key",
             "is missing, but heartbeat.url is set",
             "`heartbeatctl set-secret` stores it encrypted; or set heartbeat.secret_key or heartbeat.secret_key_file",
         )
 
+    if "storage.path" in values:
+        try:
+            _look_at_database(Path(values["storage.path"]))
+        except ValueError as error:
+            yield Problem(place.of("storage.path"), str(error), f"allowed: {kind_of('storage.path').allowed}")
 
-def _secret(values: Mapping[str, Any], where: str, credentials: Credentials) -> _Found:
+
+def _look_at_database(path: Path) -> None:
+    """Raises ValueError if something there can be no database, or its folder is one of the system's by another name."""
+    try:
+        if of_the_system(PurePosixPath(path.parent.resolve())):
+            raise ValueError("its folder leads to one that belongs to the system")
+        require_regular(path)
+    except NotRegularFile as error:
+        raise ValueError(error.strerror) from None
+    except (OSError, RuntimeError):  # it is not there yet, or not for us to see; opening it will tell
+        return
+
+
+def _secret(values: Mapping[str, Any], place: _Place, credentials: Credentials) -> _Found:
     """The key. Raises ConfigError if what should hold it cannot be used."""
     credential = credentials.get(SECRET_KEY)
     if credential is not None:
@@ -251,23 +276,24 @@ def _secret(values: Mapping[str, Any], where: str, credentials: Credentials) -> 
         try:
             data = read_regular(Path(file), LARGEST_BYTES + 1)
         except OSError as error:
-            raise ConfigError(
-                Problem(
-                    f"{where}: heartbeat.secret_key_file",
-                    f"{file} cannot be read: {error.strerror}",
-                    _reading_hint(error),
-                )
-            ) from None
+            where = place.of("heartbeat.secret_key_file")
+            raise ConfigError(_unreadable(where, error, Path(file))) from None
         return _checked(data, "heartbeat.secret_key", file)
-    return _in_file(values, "heartbeat.secret_key", where)
+    return _in_file(values, "heartbeat.secret_key", place.file)
 
 
-def _webhook(values: Mapping[str, Any], where: str, credentials: Credentials) -> _Found:
+def _unreadable(where: str, error: OSError, file: Path) -> Problem:
+    """A name that leads nowhere is not repeated: it may be the key itself, put into the wrong setting."""
+    named = f"{file} " if isinstance(error, NotRegularFile | PermissionError) else "the file it names "
+    return Problem(where, f"{named}cannot be read: {error.strerror}", _reading_hint(error, file))
+
+
+def _webhook(values: Mapping[str, Any], place: _Place, credentials: Credentials) -> _Found:
     """The webhook's URL. Raises ConfigError if the credential that should hold it does not."""
     credential = credentials.get(WEBHOOK_URL)
     if credential is not None:
         return _checked(credential.data, "alerts.webhook_url", credential.origin)
-    return _in_file(values, "alerts.webhook_url", where)
+    return _in_file(values, "alerts.webhook_url", place.file)
 
 
 def _in_file(values: Mapping[str, Any], key: str, where: str) -> _Found:
@@ -277,13 +303,10 @@ def _in_file(values: Mapping[str, Any], key: str, where: str) -> _Found:
 
 def _checked(data: bytes, key: str, origin: str) -> _Found:
     """`data` as the value of the setting `key`. Raises ConfigError, naming `origin`."""
-    if len(data) > LARGEST_BYTES:
-        raise ConfigError(
-            Problem(origin, "is larger than 8 KiB", f"it should hold the value of {key} and nothing else")
-        )
-    text = data.decode("utf-8", errors="replace").strip()
-    if not text:
-        raise ConfigError(Problem(origin, "is empty", f"it should hold the value of {key} and nothing else"))
+    try:
+        text = only_line(data)
+    except ValueError as error:
+        raise ConfigError(Problem(origin, str(error), f"it should hold the value of {key} and nothing else")) from None
     kind = kind_of(key)
     try:
         return _Found(str(kind.check(text)), origin)
@@ -291,34 +314,56 @@ def _checked(data: bytes, key: str, origin: str) -> _Found:
         raise ConfigError(Problem(origin, str(error), f"allowed: {kind.allowed}")) from None
 
 
-def _reading_hint(error: OSError) -> str:
-    if isinstance(error, PermissionError):
-        return "it belongs to root:heartbeat with mode 0640; run this with sudo, or restore that"
-    return "it should be a readable file"
+def _reading_hint(error: OSError, path: Path) -> str:
+    if not isinstance(error, PermissionError):
+        return "it should be a readable file"
+    import grp
+
+    right = "root and the group heartbeat may read it"
+    try:
+        found = path.stat()
+        as_shipped = found.st_uid == 0 and found.st_mode & 0o040 and grp.getgrgid(found.st_gid).gr_name == "heartbeat"
+    except OSError:
+        return f"run this with sudo; {right}, if every folder on the way to it lets them"
+    except KeyError:  # a group without a name
+        as_shipped = 0
+    if as_shipped:
+        return f"only {right}: run this with sudo"
+    return f"see to it that {right}: chown root:heartbeat {path}; chmod 640 {path}"
 
 
-def _unknown(mapping: Mapping[str, object], where: str) -> Iterator[Problem]:
-    """Sections and keys that do not exist, each with the nearest that does."""
+def _unknown(mapping: Mapping[str, object], place: _Place) -> Iterator[Problem]:
+    """Sections and keys that do not exist, each with the nearest that does; named where the name can be no secret."""
     for name, section in mapping.items():
         if name not in SECTIONS:
-            yield Problem(f"{where}: {name}", "there is no such section or key", _nearest(name))
+            yield Problem(place.of(name, shown_name(name, NAMES)), "there is no such section or key", _nearest(name))
         elif not isinstance(section, Mapping):
-            yield Problem(f"{where}: {name}", "is a section, not a key", f"write [{name}] on a line of its own")
+            yield Problem(place.of(name), "is a section, not a key", f"write [{name}] on a line of its own")
         else:
             known = {s.name for s in SETTINGS if s.section == name}
             for key in section:
                 if key not in known:
-                    yield Problem(f"{where}: {name}.{key}", "there is no such key", _nearest(f"{name}.{key}"))
+                    shown = shown_name(key, NAMES)
+                    full = f"{name}.{key}"
+                    yield Problem(
+                        place.of(full, f"{name}.{shown}" if shown else ""),
+                        f"there is no such key in [{name}]",
+                        _nearest(name, key),
+                    )
 
 
-def _nearest(key: str) -> str:
-    """The real section or key that is most like `key`: the same word in another section first."""
+def _nearest(section: str, key: str = "") -> str:
+    """The real section or key that is most like it: the same word elsewhere first, then one of the same section."""
     import difflib
 
-    last = key.rpartition(".")[2]
-    elsewhere = [s.key for s in SETTINGS if s.name == last]
-    near = elsewhere or difflib.get_close_matches(key, [*SECTIONS, *(s.key for s in SETTINGS)], n=1, cutoff=0.6)
-    near = near or [
-        s.key for s in SETTINGS if s.name in difflib.get_close_matches(last, [x.name for x in SETTINGS], n=1)
+    def like(word: str, words: list[str]) -> list[str]:
+        return difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+
+    word = key or section
+    sections = [] if key else like(section, list(SECTIONS))
+    here = like(word, [s.name for s in SETTINGS if s.section == section])
+    names = [word] if word in NAMES else here or like(word, [s.name for s in SETTINGS])
+    near = sections or [
+        s.key for s in SETTINGS if s.name in names and (not here or s.section == section or word in NAMES)
     ]
     return f"did you mean {' or '.join(near[:2])}?" if near else "see heartbeat-config.toml(5)"

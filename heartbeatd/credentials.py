@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heartbeatd.files import read_regular
+from heartbeatd.files import decoded, read_regular
 
 SECRET_KEY = "heartbeat.secret_key"
 WEBHOOK_URL = "heartbeat.webhook_url"
@@ -47,6 +47,18 @@ def passed(folder: str | Path = "") -> Credentials:
 def places(name: str) -> tuple[Path, Path]:
     """Where systemd looks for it: encrypted, and as it is. The first that is there wins."""
     return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
+
+
+def only_line(data: bytes) -> str:
+    """The one line that a key, or a URL, is in a file of its own. Raises ValueError, without any text of it, for all else."""
+    if len(data) > LARGEST_BYTES:
+        raise ValueError("is larger than 8 KiB")
+    text = decoded(data).strip()
+    if not text:
+        raise ValueError("is empty")
+    if "\n" in text:
+        raise ValueError("has more than one line")
+    return text
 
 
 def read(path: Path) -> bytes | None:

@@ -21,11 +21,15 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: `where` (file, key path), `what` it is, and `hint`, what would be right."""
+    """One thing that is wrong: `where` (file, line, key path), `what` it is, and `hint`, what would be right.
+
+    `shown` is the line of the file, without what may be a secret; for a person's terminal.
+    """
 
     where: str
     what: str
     hint: str = ""
+    shown: str = ""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")

@@ -9,6 +9,7 @@ from heartbeatd.clock import Clock, SystemClock
 from heartbeatd.config import Config
 from heartbeatd.core.gap import Before
 from heartbeatd.core.names import HostNames, name_in_file, name_in_force
+from heartbeatd.core.redact import Redactor
 from heartbeatd.files import read_regular
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.sinks.ledger import Keeping, Ledger
@@ -26,7 +27,8 @@ class Process:
     clock: Clock = field(default_factory=SystemClock)
     waiter: Waiter = field(default_factory=Waiter)
     resolver: Resolver = field(default_factory=Resolver)
-    service: Notifier = field(default_factory=Notifier)
+    redactor: Redactor = field(default_factory=Redactor)
+    service: Notifier = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lanes: dict[str, Lane] = field(default_factory=dict)
     before: Before = field(default_factory=lambda: Before(boot_id()))
@@ -34,6 +36,7 @@ class Process:
     started_ns: int = 0
 
     def __post_init__(self) -> None:
+        self.service = Notifier(self.redactor)
         self.started_ns = self.clock.now_ns()
 
     def lane(self, name: str) -> Lane:

@@ -29,6 +29,7 @@ class Agent:
     def __init__(self, path: Path, process: Process) -> None:
         self._path, self._process = path, process
         self.config = load(path, passed())
+        process.redactor.learn(self.config.secrets)
         self.host = host_name(self.config, process.names)
         self.last_row_ns: int | None = None
         self._ledger = open_ledger(self.config, process)
@@ -49,6 +50,7 @@ class Agent:
     def reload(self) -> "Wired":
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
         config = load(self._path, passed())
+        self._process.redactor.learn(config.secrets)
         old, kept = self._ledger, self._ledger
         if config.storage.path != self.config.storage.path:
             kept = open_ledger(config, self._process)
@@ -115,31 +117,33 @@ def run(path: Path) -> int:
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stack of every thread in the journal
     process = Process()
     signals = Signals(process.waiter)
-    hidden: list[tuple[str, ...]] = []
-    systemd.log_to_where_it_belongs(lambda: tuple(text for texts in hidden for text in texts))
+    systemd.log_to_where_it_belongs(process.redactor)
     service = process.service
     try:
         agent = Agent(path, process)
     except HeartbeatdError as error:
         for problem in error.problems:
             log.error("%s", problem, extra=said(MessageId.CONFIG_REFUSED, where=problem.where))
-        service.status(f"configuration refused: {error.problems[0]}")
+        service.status(_refusal(error))
         return error.exit_code
-    _announce(agent, service, hidden)
-
-    def reload() -> "Wired":
-        work = agent.reload()
-        hidden[:] = [agent.config.secrets]
-        return work
-
+    _announce(agent, process)
     try:
         work = agent.begin()
-        Daemon(process.clock, process.waiter, signals, service, reload, agent.last_row_ns).run(work)
+        Daemon(process.clock, process.waiter, signals, service, agent.reload, agent.last_row_ns).run(work)
     finally:
         service.stopping()
         agent.close()
         log.log(NOTICE, "stopped", extra=said(MessageId.STOPPED))
     return ExitCode.OK
+
+
+def _refusal(error: HeartbeatdError) -> str:
+    """For STATUS=, which every local user may read: of a configuration only where it is wrong."""
+    if not isinstance(error, ConfigError):
+        return f"not started: {error.problems[0]}"
+    first, *others = error.problems
+    more = f", and {len(others)} more" if others else ""
+    return f"configuration refused: {first.where}{more}; what is wrong there: sudo heartbeatctl check"
 
 
 def say_unhelpful_name(host: str) -> None:
@@ -148,9 +152,9 @@ def say_unhelpful_name(host: str) -> None:
         log.warning("this host is called %s: set agent.hostname, or alerts of several hosts cannot be told apart", host)
 
 
-def _announce(agent: Agent, service: systemd.Notifier, hidden: list[tuple[str, ...]]) -> None:
+def _announce(agent: Agent, process: Process) -> None:
     config = agent.config
-    hidden[:] = [config.secrets]
+    service = process.service
     service.expect(config.agent.interval_seconds, config.longest_cycle_s)
     service.ready("started, waiting for the first slot")
     url = config.heartbeat.url

@@ -1,13 +1,14 @@
 """Every setting there is, in one table: parsing, the shipped config.toml, config.toml(5) and the error messages follow it.
 
-A kind (`Whole`, `Number`, `Text` …) knows what is allowed, says it in words, and checks a value. Nothing here opens a file.
+A kind (`Whole`, `Number`, `Text` …) knows what is allowed, says it in words, and checks a value. What it refuses it never
+repeats: a key may have been written anywhere by mistake. Nothing here opens a file.
 """
 
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Protocol
-from urllib.parse import urlsplit
 
 Value = int | float | str
 
@@ -20,7 +21,7 @@ class Kind(Protocol):
         """In words, for error messages and manuals."""
 
     def check(self, value: object) -> Value:
-        """The value as it will be used. Raises ValueError saying what is wrong; never repeats a secret."""
+        """The value as it will be used. Raises ValueError saying what is wrong, without any of its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class Whole:
     def check(self, value: object) -> Value:
         """Raises ValueError for anything else."""
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError(f"{_shown(value)} is {_type(value)}")
+            raise ValueError(_wrong_type(value))
         if not self.lowest <= value <= self.highest:
-            raise ValueError(f"{value} is out of range")
+            raise ValueError(f"{_number(value)} is out of range")
         if self.divides is not None and self.divides % value:
             raise ValueError(f"{value} does not divide {self.divides}")
         return value
@@ -63,30 +64,28 @@ class Number:
     def check(self, value: object) -> Value:
         """Raises ValueError for anything else, nan and inf among it."""
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{_shown(value)} is {_type(value)}")
+            raise ValueError(_wrong_type(value))
         if not self.lowest <= value <= self.highest:
-            raise ValueError(f"{value} is out of range")
+            raise ValueError(f"{_number(value)} is out of range")
         return float(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text that has to match `pattern` as a whole; what does not is shown only if it is no secret."""
+    """A text of characters that each match `character`."""
 
     allowed: str
-    pattern: str
-    secret: bool = False
+    character: str
     longest: int = 4096
 
     def check(self, value: object) -> Value:
         """Raises ValueError for anything else."""
-        text = _text(value, secret=self.secret)
+        text = _text(value)
         if len(text) > self.longest:
             raise ValueError(f"it is {len(text)} characters long, {self.longest} are allowed")
-        if not re.fullmatch(self.pattern, text):
-            raise ValueError(
-                "it has characters that are not allowed" if self.secret else f"{_shown(text)} does not fit"
-            )
+        for number, character in enumerate(text, 1):
+            if not re.fullmatch(self.character, character):
+                raise ValueError(f"character {number} of it is not allowed")
         return text
 
 
@@ -106,9 +105,69 @@ class Path:
         text = _text(value)
         if text == "" and self.optional:
             return text
-        if not PurePosixPath(text).is_absolute() or "\0" in text:
-            raise ValueError(f"{_shown(text)} is not an absolute path")
+        if not text.startswith("/"):
+            raise ValueError("it does not begin with /, so it is not an absolute path")
+        if "\0" in text:
+            raise ValueError("it has a NUL in it")
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """The absolute path of a file that is made, with others beside it, in a folder that may be given away for that."""
+
+    allowed: str = "the absolute path of a file, in a folder of its own"
+
+    def check(self, value: object) -> Value:
+        """Raises ValueError for anything else."""
+        text = str(Path().check(value))
+        path = PurePosixPath(text)
+        if ".." in path.parts:
+            raise ValueError("it has .. in it")
+        if text.endswith(("/", "/.")):
+            raise ValueError("it is the path of a folder, not of a file")
+        if of_the_system(path.parent):
+            raise ValueError("its folder belongs to the system, and cannot be the agent's to write in")
+        return text
+
+
+# Folders that no service may be given, with all below them; and those that only hold the folders of others.
+_SYSTEM = ("/bin", "/boot", "/etc", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/sbin")
+_SHARED = (
+    *(
+        "/",
+        "/dev",
+        "/dev/shm",
+        "/home",
+        "/media",
+        "/opt",
+        "/root",
+        "/run",
+        "/srv",
+        "/tmp",
+        "/usr",
+        "/usr/local",
+        "/usr/share",
+    ),
+    *(
+        "/var",
+        "/var/backups",
+        "/var/cache",
+        "/var/lib",
+        "/var/local",
+        "/var/log",
+        "/var/mail",
+        "/var/opt",
+        "/var/spool",
+        "/var/tmp",
+    ),
+)
+
+
+def of_the_system(folder: PurePosixPath) -> bool:
+    """True for a folder that is not to be given to a service, such as `/etc/x` or `/var/lib`; `/var/lib/x` may be."""
+    path = "/" + str(folder).lstrip("/")
+    return path in _SHARED or any(path == tree or path.startswith(f"{tree}/") for tree in _SYSTEM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +187,68 @@ class Url:
         )
 
     def check(self, value: object) -> Value:
-        """Raises ValueError for anything else; the text is not repeated, since it may hold a secret."""
-        text = _text(value, secret=True)
+        """Raises ValueError for anything else; no part of the text is repeated, since it may hold a secret.
+
+        A URL is taken apart here by its own rules (RFC 3986): an error of urlsplit() would show what it stumbled over.
+        """
+        text = _text(value)
         if text == "" and self.optional:
             return text
         if not re.fullmatch(r"[!-~]+", text):
             raise ValueError("it has a space or a character outside ASCII")
-        try:
-            parts = urlsplit(text)
-            has_host = bool(parts.hostname)
-            bad_port = parts.port == 0
-        except ValueError as error:
-            raise ValueError(f"it is not a URL: {error}") from None
-        if parts.scheme not in ("http", "https"):
-            raise ValueError(
-                f"it begins with {_shown(parts.scheme + ':')}" if parts.scheme else "it has no https:// in front"
-            )
-        if not has_host:
-            raise ValueError("it names no host")
-        if bad_port:
-            raise ValueError("port 0 does not exist")
-        if not self.user_info and "@" in parts.netloc:
+        found = re.fullmatch(r"(?i:https?)://([^/?#]*)([^#]*)(#?.*)", text)
+        if not found:
+            raise ValueError("it begins neither with https:// nor with http://")
+        authority, rest, fragment = found.groups()
+        user_info, _, address = authority.rpartition("@")
+        # A password with / ? or # in it ends the address early, and what is behind it must never be taken for a path.
+        if "@" in rest or fragment:
+            raise ValueError(f"it has {'a #' if fragment else 'an @'} behind the host; {_ESCAPES}")
+        host, port = _host_and_port(address)
+        if port and not (port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+            raise ValueError(f"its port is not a number from 1 to 65535; {_ESCAPES}")
+        _check_host(host)
+        if not self.user_info and "@" in authority:
             raise ValueError("it holds a user name or password")
+        if re.search(r"[\\[\]]", user_info):
+            raise ValueError("its user name or password has one of [ ] \\, which are written %5B %5D %5C")
         return text
+
+
+_ESCAPES = "in a user name, a password or a query, / ? # @ are written %2F %3F %23 %40"
+
+
+def _host_and_port(address: str) -> tuple[str, str]:
+    """`host:80` → `host`, `80`; `[::1]` → `[::1]`, ``."""
+    found = re.fullmatch(r"(\[.*\]|[^:[]*)(?::([^:]*))?", address)
+    if found is None:
+        raise ValueError("its host is neither a name nor an address; an IPv6 address stands in [ ]")
+    return found.group(1), found.group(2) or ""
+
+
+def _check_host(host: str) -> None:
+    """Raises ValueError if it is neither an address nor a name that could be looked up (RFC 1035, and with _)."""
+    if host.startswith("["):
+        address, zone, interface = host[1:-1].partition("%")
+        try:
+            socket.inet_pton(socket.AF_INET6, address)
+        except OSError:
+            raise ValueError("what stands in [ ] is not an IPv6 address") from None
+        if zone and not re.fullmatch(r"[A-Za-z0-9._-]{1,15}", interface):
+            raise ValueError("what stands in [ ] behind % is no interface")
+        return
+    name = host.removesuffix(".")
+    if not name:
+        raise ValueError("it names no host")
+    if len(name) > 253:
+        raise ValueError("its host's name is longer than 253 characters")
+    for label in name.split("."):
+        if not label:
+            raise ValueError("its host's name has two dots in a row, or begins with one")
+        if len(label) > 63:
+            raise ValueError("its host's name has more than 63 characters between two dots")
+        if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?", label):
+            raise ValueError('its host\'s name has more than letters, digits, "-" and "_", or a "-" beside a dot')
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +261,7 @@ class UnixSocket:
         """Raises ValueError for anything else."""
         text = _text(value)
         if text and not re.fullmatch(r"unix:///[^\0]+", text):
-            raise ValueError(f"{_shown(text)} does not fit")
+            raise ValueError("it does not begin with unix:///" if "\0" not in text else "it has a NUL in it")
         return text
 
 
@@ -183,7 +281,7 @@ class OneOf:
         """Raises ValueError for anything else."""
         text = _text(value)
         if text not in self.words:
-            raise ValueError(f"{_shown(text)} is {'neither' if len(self.words) == 2 else 'none of them'}")
+            raise ValueError(f"it is {'neither' if len(self.words) == 2 else 'none of them'}")
         return text
 
 
@@ -213,11 +311,11 @@ SECTIONS: dict[str, str] = {
     "storage": "The database.",
 }
 
-_KEY = Text("visible ASCII characters without spaces", r"[!-~]*", secret=True)
+_KEY = Text("visible ASCII characters without spaces", r"[!-~]")
 _ZONE = Text(
-    'a time zone\'s name, e.g. "Europe/Madrid" or "UTC", or "" for the host\'s own', r"[A-Za-z0-9_+/-]*", longest=64
+    'a time zone\'s name, e.g. "Europe/Madrid" or "UTC", or "" for the host\'s own', r"[A-Za-z0-9_+/-]", longest=64
 )
-_HOST = Text('letters, digits, ".", "-" and "_", at most 253', r"[A-Za-z0-9._-]*", longest=253)
+_HOST = Text('letters, digits, ".", "-" and "_", at most 253', r"[A-Za-z0-9._-]", longest=253)
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -330,7 +428,7 @@ SETTINGS: tuple[Setting, ...] = (
         "The Docker engine's socket. heartbeatd-containers.service reads it, unless the agent has been given the right to.",
     ),
     Setting("docker", "timeout_seconds", Number(0.1, 60), 2.0, "Seconds for the whole count."),
-    Setting("storage", "path", Path(), "/var/lib/heartbeat/metrics.db", "The SQLite file that keeps every cycle."),
+    Setting("storage", "path", NewFile(), "/var/lib/heartbeat/metrics.db", "The SQLite file that keeps every cycle."),
     Setting(
         "storage",
         "keep_days",
@@ -354,15 +452,23 @@ def kind_of(key: str) -> Kind:
     return next(setting.kind for setting in SETTINGS if setting.key == key)
 
 
-def _text(value: object, *, secret: bool = False) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"it is {_type(value)}" if secret else f"{_shown(value)} is {_type(value)}")
+        raise ValueError(_wrong_type(value) + ("" if isinstance(value, list | dict) else "; write it in quotes"))
     return value
 
 
-def _shown(value: object) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _wrong_type(value: object) -> str:
+    """In words what the value is, and how to write it where quotes are all that is wrong. Never the value itself."""
+    kind = next((name for kind, name in _TYPES if isinstance(value, kind)), "a date or time")
+    quoted_number = isinstance(value, str) and re.fullmatch(r"\s*[-+]?\d+(\.\d+)?\s*", value)
+    return f"it is {kind}" + ("; write the number without quotes" if quoted_number else "")
+
+
+def _number(value: float) -> str:
+    """A number that is wrong, if it is too short to be anything else."""
+    shown = f"{value:g}" if abs(value) < 1e6 or value != value or isinstance(value, float) else ""
+    return shown if 0 < len(shown) <= 8 else "it"
 
 
 _TYPES: tuple[tuple[type, str], ...] = (
@@ -373,7 +479,3 @@ _TYPES: tuple[tuple[type, str], ...] = (
     (list, "a list"),
     (dict, "a table"),
 )
-
-
-def _type(value: object) -> str:
-    return next((name for kind, name in _TYPES if isinstance(value, kind)), "a date or time")

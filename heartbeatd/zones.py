@@ -29,7 +29,7 @@ def named(name: str) -> Zone:
             return Zone(ZoneInfo(name), name)
         except (OSError, ValueError, KeyError):
             pass
-    raise ValueError(f'there is no time zone "{name}"')
+    raise ValueError("there is no time zone of this name")
 
 
 def of_host() -> Zone:

@@ -5,7 +5,7 @@ import ssl
 from pathlib import Path
 
 from heartbeatd.errors import ConfigError, Problem
-from heartbeatd.files import require_regular
+from heartbeatd.files import NotRegularFile, require_regular
 
 
 def trusting(ca_file: str = "") -> ssl.SSLContext:
@@ -25,7 +25,9 @@ def trusting(ca_file: str = "") -> ssl.SSLContext:
             require_regular(Path(ca_file))
             context.load_verify_locations(ca_file)
         except OSError as error:  # ssl.SSLError among it
-            reason = error.strerror or str(error)
+            # A name that leads nowhere is not repeated: it may be a secret, put into the wrong setting.
+            there = isinstance(error, NotRegularFile | PermissionError | ssl.SSLError)
+            named = ca_file if there else "the file it names"
             hint = "it should be a PEM file of certificate authorities"
-            raise ConfigError(Problem("heartbeat.ca_file", f"{ca_file}: {reason}", hint)) from None
+            raise ConfigError(Problem("heartbeat.ca_file", f"{named}: {error.strerror or error}", hint)) from None
     return context

@@ -31,10 +31,12 @@ class Notifier:
     """What the service manager is told. Each call is one datagram, or nothing where nobody listens.
 
     The protocol is that of sd_notify(3), "Standalone Implementations"; the library's own makes a socket for every message.
-    A line break in a status would begin another assignment, so each goes through `plain`.
+    A line break in a status would begin another assignment, so each goes through `plain`; every local user may read it, so
+    each goes through `redact` as well.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Callable[[str], str] = str) -> None:
+        self._redact = redact
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
@@ -52,9 +54,12 @@ class Notifier:
             with contextlib.suppress(OSError):
                 self._socket.sendto(message.encode(), self._address)
 
+    def _line(self, status: str) -> str:
+        return plain(self._redact(status))
+
     def ready(self, status: str) -> None:
         """Started, or done with reloading."""
-        self._tell(f"READY=1\nSTATUS={plain(status)}")
+        self._tell(f"READY=1\nSTATUS={self._line(status)}")
 
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
@@ -62,11 +67,11 @@ class Notifier:
 
     def status(self, text: str) -> None:
         """The one line of `systemctl status`."""
-        self._tell(f"STATUS={plain(text)}")
+        self._tell(f"STATUS={self._line(text)}")
 
     def alive(self, status: str) -> None:
         """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
-        self._tell(f"WATCHDOG=1\nSTATUS={plain(status)}")
+        self._tell(f"WATCHDOG=1\nSTATUS={self._line(status)}")
 
     def expect(self, interval_s: int, longest_cycle_s: float) -> None:
         """Have the watchdog wait for as long as a cycle may take to come and to end, and no longer; see `watchdog_us`."""
@@ -79,7 +84,7 @@ class Notifier:
 
     def working(self, status: str) -> None:
         """What takes long goes on: neither the start nor the watchdog is to be given up for another `WORKING_US`."""
-        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={plain(status)}")
+        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={self._line(status)}")
 
     def stopping(self) -> None:
         """The end has begun."""
@@ -120,26 +125,27 @@ class JournalHandler(logging.Handler):
 class Redacting(logging.Filter):
     """The last line of defence: no record leaves with a secret or a control character in it, whatever wrote it there."""
 
-    def __init__(self, secrets: Callable[[], tuple[str, ...]]) -> None:
+    def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
-        self._secrets = secrets
+        self._redact = redact
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Replace each secret by `***`, in the text and in a traceback; the text is one line, as are those of a traceback."""
-        secrets = [secret for secret in self._secrets() if secret]
+        """Hide secrets in the text, in the fields and in a traceback; the text is one line, as are those of a traceback."""
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
-        text = record.getMessage()
-        for secret in secrets:
-            text = text.replace(secret, "***")
-            record.exc_text = record.exc_text.replace(secret, "***") if record.exc_text else record.exc_text
         if record.exc_text:
-            record.exc_text = "\n".join(plain(line, LONGEST_LINE) for line in record.exc_text.split("\n"))
-        record.msg, record.args, record.exc_info = plain(text, LONGEST_LINE), None, None
+            lines = self._redact(record.exc_text).split("\n")
+            record.exc_text = "\n".join(plain(line, LONGEST_LINE) for line in lines)
+        record.msg, record.args, record.exc_info = plain(self._redact(record.getMessage()), LONGEST_LINE), None, None
+        fields: dict[str, str] = getattr(record, "fields", {})
+        record.fields = {
+            name: value if name == "MESSAGE_ID" else plain(self._redact(value), LONGEST_LINE)
+            for name, value in fields.items()
+        }
         return True
 
 
-def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int = logging.INFO) -> None:
+def log_to_where_it_belongs(redact: Callable[[str], str], level: int = logging.INFO) -> None:
     """Send the log to the journal if stderr is connected to it (JOURNAL_STREAM, systemd.exec(5)), else to stderr."""
     logging.addLevelName(NOTICE, "NOTICE")
     if is_journal(sys.stderr):
@@ -148,7 +154,7 @@ def log_to_where_it_belongs(secrets: Callable[[], tuple[str, ...]], level: int =
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
-    handler.addFilter(Redacting(secrets))
+    handler.addFilter(Redacting(redact))
     # No line shows these, and each would cost something in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger("heartbeatd")

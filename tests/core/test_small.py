@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from heartbeatd.core.events import MessageId, said
 from heartbeatd.core.ids import uuid7
 from heartbeatd.core.moments import length, lima, rfc3339
-from heartbeatd.core.redact import shown_url
+from heartbeatd.core.redact import Redactor, secrets_in, shown_name, shown_url
 from heartbeatd.core.retention import NS_PER_DAY, Keep, cutoff
 
 moments = st.integers(min_value=0, max_value=4_000_000_000_000_000_000)
@@ -66,6 +66,50 @@ def test_urls_show_no_secret() -> None:
     assert shown_url("https://u:p@h.example:8443/a/b?token=x#y") == "https://h.example:8443/a/b"
     assert shown_url("http://[::1]:5678/w") == "http://[::1]:5678/w"
     assert shown_url("http://h:99999/") == "(not a URL)"
+
+
+def test_what_of_a_url_is_secret() -> None:
+    """User info, the password alone, decoded and as Basic sends it; the query, and the values in it."""
+    found = set(secrets_in("https://n8n:p%40ss%2Fword@h.example/a?token=t%20k&x"))
+    assert found - {""} == {
+        "n8n:p%40ss%2Fword",
+        "n8n:p@ss/word",
+        "bjhuOnBAc3Mvd29yZA==",
+        "p%40ss%2Fword",
+        "p@ss/word",
+        "token=t%20k&x",
+        "t%20k",
+        "t k",
+    }
+    assert set(secrets_in("https://h.example/a")) <= {""}
+
+
+def test_a_secret_once_known_stays_hidden() -> None:
+    """After a reload the old key may still be in what is logged; one that is a part of another does not uncover the rest."""
+    redact = Redactor(["old-key", "old-key-and-more"])
+    redact.learn(["new-key", "back\\slash", "abc", ""])
+    assert redact("old-key new-key old-key-and-more") == "*** *** ***"
+    assert redact("back\\slash and " + repr("back\\slash")) == "*** and '***'"
+    assert redact("abc stays") == "abc stays"
+
+
+def test_a_name_is_shown_if_it_can_be_no_secret() -> None:
+    """A letter or two off, or made of our own words; whatever else it holds cannot be told from a key."""
+    known = ["secret_key", "secret_key_file", "url", "hostname"]
+    for name in ("hostnme", "Hostname", "secret-key", "key_file", "urls", "secret_keys"):
+        assert shown_name(name, known) == name
+    for name in (
+        "hunter2",
+        "abc",
+        "secret_key_hunter2",
+        "hostname2345",
+        "",
+        "_",
+        "my url",
+        "hostn\x1bame",
+        "h\u043estname",
+    ):
+        assert shown_name(name, known) == ""
 
 
 @given(st.text())

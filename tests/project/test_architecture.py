@@ -20,7 +20,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "last_stop": {"files"},
     "last_words": set(),
     "zones": {"files"},
-    "config": {"zones", "credentials", "files", "settings"},
+    "toml_text": set(),
+    "config": {"credentials", "files", "settings", "toml_text", "zones"},
     "docker_reader": set(),
     "net": {"files", "waiting"},
     "probes": {"net", "waiting"},
@@ -48,7 +49,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "__init__": set(),
 }
 # The core calculates: it reads no clock, no file, no environment, and asks nobody anything.
-CORE_MAY_IMPORT = {"collections", "dataclasses", "datetime", "enum", "json", "typing", "urllib", "uuid"}
+CORE_MAY_IMPORT = {"base64", "collections", "dataclasses", "datetime", "enum", "json", "typing", "urllib", "uuid"}
 # These stand alone: they run when the package may be broken, or may not load it.
 ALONE = {"docker_reader", "last_words"}
 ONLY_CLOCKS = {"time.time", "time.time_ns", "time.clock_gettime_ns"}

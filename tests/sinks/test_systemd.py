@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbeatd.core.redact import Redactor
 from heartbeatd.sinks.systemd import Notifier, Redacting, log_to_where_it_belongs, watchdog_us
 
 
@@ -62,6 +63,16 @@ def test_a_status_is_one_assignment_whatever_is_in_it(manager: socket.socket, te
         assert len(status.encode()) < 4000
 
 
+def test_no_status_shows_a_secret(manager: socket.socket) -> None:
+    """Every local user may read it."""
+    with closing(Notifier(Redactor(["hush-hush"]))) as notifier:
+        notifier.ready("a hush-hush")
+        notifier.status("b hush-hush")
+        notifier.alive("c hush-hush")
+        notifier.working("d hush-hush")
+    assert [manager.recv(4096).decode().rpartition("=")[2] for _ in range(4)] == ["a ***", "b ***", "c ***", "d ***"]
+
+
 def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped minute is enough for the shipped configuration; and without a watchdog there is nothing to set."""
     manager.setblocking(False)
@@ -106,18 +117,20 @@ secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_c
 
 @given(st.lists(secrets, min_size=1, max_size=3), st.text())
 def test_no_record_leaves_with_a_secret(hidden: list[str], text: str) -> None:
-    """Whether it is in the message, in an argument or in a traceback."""
+    """Whether it is in the message, in an argument, in a field of the journal or in a traceback."""
     try:
         raise ValueError(f"in the error {hidden}")
     except ValueError:
         error = sys.exc_info()
     message = f"in the message {hidden}".replace("%", "%%") + " and %s"
     record = logging.LogRecord("name", logging.ERROR, __file__, 1, message, (f"{text}{hidden[0]}",), error)
-    assert Redacting(lambda: tuple(hidden)).filter(record)
+    record.fields = {"MESSAGE_ID": "0123", "HEARTBEAT_ERROR": f"{text}{hidden[-1]}"}
+    assert Redacting(Redactor(hidden)).filter(record)
     assert "Traceback" in str(record.exc_text) or any(secret in "Traceback" for secret in hidden)
     for secret in hidden:
         assert secret not in record.getMessage()
         assert secret not in str(record.exc_text)
+        assert secret not in vars(record)["fields"]["HEARTBEAT_ERROR"]
 
 
 @given(st.text(st.characters()))
@@ -128,7 +141,7 @@ def test_a_record_is_one_printable_line(text: str) -> None:
     except ValueError:
         error = sys.exc_info()
     record = logging.LogRecord("name", logging.ERROR, __file__, 1, "it said %s", (text,), error)
-    assert Redacting(tuple).filter(record)
+    assert Redacting(str).filter(record)
     assert record.getMessage().isprintable()
     assert all(line.isprintable() for line in str(record.exc_text).split("\n"))
 
@@ -139,7 +152,7 @@ def test_on_a_terminal_the_log_is_lines(capsys: pytest.CaptureFixture[str], monk
     logger = logging.getLogger("heartbeatd")
     before = logger.handlers[:], logger.propagate, logger.level
     try:
-        log_to_where_it_belongs(lambda: ("hush-hush",))
+        log_to_where_it_belongs(Redactor(["hush-hush"]))
         logging.getLogger("heartbeatd.somewhere").warning("the key is %s", "hush-hush")
     finally:
         logger.handlers[:], logger.propagate = before[0], before[1]

@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
         config = load(arguments.config, service.credentials())
     except ConfigError as refused:
         for problem in refused.problems:
-            _print(error("configuration", f"{problem.where}: {problem.what}", problem.hint))
+            line = f": {problem.shown}" if problem.shown and not is_journal(sys.stdout) else ""
+            _print(error("configuration", f"{problem.where}: {problem.what}{line}", problem.hint))
         return refused.exit_code
     failed = False
     misplaced = list(configuration.misplaced())

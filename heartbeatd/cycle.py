@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from heartbeatd.clock import Clock
-from heartbeatd.core import alerting, cyclelog, gap, payload, wording
+from heartbeatd.core import alerting, answers, cyclelog, gap, payload, wording
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
 from heartbeatd.core.moments import counted, lima, time_of_day
+from heartbeatd.core.retry_after import Hold, held_after
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.waiting import Waiter
 
@@ -70,11 +71,12 @@ class Reports(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What of the configuration a cycle goes by. `heartbeat_url` is fit to be shown; `gap_alert_s` 0 is never."""
+    """What of the configuration a cycle goes by. The URLs are fit to be shown; `gap_alert_s` 0 is never."""
 
     interval_s: int
     patience: alerting.Patience
     heartbeat_url: str
+    internet_url: str
     gap_alert_s: int
     log_cycles: LogCycles
 
@@ -108,6 +110,8 @@ class Cycle:
         self._presences: dict[str, Note] = {}
         self._check_explains = True
         self._logged = Logged()
+        self._hold: Hold | None = None
+        self._internet_problem = ""
 
     def run(self, tick: Tick) -> None:
         """One cycle."""
@@ -115,7 +119,13 @@ class Cycle:
         sample = self._edges.probes.collect(self._clock.now_ns, self._waiter)
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         beat = self._beat(sample, row_id)
-        seen = alerting.judge(self._clock.now_ns(), beat, sample.internet_ok, check_explains=self._check_explains)
+        seen = answers.judge(
+            self._clock.now_ns(),
+            beat,
+            sample.internet_ok,
+            check_explains=self._check_explains,
+            asked=self._rules.internet_url,
+        )
         self._learn(beat, sample.internet_ok)
         track, change = self._think(seen)
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
@@ -123,14 +133,31 @@ class Cycle:
         self._edges.ledger.record(row, track, alerts)
         if self._edges.outbox is not None and (alerts or self._edges.ledger.pending):
             self._edges.outbox.post(alerts)
-        self._report(tick, row, beat, seen)
+        self._report(tick, sample, row, beat, seen)
         self._log_changes(sample, change)
 
     def _beat(self, sample: Sample, row_id: str) -> Beat | None:
-        if self._edges.heartbeat is None or self._waiter.interrupted:
+        """The heartbeat's outcome; None if none is sent, or it was broken off."""
+        if self._edges.heartbeat is None or self._waiter.interrupted or self._is_held():
             return None
         body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
-        return self._edges.heartbeat.send(body, self._waiter)
+        beat = self._edges.heartbeat.send(body, self._waiter)
+        if beat is not None:
+            self._hold = held_after(self._hold, beat, self._clock.now_ns(), self._clock.boottime_ns())
+        return beat
+
+    def _is_held(self) -> bool:
+        """True while the Worker's `Retry-After` holds heartbeats back."""
+        return self._hold is not None and self._clock.boottime_ns() < self._hold.until_ns
+
+    def _no_beat(self) -> str:
+        """Why no heartbeat was sent in this cycle."""
+        if self._edges.heartbeat is None:
+            return "not configured"
+        if self._hold is not None and self._is_held():
+            until_ns = self._clock.now_ns() + self._hold.until_ns - self._clock.boottime_ns()
+            return f"asked for no heartbeat before {time_of_day(until_ns, self._agent.zone)} (Retry-After)"
+        return "not asked"
 
     def _learn(self, beat: Beat | None, internet_ok: bool | None) -> None:
         """Whether the internet check can explain an outage: not while it fails and the Worker answers all the same."""
@@ -176,22 +203,27 @@ class Cycle:
         event_id = uuid7(change.at_ns, os.urandom(RANDOM_BYTES))
         return (payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url),)
 
-    def _report(self, tick: Tick, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+    def _report(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
         next_at = time_of_day(tick.slot_ns + self._rules.interval_s * NS_PER_S, self._agent.zone)
-        self._edges.service.alive(wording.status_line(row, beat, seen, notes=self._notes(), next_at=next_at))
+        told = wording.worker_state(seen, beat, self._no_beat())
+        url = self._rules.internet_url
+        self._edges.service.alive(
+            wording.status_line(sample, told, notes=self._notes(), next_at=next_at, internet_url=url)
+        )
         self._logged, due = cyclelog.advance(self._logged, self._rules.log_cycles, tick.slot_ns, row, seen)
         if due.hour is not None:
             self._log_hour(due.hour)
         if due.cycle:
-            self._log_cycle(tick, row, beat, seen)
+            self._log_cycle(tick, sample, row, beat, seen)
 
     def _log_hour(self, hour: Hour) -> None:
         log.info("%s", wording.hour_line(hour, self._agent.zone), extra=said(MessageId.HOUR, **asdict(hour)))
 
-    def _log_cycle(self, tick: Tick, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+    def _log_cycle(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+        off = self._edges.heartbeat is None
         log.info(
             "%s",
-            wording.cycle_line(row, seen.cause if seen else None, beat),
+            wording.cycle_line(sample, seen.cause if seen else None, beat, no_beat="off" if off else self._no_beat()),
             extra=said(
                 MessageId.CYCLE,
                 slot=lima(tick.slot_ns),
@@ -223,8 +255,9 @@ class Cycle:
         for note in sample.notes:
             before = self._presences.get(note.probe)
             if before != note and (before is not None or note.presence is not Presence.READ):
-                self._log_probe(note)
+                self._log_probe(before.presence if before is not None else None, note)
             self._presences[note.probe] = note
+        self._log_internet(sample)
         if change is not None:
             text = wording.announce(self._agent.host, change, self._rules.heartbeat_url, self._agent.zone)
             log.log(
@@ -242,8 +275,23 @@ class Cycle:
                 ),
             )
 
-    def _log_probe(self, note: Note) -> None:
-        level, what = _PRESENCES[note.presence]
+    def _log_internet(self, sample: Sample) -> None:
+        """Say it when the internet check begins to fail, fails for another reason, or passes again."""
+        if sample.internet_ok is None:
+            return
+        problem = "" if sample.internet_ok else sample.internet_detail or "no answer"
+        cause, before = problem.partition(":")[0], self._internet_problem.partition(":")[0]
+        if cause != before:
+            log.log(
+                logging.WARNING if problem else NOTICE,
+                "the internet check %s",
+                f"fails: {self._rules.internet_url}: {problem}" if problem else "passes again",
+                extra=said(MessageId.INTERNET_CHANGED, internet_ok=int(sample.internet_ok), detail=problem or None),
+            )
+        self._internet_problem = problem
+
+    def _log_probe(self, before: Presence | None, note: Note) -> None:
+        level, what = _presence_change(before, note.presence)
         log.log(
             level,
             "%s: %s%s",
@@ -271,8 +319,14 @@ def row_of(sample: Sample, row_id: str, beat: Beat | None, took_ms: float) -> Ro
     )
 
 
-_PRESENCES: dict[Presence, tuple[int, str]] = {
-    Presence.READ: (NOTICE, "can be read again"),
-    Presence.ABSENT: (logging.DEBUG, "nothing to read"),
-    Presence.FAULT: (logging.WARNING, "cannot be read, unknown until it can"),
-}
+def _presence_change(before: Presence | None, now: Presence) -> tuple[int, str]:
+    """How loud to say it, and what. To find nothing to read is no fault; that there was something before is worth a line."""
+    match now:
+        case Presence.READ:
+            return NOTICE, "can be read again" if before is Presence.FAULT else "can be read now"
+        case Presence.FAULT:
+            return logging.WARNING, "cannot be read, and is unknown until it can be"
+        case Presence.ABSENT if before in (Presence.READ, Presence.FAULT):
+            return NOTICE, "nothing to read any more"
+        case Presence.ABSENT | Presence.OFF:
+            return logging.DEBUG, "nothing to read"

@@ -80,6 +80,7 @@ class Wired:
                 config.agent.interval_seconds,
                 Patience(config.alerts.alert_after, config.alerts.recover_after),
                 shown_url(config.heartbeat.url) if config.heartbeat.url else "",
+                shown_url(config.internet.url),
                 config.alerts.gap_alert_seconds,
                 LogCycles(config.agent.log_cycles),
             ),

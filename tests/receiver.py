@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -60,6 +61,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._received: list[Received] = []
         self._scripts: dict[str, list[int]] = defaultdict(lambda: [200])
+        self._headers: dict[int, Mapping[str, str]] = {}
         self._over = threading.Event()
         self._server = _Server(self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -78,10 +80,14 @@ class Receiver:
         """The address of `path`, as seen from every host that shares this machine's network."""
         return f"http://127.0.0.1:{self._server.server_port}{path}"
 
-    def answer(self, path: str, *statuses: int) -> None:
-        """From now on answer POSTs to `path` with these statuses in turn, and then with the last one for ever."""
+    def answer(self, path: str, *statuses: int, headers: Mapping[int, Mapping[str, str]] | None = None) -> None:
+        """From now on answer POSTs to `path` with these statuses in turn, and then with the last one for ever.
+
+        `headers` are those that come with a status.
+        """
         with self._lock:
             self._scripts[path] = list(statuses)
+            self._headers = dict(headers or {})
 
     def hang_up(self) -> None:
         """Close all connections that are kept, as servers do when they like to."""
@@ -125,6 +131,8 @@ class Receiver:
                     receiver._over.wait()
                     return
                 self.send_response(status)
+                for name, value in receiver._headers.get(status, {}).items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

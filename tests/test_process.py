@@ -3,9 +3,12 @@
 import contextlib
 import re
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -288,6 +291,49 @@ def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tm
         agent.signal(signal.SIGHUP)
         until(lambda: "(UTC)" in agent.told().get("STATUS", ""))
         agent.stop()
+
+
+def test_retry_after_is_honoured(receiver: Receiver, tmp_path: Path) -> None:
+    """Cycles go on and are stored, without a heartbeat until the time is over; the status line says so, the state stays."""
+    receiver.answer(WORKER, 200, 429, 200, headers={429: {"Retry-After": "3"}})
+    with AgentProcess(tmp_path, reporting(receiver, more_alerts="alert_after = 1")) as agent:
+        agent.ready()
+        until(lambda: "asked for no heartbeat before" in agent.told().get("STATUS", ""))
+        until(lambda: len(receiver.received(WORKER)) >= 4)
+        agent.stop()
+        refused, after = receiver.received(WORKER)[1:3]
+        assert refused.answered == 429
+        assert 3 <= after.at_s - refused.at_s < 5
+        assert after.body["sequence"] == refused.body["sequence"] + 1
+        statuses = [status for (status,) in agent.rows("worker_status")]
+        assert statuses[statuses.index(429) + 1 :][:2] == [None, None]
+    told = [a.body for a in receiver.received(WEBHOOK)]
+    assert [a["details"]["event"] for a in told] == ["problem", "recovery"]
+    assert "too many requests" in told[0]["message"]
+    assert "key" not in told[0]["message"]
+
+
+def test_why_the_internet_check_fails(receiver: Receiver, tmp_path: Path) -> None:
+    """STATUS= says what was asked and why it failed; the journal once, when it begins, and when it is over."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    toml = reporting(receiver).replace(
+        f'{receiver.url("/")}"', f'http://user:hidden-word@127.0.0.1:{port}/?hidden-query"'
+    )
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready()
+        for _ in range(3):
+            assert f"internet down (http://127.0.0.1:{port}/: Connection refused)" in agent.told()["STATUS"]
+        with HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler) as site:
+            serving = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
+            serving.start()
+            until(lambda: re.search(r"internet \d+ ms;", agent.told().get("STATUS", "")))
+            site.shutdown()
+            serving.join()
+        agent.stop()
+        assert agent.log.count(f"the internet check fails: http://127.0.0.1:{port}/: Connection refused") == 1
+        assert agent.log.count("the internet check passes again") == 1
+        assert "hidden" not in agent.log
 
 
 def test_without_anything_configured(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """When somebody is told: the Worker's state against the one last announced.
 
-Theory of operation. Every answer falls into one of five states (`STATES`). What was last announced is kept in a `Track`
+Theory of operation. Every answer falls into one of five states (`core/answers.py`). What was last announced is kept in a `Track`
 that survives restarts, and each cycle's observation is held against it, so the truth is reconciled every ten seconds and no
 change is lost because it happened while nobody looked. The first observation ever is the starting point, in silence.
 After that `TRANSITIONS` says what is announced, once enough consecutive cycles agree. Only good or bad matters for what is
@@ -11,30 +11,8 @@ observation that agrees with what was announced wipes the count.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Track, WorkerState
+from heartbeatd.core.model import Change, Event, Observation, Track
 from heartbeatd.core.schedule import NS_PER_S
-
-
-@dataclass(frozen=True, slots=True)
-class StateRule:
-    """Statuses `first` to `last` mean `state`. The first rule that fits counts."""
-
-    first: int
-    last: int
-    state: WorkerState
-    meaning: str
-
-
-STATES: tuple[StateRule, ...] = (
-    StateRule(220, 220, WorkerState.DEGRADED, "received, but the Worker could not read its earlier state"),
-    StateRule(221, 221, WorkerState.DEGRADED, "a recovery was seen but could not be fully recorded or announced"),
-    StateRule(200, 299, WorkerState.OK, "heartbeat recorded"),
-    StateRule(300, 399, WorkerState.REJECTED, "redirected: wrong address"),
-    StateRule(401, 401, WorkerState.REJECTED, "not authorized: wrong key"),
-    StateRule(403, 403, WorkerState.REJECTED, "forbidden: wrong key"),
-    StateRule(400, 499, WorkerState.REJECTED, "refused: wrong address or request"),
-    StateRule(500, 599, WorkerState.ERROR, "the Worker could not process it"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +43,6 @@ class Patience:
     recover_after: int = 1
 
 
-def rule_for(status: int) -> StateRule | None:
-    """The rule for an HTTP status, or None for a number that is no HTTP answer (below 200, above 599)."""
-    return next((rule for rule in STATES if rule.first <= status <= rule.last), None)
-
-
-def judge(
-    at_ns: int, beat: Beat | None, internet_ok: bool | None, *, check_explains: bool = True
-) -> Observation | None:
-    """What one heartbeat says about the Worker; nothing, if none was sent or it was broken off.
-
-    The internet check only explains: if it failed too and the Worker's silence looks like a dead uplink (no name, no
-    connection), the cause is `no internet`. An answer, even a refusal by TLS or a reset, shows that something was reached.
-    `check_explains` is False where the check had been failing while the Worker answered: then it explains nothing.
-    """
-    if beat is None:
-        return None
-    if beat.status is not None:
-        rule = rule_for(beat.status)
-        if rule is not None:
-            return Observation(rule.state, at_ns, beat.status, None, rule.meaning)
-        return Observation(
-            WorkerState.UNREACHABLE, at_ns, None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer"
-        )
-    cause = beat.cause or Cause.PROTOCOL
-    if check_explains and internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED):
-        cause = Cause.NO_INTERNET
-    return Observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail)
-
-
 def advance(track: Track | None, seen: Observation, patience: Patience) -> tuple[Track, Change | None]:
     """The track after `seen`, and the announcement that is now due, if one is."""
     if track is None:
@@ -119,6 +68,7 @@ def advance(track: Track | None, seen: Observation, patience: Patience) -> tuple
         status=seen.status,
         cause=seen.cause,
         detail=seen.detail,
+        advice=seen.advice,
         duration_s=max(0, since_ns - began_ns) / NS_PER_S if seen.state.good else None,
     )
 

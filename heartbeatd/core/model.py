@@ -3,7 +3,8 @@
 Names carry their units. `None` means unknown everywhere: a value that could not be read is never guessed or repeated.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -35,10 +36,11 @@ class Cause(StrEnum):
 
 
 class Presence(StrEnum):
-    """How a probe's reading stands: there, nothing there to read, or there but unreadable."""
+    """How a probe's reading stands: there, nothing there to read, not asked for, or there but unreadable."""
 
     READ = "read"
     ABSENT = "absent"
+    OFF = "off"
     FAULT = "fault"
 
 
@@ -66,6 +68,10 @@ class Sample:
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     notes: tuple[Note, ...] = ()
 
+    def presence(self, probe: str) -> Presence | None:
+        """How this probe's reading stands; None if there is no such probe."""
+        return next((note.presence for note in self.notes if note.probe == probe), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:
@@ -75,6 +81,7 @@ class Beat:
     cause: Cause | None = None
     detail: str = ""
     took_ms: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)  # of the answer, those of `net.answer.EXPLAINING`
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +103,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The Worker as one cycle found it."""
+    """The Worker as one cycle found it; `detail` says what that means, `advice`, in whole sentences, what to do about it."""
 
     state: WorkerState
     at_ns: int
     status: int | None = None
     cause: Cause | None = None
     detail: str = ""
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,7 @@ class Change:
     cause: Cause | None
     detail: str
     duration_s: float | None  # on recovery: how long the Worker was not ok
+    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

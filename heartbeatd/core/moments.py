@@ -7,14 +7,15 @@ LIMA = timezone(timedelta(hours=-5))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _moment(at_ns: int) -> datetime:
+def moment(at_ns: int) -> datetime:
+    """In UTC, to the microsecond."""
     # Whole microseconds as integers: a float of seconds would lose the last digits.
     return _EPOCH + timedelta(microseconds=at_ns // 1000)
 
 
 def lima(at_ns: int) -> str:
     """ISO 8601 in Lima time with microseconds, e.g. `2026-11-23T15:20:10.000214-05:00`; what `timestamp_lima` holds."""
-    return _moment(at_ns).astimezone(LIMA).isoformat(timespec="microseconds")
+    return moment(at_ns).astimezone(LIMA).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def time_of_day(at_ns: int, zone: Zone) -> str:
 
 
 def _shown(at_ns: int, zone: Zone, form: str) -> str:
-    there = _moment(at_ns).astimezone(zone.rules)
+    there = moment(at_ns).astimezone(zone.rules)
     offset = there.strftime("%z")
     return f"{there:{form}} ({zone.name or f'UTC{offset[:3]}:{offset[3:5]}'})"
 
@@ -52,7 +53,7 @@ def from_iso(text: str) -> int:
 
 def rfc3339(at_ns: int) -> str:
     """RFC 3339 in UTC with milliseconds, e.g. `2026-11-23T20:20:10.000Z`."""
-    return _moment(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment(at_ns).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def counted(number: int, thing: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heartbeatd.core.answers import is_no_route
 from heartbeatd.core.cyclelog import Hour
 from heartbeatd.core.gap import Gap, GapKind
-from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Row, WorkerState
+from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Presence, Sample, WorkerState
 from heartbeatd.core.moments import Zone, clock, counted, length, time_of_day
 
 
@@ -27,57 +28,65 @@ CAUSES: dict[Cause, str] = {
     Cause.PROTOCOL: "the answer is not HTTP",
 }
 
-ADVICE: dict[WorkerState, str] = {
+_MAY_REPORT = "may report this host as down"
+CONSEQUENCES: dict[WorkerState, str] = {
     WorkerState.OK: "",
-    WorkerState.DEGRADED: "Heartbeats arrive, but the Worker cannot be relied on to announce recoveries. Look at its storage "
-    "and its log.",
-    WorkerState.REJECTED: "The Worker is there but does not take our heartbeats, and will soon believe this host is down. "
-    "Compare heartbeat.secret_key and heartbeat.url with the Worker's settings.",
-    WorkerState.ERROR: "The Worker fails on our heartbeats, and may soon believe this host is down. Look at its log.",
-    WorkerState.UNREACHABLE: "Nobody outside is watching this host meanwhile, and the Worker will soon believe it is down.",
+    WorkerState.DEGRADED: "Heartbeats arrive, but the Worker cannot be relied on to announce a recovery.",
+    WorkerState.REJECTED: f"While this lasts no heartbeat is accepted, and the Worker {_MAY_REPORT}.",
+    WorkerState.ERROR: f"While this lasts heartbeats may not be recorded, and the Worker {_MAY_REPORT}.",
+    WorkerState.UNREACHABLE: f"While this lasts the Worker {_MAY_REPORT}; if the Worker itself is down, nobody outside is "
+    "watching this host.",
 }
-
-CAUSE_ADVICE: dict[Cause, str] = {
-    Cause.NO_INTERNET: "The internet check fails too: look at this host's uplink: cable, router, provider.",
-    Cause.DNS: "Look at the resolver (/etc/resolv.conf, resolvectl status).",
-    Cause.REFUSED: "The address answers, but nothing takes connections there: look at heartbeat.url and any firewall.",
-    Cause.TIMEOUT: "The internet check passes: look at the Worker itself, or at a firewall that drops packets.",
-    Cause.TLS: "Look at the Worker's certificate, heartbeat.ca_file and this host's clock.",
-    Cause.RESET: "Look at the Worker's log, or at a proxy in between.",
-    Cause.PROTOCOL: "Look at heartbeat.url: something other than the Worker answers there.",
+_UPLINK_DOWN = f"While this lasts the Worker {_MAY_REPORT}."
+_AGAIN: dict[WorkerState, str] = {
+    WorkerState.UNREACHABLE: "heartbeats reach the Worker again",
+    WorkerState.REJECTED: "the Worker accepts heartbeats again",
+    WorkerState.ERROR: "the Worker records heartbeats again",
 }
 
 
-def why(status: int | None, cause: Cause | None) -> str:
+def why(status: int | None, cause: Cause | None, detail: str = "") -> str:
     """The reason in a few words: the cause, or the status, or nothing."""
     if cause is not None:
-        return CAUSES[cause]
+        return "no connection" if is_no_route(cause, detail) else CAUSES[cause]
     return f"HTTP {status}" if status is not None else ""
+
+
+def consequence(state: WorkerState, cause: Cause | None) -> str:
+    """What follows while the Worker is in this state, in a sentence."""
+    return _UPLINK_DOWN if cause is Cause.NO_INTERNET else CONSEQUENCES[state]
 
 
 def announce(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
     """The text for a change of the Worker's state."""
-    reason = why(change.status, change.cause)
     if change.event is Event.RECOVERY:
-        lasted = length(change.duration_s or 0)
-        was = str(change.previous) + (f" ({CAUSES[change.previous_cause]})" if change.previous_cause else "")
-        return Text(
-            f"{host}: heartbeats reach the Worker again after {lasted}",
-            f"The heartbeat Worker at {heartbeat_url} answers again (HTTP {change.status}) since "
-            f"{clock(change.since_ns, zone)}; before that it was {was}. It was not ok for {lasted}.",
-        )
+        return _recovery(host, change, heartbeat_url, zone)
+    reason = why(change.status, change.cause, change.detail)
     verb = "is" if change.event is Event.PROBLEM else "is now"
     parts = [
         f"The heartbeat Worker at {heartbeat_url} went from {change.previous} to {change.current} at "
         f"{clock(change.since_ns, zone)}."
     ]
     if change.cause is not None:
-        detail = f": {change.detail}" if change.detail else ""
-        parts.append(f"Likely cause: {CAUSES[change.cause]}{detail}. {CAUSE_ADVICE[change.cause]}")
+        more = change.detail and change.detail.casefold() != reason.casefold()
+        parts.append(f"Likely cause: {reason}{f': {change.detail}' if more else ''}.")
     elif change.status is not None:
-        parts.append(f"It answers HTTP {change.status}: {change.detail}.")
-    parts.append(ADVICE[change.current])
-    return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(parts))
+        parts.append(f"It answers HTTP {change.status}{f': {change.detail}' if change.detail else ''}.")
+    parts += [change.advice, consequence(change.current, change.cause)]
+    return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(filter(None, parts)))
+
+
+def _recovery(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
+    lasted = length(change.duration_s or 0)
+    cause = change.previous_cause
+    # Only the cause is known of then: `refused` may also have been a connection that the system did not let through.
+    said = f" ({'no connection' if cause is Cause.REFUSED else CAUSES[cause]})" if cause else ""
+    again = _AGAIN.get(change.previous, "the heartbeat Worker is ok again")
+    return Text(
+        f"{host}: {again} after {lasted}",
+        f"The heartbeat Worker at {heartbeat_url} is ok again (HTTP {change.status}) since {clock(change.since_ns, zone)}. "
+        f"Before that it was {change.previous}{said}. The problem lasted {lasted}.",
+    )
 
 
 def gap(host: str, found: Gap, zone: Zone) -> Text:
@@ -118,15 +127,15 @@ def test(host: str, at_ns: int, zone: Zone) -> Text:
     )
 
 
-def cycle_line(row: Row, cause: Cause | None, beat: Beat | None, *, no_beat: str = "off") -> str:
+def cycle_line(sample: Sample, cause: Cause | None, beat: Beat | None, *, no_beat: str = "off") -> str:
     """One cycle in one line, e.g. `cpu 3.2% ram 41.0% disk 63.1% containers 12 internet 23 ms worker 200 in 84 ms`."""
     return " ".join(
         (
-            f"cpu {_percent(row.cpu_percent)}",
-            f"ram {_percent(row.ram_percent)}",
-            f"disk {_percent(row.disk_percent)}",
-            f"containers {'?' if row.container_count is None else row.container_count}",
-            f"internet {internet(row.internet_ok, row.ping_ms)}",
+            f"cpu {_percent(sample.cpu_percent)}",
+            f"ram {_percent(sample.ram_percent)}",
+            f"disk {_percent(sample.disk_percent)}",
+            _CONTAINERS_SHORT.get(sample.presence("containers"), f"containers {_count(sample.container_count)}"),
+            f"internet {internet(sample.internet_ok, sample.ping_ms)}",
             f"worker {worker(beat, cause, no_beat)}",
         )
     )
@@ -142,21 +151,30 @@ def hour_line(hour: Hour, zone: Zone) -> str:
     )
 
 
-def status_line(row: Row, beat: Beat | None, seen: Observation | None, *, notes: Sequence[str], next_at: str) -> str:
-    """`STATUS=`: the Worker first, then the host, then what is out of the ordinary, then when the next cycle is."""
-    told = "not configured" if seen is None else f"{seen.state} ({worker(beat, seen.cause)})"
-    containers = "containers unknown" if row.container_count is None else f"{row.container_count} containers"
-    figures = f"cpu {_percent(row.cpu_percent)}, ram {_percent(row.ram_percent)}, disk {_percent(row.disk_percent)}"
+def status_line(sample: Sample, told: str, *, notes: Sequence[str], next_at: str, internet_url: str = "") -> str:
+    """`STATUS=`: the Worker first, then the host, then what is out of the ordinary, then when the next cycle is.
+
+    `told` is what there is to say of the Worker, `internet_url` what the internet check asked, fit to be shown.
+    """
+    figures = (
+        f"cpu {_percent(sample.cpu_percent)}, ram {_percent(sample.ram_percent)}, disk {_percent(sample.disk_percent)}"
+    )
+    asked = ": ".join(filter(None, (internet_url, sample.internet_detail)))
     return "; ".join(
         (
             f"Worker {told}",
-            f"internet {internet(row.internet_ok, row.ping_ms)}",
-            containers,
+            f"internet {internet(sample.internet_ok, sample.ping_ms, asked)}",
+            _CONTAINERS.get(sample.presence("containers")) or _running(sample.container_count),
             figures,
             *notes,
             f"next at {next_at}",
         )
     )
+
+
+def worker_state(seen: Observation | None, beat: Beat | None, no_beat: str) -> str:
+    """The Worker in the status line: its state and what it answered, or why nothing was asked."""
+    return no_beat if seen is None else f"{seen.state} ({worker(beat, seen.cause)})"
 
 
 def worker(beat: Beat | None, cause: Cause | None, no_beat: str = "off") -> str:
@@ -168,11 +186,25 @@ def worker(beat: Beat | None, cause: Cause | None, no_beat: str = "off") -> str:
     return f"no answer: {cause}"
 
 
-def internet(ok: int | None, ping_ms: float | None) -> str:
-    """The internet check: `23 ms`, `down` or `?`."""
+def internet(ok: int | None, ping_ms: float | None, why_not: str = "") -> str:
+    """The internet check: `23 ms`, `down`, with the reason if one is given, or `?`."""
     if ok is None:
         return "?"
-    return f"{ping_ms:.0f} ms" if ok and ping_ms is not None else "down"
+    if ok and ping_ms is not None:
+        return f"{ping_ms:.0f} ms"
+    return f"down ({why_not})" if why_not else "down"
+
+
+_CONTAINERS: dict[Presence | None, str] = {Presence.ABSENT: "no docker", Presence.OFF: "containers not counted"}
+_CONTAINERS_SHORT: dict[Presence | None, str] = {Presence.ABSENT: "no docker", Presence.OFF: "containers off"}
+
+
+def _running(count: int | None) -> str:
+    return "containers unknown" if count is None else counted(count, "container")
+
+
+def _count(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _percent(value: float | None) -> str:

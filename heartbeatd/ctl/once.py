@@ -8,10 +8,11 @@ from dataclasses import asdict
 
 from heartbeatd import wiring
 from heartbeatd.config import Config, load
-from heartbeatd.core import alerting
+from heartbeatd.core import answers
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Beat, Observation, Presence, Row, Sample
 from heartbeatd.core.payload import heartbeat_body
+from heartbeatd.core.redact import shown_url
 from heartbeatd.core.wording import cycle_line
 from heartbeatd.ctl import service
 from heartbeatd.cycle import row_of
@@ -42,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
     beat = _send(config, process, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
-    seen = alerting.judge(process.clock.now_ns(), beat, sample.internet_ok)
+    asked = shown_url(config.internet.url)
+    seen = answers.judge(process.clock.now_ns(), beat, sample.internet_ok, asked=asked)
     if arguments.store:
         _store(config, process, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
@@ -77,7 +79,9 @@ def _print(
         worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, ensure_ascii=False, indent=2))
         return
-    line = cycle_line(row, seen.cause if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
+    line = cycle_line(sample, seen.cause if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
+    if sample.internet_detail:
+        print(f"internet: {sample.internet_detail}")
     for probe, detail in unread.items():
         print(f"{probe}: {detail}")

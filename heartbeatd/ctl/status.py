@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.config import Config, load, parse
-from heartbeatd.core.alerting import rule_for
+from heartbeatd.core.answers import rule_for
 from heartbeatd.core.moments import length
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.wording import internet

@@ -20,6 +20,10 @@ class Absent(Exception):
     """There is nothing here to read."""
 
 
+class Off(Exception):
+    """The configuration says not to look."""
+
+
 class Fault(Exception):
     """There is something to read, but it cannot be; the text says why, in words for the log."""
 
@@ -54,6 +58,8 @@ def attempt(name: str, read: Callable[[], T]) -> Reading[T]:
         return Reading(read(), Note(name, Presence.READ))
     except Absent as error:
         return Reading(None, Note(name, Presence.ABSENT, str(error)))
+    except Off as error:
+        return Reading(None, Note(name, Presence.OFF, str(error)))
     except (Fault, Hung) as error:
         return Reading(None, Note(name, Presence.FAULT, str(error)))
     except Exception as error:  # noqa: BLE001 - a probe's library may throw anything; the other probes must go on

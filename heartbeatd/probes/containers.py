@@ -9,7 +9,7 @@ import stat
 from pathlib import Path
 
 from heartbeatd.probes import reader
-from heartbeatd.probes.base import Absent, Begun, Fault
+from heartbeatd.probes.base import Absent, Begun, Fault, Off
 from heartbeatd.probes.docker_sdk import Sdk
 from heartbeatd.waiting import Lane, Waiter
 
@@ -23,9 +23,9 @@ class Containers:
         self._sdk = Sdk(str(self._path), timeout_s)
 
     def start(self, deadline_ns: int, waiter: Waiter) -> Begun[int]:
-        """Begin to count. Raises Absent or Fault, or Hung while the SDK's count before it has not come back."""
+        """Begin to count. Raises Absent, Off or Fault, or Hung while the SDK's count before it has not come back."""
         if self._path is None:
-            raise Absent("switched off")
+            raise Off("switched off")
         _look_at(self._path)
         if _is_ours(self._path):
             return self._lane.start(self._sdk.count, deadline_ns, waiter)

@@ -22,7 +22,7 @@ class Heartbeat:
             return Beat(None, error.cause, error.detail)
         except Interrupted:
             return None
-        return Beat(answer.status, took_ms=answer.took_ms)
+        return Beat(answer.status, took_ms=answer.took_ms, headers=answer.headers)
 
     def close(self) -> None:
         """Let go of the connection."""

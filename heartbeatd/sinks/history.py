@@ -8,7 +8,7 @@ count of its own beside the number of cycles.
 import sqlite3
 from dataclasses import dataclass
 
-from heartbeatd.core.alerting import rule_for
+from heartbeatd.core.answers import rule_for
 from heartbeatd.core.model import Row
 
 MEASURES = ("cpu_percent", "ram_percent", "disk_percent", "container_count", "ping_ms")

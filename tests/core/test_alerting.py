@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.alerting import Patience, advance, judge, replay, shifted
+from heartbeatd.core.alerting import Patience, advance, replay, shifted
+from heartbeatd.core.answers import judge
 from heartbeatd.core.model import Beat, Cause, Event, Observation, Track, WorkerState
 
 S = 1_000_000_000

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from heartbeatd.core.alerting import rule_for
+from heartbeatd.core.answers import rule_for
 from heartbeatd.core.moments import rfc3339
 from tests.agent import AgentProcess, environment, until
 from tests.project import wire

@@ -45,9 +45,11 @@ def counting(path: Path | str, timeout_s: float) -> Iterator[Count]:
 
 def test_no_engine(tmp_path: Path) -> None:
     """Switched off, or not installed: there is nothing to read, which is no fault."""
-    for path in ("", tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
+    for path in (tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
         with counting(path, 2) as count:
             assert count().note.presence is Presence.ABSENT
+    with counting("", 2) as count:
+        assert count().note.presence is Presence.OFF
 
 
 def test_not_a_socket(tmp_path: Path) -> None:

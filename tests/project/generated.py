@@ -8,7 +8,8 @@ import json
 import re
 from pathlib import Path
 
-from heartbeatd.core.alerting import STATES, TRANSITIONS
+from heartbeatd.core.alerting import TRANSITIONS
+from heartbeatd.core.answers import STATES
 from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Cause, WorkerState
 from heartbeatd.settings import SECTIONS, SETTINGS, Setting
@@ -151,6 +152,8 @@ def _answers() -> list[tuple[str, str, str]]:
     rows = []
     for rule in STATES:
         numbers = str(rule.first) if rule.first == rule.last else f"{rule.first}–{rule.last}"
+        if rule.header:
+            numbers += f" with {rule.header}{f': {rule.value}' if rule.value else ''}"
         rows.append((numbers, str(rule.state), rule.meaning))
     return [*rows, ("none", str(WorkerState.UNREACHABLE), f"with the cause: {', '.join(Cause)}")]
 

@@ -27,7 +27,7 @@ def look(config: Config, process: Process) -> Iterator[Finding]:
     probe.close()
     if reading.value is not None:
         yield ok("docker", f"{reading.value} containers run")
-    elif reading.note.presence is Presence.ABSENT:
+    elif reading.note.presence in (Presence.ABSENT, Presence.OFF):
         yield ok("docker", f"{reading.note.detail}; container_count stays NULL")
     else:
         hint = _hint(Path(settings.socket.removeprefix("unix://")))

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 from heartbeatd import wiring
 from heartbeatd.config import Config
-from heartbeatd.core.alerting import rule_for
+from heartbeatd.core.answers import look_at, rule_for
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import shown_url
-from heartbeatd.core.wording import CAUSE_ADVICE
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.process import Process
 
@@ -28,14 +27,13 @@ def look(config: Config, process: Process) -> Iterator[Finding]:
     sender.close()
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
-        yield error("worker", f"{shown}: {cause}: {detail}", CAUSE_ADVICE[cause] if cause else "")
+        yield error("worker", f"{shown}: {cause}: {detail}", look_at(cause, detail) if cause else "")
         return
-    rule = rule_for(beat.status)
+    rule = rule_for(beat.status, beat.headers)
     if rule is not None and rule.state.good:
         yield ok("worker", f"{shown} took a heartbeat (HTTP {beat.status} in {beat.took_ms:.0f} ms)")
         return
-    yield error(
-        "worker",
-        f"{shown} answers HTTP {beat.status}: {rule.meaning if rule else 'not an HTTP answer'}",
-        f"compare heartbeat.url and the key (from {config.heartbeat.secret_from}) with the Worker's",
-    )
+    meaning, advice = (rule.meaning, rule.advice) if rule is not None else ("not an HTTP answer", "")
+    if "secret_key" in advice:
+        advice += f" The key comes from {config.heartbeat.secret_from}."
+    yield error("worker", f"{shown} answers HTTP {beat.status}: {meaning}", advice)

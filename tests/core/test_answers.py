@@ -1,0 +1,187 @@
+"""What is said of every answer and of every silence: the state, what it means, and advice that is true."""
+
+import itertools
+import json
+
+import pytest
+
+from heartbeatd.core import payload
+from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.answers import STATES, judge, rule_for
+from heartbeatd.core.model import Beat, Cause, Observation, WorkerState
+
+S = 1_000_000_000
+SITE = "http://www.google.com"
+URL = "https://worker.example/api/heartbeat"
+BY_CLOUDFLARE = {"server": "cloudflare"}
+CHALLENGE = {"cf-mitigated": "challenge", "server": "cloudflare"}
+KEY, ADDRESS, CLOUDFLARE = "secret_key", "heartbeat.url", "Cloudflare"
+
+
+def told(beat: Beat, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
+    """Title and message of the alert when this follows a Worker that was ok."""
+    seen = judge(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
+    assert seen is not None
+    (change,) = replay(None, [Observation(WorkerState.OK, 0, 200), seen], Patience())[1]
+    alert = payload.change_alert(payload.Agent("nas", "1", 0), change, "x", URL)
+    body = json.loads(alert.body)
+    return f"{body['title']}\n{body['message']}"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "state", "meaning", "speaks_of", "not_of"),
+    [
+        (220, {}, "degraded", "could not read its earlier state", {"storage"}, {KEY, ADDRESS}),
+        (221, {}, "degraded", "could not be fully recorded", {"storage"}, {KEY, ADDRESS}),
+        (301, {}, "rejected", "redirected", {ADDRESS, "not followed"}, {KEY}),
+        (302, BY_CLOUDFLARE, "rejected", "a login page", {ADDRESS}, {KEY}),
+        (400, {}, "rejected", "does not understand", {ADDRESS}, {KEY}),
+        (401, {}, "rejected", "not authorized: wrong key", {KEY}, {ADDRESS}),
+        (401, BY_CLOUDFLARE, "rejected", "not authorized: wrong key", {KEY}, {ADDRESS}),
+        (403, {}, "rejected", "forbidden: wrong key, or this host", {KEY, "firewall"}, {CLOUDFLARE}),
+        (403, {"server": "nginx"}, "rejected", "forbidden: wrong key, or this host", {KEY}, {CLOUDFLARE}),
+        (403, BY_CLOUDFLARE, "rejected", "by the Worker (wrong key?) or by a rule", {KEY, CLOUDFLARE}, {ADDRESS}),
+        (403, CHALLENGE, "rejected", "bot protection stopped", {CLOUDFLARE}, {"key", ADDRESS}),
+        (429, CHALLENGE, "rejected", "bot protection stopped", {CLOUDFLARE}, {"key", "00:00 UTC"}),
+        (503, CHALLENGE, "error", "bot protection stopped", {CLOUDFLARE}, {"key", "its log"}),
+        (404, {}, "rejected", "wrong path in heartbeat.url, or no such Worker", {ADDRESS}, {KEY}),
+        (405, {}, "rejected", "takes no POST", {ADDRESS}, {KEY}),
+        (408, {}, "rejected", "not get the whole request in time", {"uplink"}, {KEY, ADDRESS}),
+        (410, {}, "rejected", "gone", {ADDRESS}, {KEY}),
+        (413, {}, "rejected", "no request of this size", {"limits"}, {KEY, ADDRESS}),
+        (415, {}, "rejected", "takes no JSON", {ADDRESS}, {KEY}),
+        (418, {}, "rejected", "does not accept the request", {ADDRESS}, {KEY, "wrong"}),
+        (429, {}, "rejected", "too many requests", {"00:00 UTC", "interval_seconds"}, {"wrong", KEY, ADDRESS}),
+        (429, BY_CLOUDFLARE, "rejected", "too many requests", {"00:00 UTC", CLOUDFLARE}, {"wrong", KEY, ADDRESS}),
+        (500, {}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
+        (502, {}, "error", "a gateway got no good answer", {"gateway"}, {KEY, ADDRESS, CLOUDFLARE}),
+        (503, {"retry-after": "30"}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS}),
+        (504, {}, "error", "a gateway got no answer from the Worker in time", {"gateway"}, {KEY, ADDRESS}),
+        (520, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
+        (527, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
+        (530, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
+        (528, {}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
+    ],
+)
+def test_what_is_said_of_an_answer(
+    status: int, headers: dict[str, str], state: str, meaning: str, speaks_of: set[str], not_of: set[str]
+) -> None:
+    """Each answer has its state and its meaning, and the alert names what explains it and nothing that does not."""
+    text = told(Beat(status, headers=headers))
+    assert f"nas: the heartbeat Worker is {state} (HTTP {status})\n" in text
+    assert f"It answers HTTP {status}: " in text
+    assert meaning in text
+    message = text.replace(URL, "")
+    assert {word for word in speaks_of if word not in message} == set()
+    assert {word for word in not_of if word in message} == set()
+    assert "nobody outside" not in text
+
+
+def test_headers_never_change_the_state() -> None:
+    """The state follows from the status alone, whoever answered, and whatever the header holds."""
+    for status in range(200, 600):
+        plain = rule_for(status)
+        assert plain is not None
+        for headers in (BY_CLOUDFLARE, CHALLENGE, {"cf-mitigated": "x" * 100}, {"server": "Cloudflare "}):
+            found = rule_for(status, headers)
+            assert found is not None
+            assert found.state is plain.state
+
+
+def test_every_rule_can_be_reached_and_advises() -> None:
+    """No rule stands behind one that takes all its answers; each that is not ok says what to do."""
+    headers: list[dict[str, str]] = [{}, BY_CLOUDFLARE, CHALLENGE]
+    assert {rule_for(status, h) for status in range(200, 600) for h in headers} == set(STATES)
+    assert all(rule.advice.endswith(".") or rule.state.good for rule in STATES)
+
+
+LOOK = {
+    Cause.DNS: "this host's name servers",
+    Cause.REFUSED: "nothing takes connections there",
+    Cause.TLS: "does it answer https there?",
+    Cause.RESET: "proxy or firewall in between",
+    Cause.PROTOCOL: "something other than the Worker",
+}
+PASSED = f"The internet check ({SITE}) passed in the same cycle."
+FAILED = f"The internet check ({SITE}) failed, too."
+UNKNOWN = f"The internet check ({SITE}) had no result in that cycle."
+SAYS_NOTHING = f"The internet check ({SITE}) failed, but it also failed while the Worker answered, so it says nothing"
+CHECKS = {PASSED: (True, True), FAILED: (False, True), UNKNOWN: (None, True), SAYS_NOTHING: (False, False)}
+SENT = [cause for cause in Cause if cause is not Cause.NO_INTERNET]
+
+
+@pytest.mark.parametrize(("cause", "check"), itertools.product(SENT, CHECKS))
+def test_what_is_said_of_silence(cause: Cause, check: str) -> None:
+    """Of the internet check exactly what this cycle saw; and where to look, by the cause."""
+    internet_ok, explains = CHECKS[check]
+    text = told(Beat(None, cause), internet_ok, check_explains=explains)
+    assert check in text
+    assert [other for other in CHECKS if other in text] == [check]
+    uplink_is_down = check is FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
+    assert ("(no internet)" in text) == uplink_is_down
+    # The Worker goes on watching while only the uplink is down.
+    assert ("if the Worker itself is down, nobody outside is watching this host" in text) == (not uplink_is_down)
+    if uplink_is_down:
+        assert "Look at this host's uplink (cable, router, provider)." in text
+    elif cause is Cause.TIMEOUT:
+        assert "look at the worker itself" in text.lower() or check is not PASSED
+        assert ("uplink" in text) == (check is not PASSED)
+        assert "a firewall that drops packets" in text
+    else:
+        assert LOOK[cause] in text
+
+
+def test_a_cause_is_not_said_twice() -> None:
+    """`connection refused`, and not `connection refused: Connection refused`."""
+    text = told(Beat(None, Cause.REFUSED, "Connection refused"))
+    assert "Likely cause: connection refused. " in text
+    assert "Connection refused" not in text
+
+
+def test_what_the_system_did_not_let_through_was_not_refused() -> None:
+    """No route, or a firewall of this host: the other side has refused nothing."""
+    text = told(Beat(None, Cause.REFUSED, "No route to host"))
+    assert "unreachable (no connection)" in text
+    assert "Likely cause: no connection: No route to host. " in text
+    assert "its routes" in text
+    assert "refused" not in text
+
+
+@pytest.mark.parametrize(
+    ("detail", "look"),
+    [
+        ("certificate refused: certificate has expired", "this host's clock"),
+        ("the other side does not speak TLS (http:// in place of https://?)", "does it answer https there?"),
+    ],
+)
+def test_certificates_and_other_tls(detail: str, look: str) -> None:
+    """The clock and the CA explain a certificate, not a server that does not speak TLS."""
+    text = told(Beat(None, Cause.TLS, detail))
+    assert look in text
+    assert ("heartbeat.ca_file" in text) == detail.startswith("certificate")
+
+
+def test_a_number_that_is_no_answer() -> None:
+    """It is told as a protocol error, with what the check found, like any other."""
+    text = told(Beat(999), None)
+    assert "status 999 is no HTTP answer" in text
+    assert UNKNOWN in text
+
+
+@pytest.mark.parametrize(
+    ("before", "title"),
+    [
+        (Observation(WorkerState.UNREACHABLE, S, None, Cause.DNS), "nas: heartbeats reach the Worker again after 30 s"),
+        (Observation(WorkerState.REJECTED, S, 403), "nas: the Worker accepts heartbeats again after 30 s"),
+        (Observation(WorkerState.ERROR, S, 500), "nas: the Worker records heartbeats again after 30 s"),
+        (Observation(WorkerState.DEGRADED, S, 220), "nas: the heartbeat Worker is ok again after 30 s"),
+    ],
+)
+def test_a_recovery_says_what_is_over(before: Observation, title: str) -> None:
+    """Heartbeats that were answered had reached the Worker all the time."""
+    history = [Observation(WorkerState.OK, 0, 200), before, Observation(WorkerState.OK, 31 * S, 200)]
+    change = replay(None, history, Patience())[1][-1]
+    body = json.loads(payload.change_alert(payload.Agent("nas", "1", 0), change, "x", URL).body)
+    assert body["title"] == title
+    assert body["message"].endswith("The problem lasted 30 s.")
+    assert f"Before that it was {before.state}" in body["message"]

@@ -26,7 +26,7 @@ class NoAnswer(Exception):
 
     def __init__(self, cause: Cause, detail: str) -> None:
         self.cause, self.detail = cause, detail
-        super().__init__(detail if cause in detail.casefold() else f"{cause}: {detail}")
+        super().__init__(detail if cause in detail.casefold().split() else f"{cause}: {detail}")
 
 
 class Interrupted(Exception):

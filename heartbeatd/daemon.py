@@ -49,6 +49,9 @@ class Work(Protocol):
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by so much: what remembers moments moves them along."""
 
+    def distrust(self) -> None:
+        """The machine was suspended, or its clock stepped, maybe because it was: what is connected may be dead."""
+
 
 class Service(Protocol):
     """The service manager."""
@@ -203,6 +206,7 @@ class Daemon:
                 extra=said(MessageId.CLOCK_STEPPED, step_seconds=step_ns / NS_PER_S),
             )
             work.shift(step_ns)
+            work.distrust()
         if boot_ns - mono_ns >= NS_PER_S:
             log.log(
                 NOTICE,
@@ -210,4 +214,5 @@ class Daemon:
                 length((boot_ns - mono_ns) / NS_PER_S),
                 extra=said(MessageId.CLOCK_STEPPED, suspended_seconds=(boot_ns - mono_ns) / NS_PER_S),
             )
+            work.distrust()
         return step_ns != 0

@@ -67,6 +67,7 @@ class Wired:
     def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
         self.ledger = ledger
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
+        self._resolver = process.resolver
         self._probes, self._pinger = probes(config, process)
         self._heartbeat = heartbeat(config, process)
         self._webhook = webhook(config, process)
@@ -94,6 +95,13 @@ class Wired:
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by `by_ns`."""
         self.ledger.shift(by_ns)
+
+    def distrust(self) -> None:
+        """Go on with no connection, and no late answer of the resolver, of the time before."""
+        self._resolver.forget()
+        for kept in (self._pinger, self._heartbeat, self._webhook):
+            if kept is not None:
+                kept.distrust()
 
     def prepare(self, waiter: Waiter) -> None:
         """What may take a moment and need not hold up the start."""

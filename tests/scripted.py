@@ -151,6 +151,16 @@ def endless(head: bytes, block: bytes, pause_s: float = 0.0) -> Script:
     return script
 
 
+def then(*scripts: Script) -> Script:
+    """One after the other, on the same connection."""
+
+    def script(connection: Connection) -> None:
+        for one in scripts:
+            one(connection)
+
+    return script
+
+
 def silent(connection: Connection) -> None:
     """Takes everything and never says a word."""
     while not connection.over.is_set() and connection.sock.recv(65536):

@@ -42,6 +42,7 @@ class Recorder:
         self.cycle = self
         self.ticks: list[tuple[Tick, int]] = []
         self.shifts: list[int] = []
+        self.distrusted = 0
         self._clock, self._during = clock, during
 
     def run(self, tick: Tick) -> None:
@@ -50,6 +51,9 @@ class Recorder:
 
     def shift(self, by_ns: int) -> None:
         self.shifts.append(by_ns)
+
+    def distrust(self) -> None:
+        self.distrusted += 1
 
     @property
     def slots_s(self) -> list[int]:
@@ -142,6 +146,7 @@ def test_a_stepped_clock(step_s: float, caplog: pytest.LogCaptureFixture) -> Non
     assert messages(caplog) == ["CLOCK_STEPPED"]
     (shift,) = work.shifts
     assert abs(shift - step_s * NS_PER_S) < NS_PER_S / 10
+    assert work.distrusted == 1
 
 
 def test_a_clock_stepped_while_asleep(caplog: pytest.LogCaptureFixture) -> None:
@@ -169,7 +174,7 @@ def test_a_suspended_machine(caplog: pytest.LogCaptureFixture) -> None:
     assert work.slots_s[:2] == [0, 1]
     assert work.slots_s[2] in (61, 62)
     assert work.ticks[2][0].missed == work.slots_s[2] - 2
-    assert work.shifts == []
+    assert (work.shifts, work.distrusted) == ([], 1)
     assert messages(caplog) == ["CLOCK_STEPPED", "SLOTS_MISSED"]
     assert "suspended for 1 min" in caplog.text
 

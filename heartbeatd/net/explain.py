@@ -5,6 +5,7 @@ import ssl
 
 from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.wire import Unusable
 
 
 def explain(error: Exception, phase: str) -> NoAnswer:
@@ -36,6 +37,8 @@ def _text(error: BaseException) -> str:
         return error.reason or str(error)
     if isinstance(error, http.client.RemoteDisconnected):
         return "the other side hung up without an answer"
+    if isinstance(error, Unusable):
+        return str(error)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

@@ -9,6 +9,12 @@ The contract of a request:
 
 - one try, and one quick retry if that failed without an answer, was not a matter of time or certificates, and time allows;
   the retry is what a kept-alive connection that the other side closed costs;
+- a kept connection may have died without a word (another WAN address, a NAT table flushed). If nothing at all comes on one for
+  half of the time, a request that may be repeated is sent once more, over a new connection; the kept one stays open meanwhile,
+  and its answer counts if the new one brings none in time. So that a server that is merely slow is not sent everything twice,
+  the kept connection is given `LEAST_PATIENCE_S`, and twice the time of the slowest of the last answers, if that is longer;
+  where this leaves no time for a second try, there is none;
+- an answer has `ANSWER_BYTES` at the most, up to `INTERIM_ANSWERS` interim ones (1xx) before it included;
 - the answer counts once its status line and headers are in; its body is not waited for. What has come of it by the next request
   is read then, at most `DRAIN_BYTES`, to go on with the connection; if that was not all of it, a new one is made;
 - no redirect is followed, no cookie kept, and neither proxy variables nor netrc are looked at.
@@ -17,33 +23,28 @@ The contract of a request:
 import contextlib
 import socket
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import EXPLAINING, Answer, Interrupted, NoAnswer
 from heartbeatd.net.connect import connect
 from heartbeatd.net.explain import explain
+from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, message
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.net.trust import trusting
 from heartbeatd.net.wire import Wire
 from heartbeatd.waiting import Waiter, seconds_from_now, seconds_until
 
-DRAIN_BYTES = 16 * 1024
+__all__ = ["DRAIN_BYTES", "Client", "Request"]
+
+ANSWER_BYTES = 64 * 1024
+HANDSHAKE_BYTES = 128 * 1024
 RETRY_PAUSE_S = 0.2
+LEAST_PATIENCE_S = 0.5
+_FADING = 0.9  # how much of the slowest answer's time is left of it after another
 _NO_RETRY = (Cause.TIMEOUT, Cause.TLS)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request. `headers` may hold a secret, so none of this is ever printed."""
-
-    method: str
-    target: Target
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
 
 
 class Client:
@@ -59,6 +60,8 @@ class Client:
         self._server: tuple[bool, str, int] | None = None
         self._response: HTTPResponse | None = None
         self._phase = ""
+        self._slowest_s = 0.0
+        self._distrusted = False
 
     def send(self, request: Request, timeout_s: float, waiter: Waiter) -> Answer:
         """`request` from beginning to end. Raises NoAnswer; Interrupted if `waiter` is, which says nothing of the server."""
@@ -77,62 +80,119 @@ class Client:
         if wire is not None:
             wire.cut()
 
+    def distrust(self) -> None:
+        """Make a new connection for the next request: the kept one may be dead. Safe from any thread."""
+        self._distrusted = True
+
     def close(self) -> None:
         """Let go of the connection."""
         response, wire = self._response, self._wire
         self._response = self._wire = None
         if wire is not None:
             if response is not None:
-                _drained(wire, response)  # what is left unread would have the other side see a reset in place of an end
+                drained(wire, response)  # what is left unread would have the other side see a reset in place of an end
             wire.close()
 
     def _try(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
-        began_ns = time.monotonic_ns()
+        with self._explaining(waiter):
+            kept = self._kept(request.target)
+            if kept is None:
+                return self._ask_anew(request, deadline_ns, waiter)
+            began_ns = self._say(kept, request, deadline_ns)
+            patience_ns = self._patience_ns(began_ns, deadline_ns) if request.repeatable else deadline_ns
+            if patience_ns >= deadline_ns or kept.heard_by(patience_ns):
+                return self._hear(kept, request, began_ns, began_ns)
+            self._wire = None
         try:
-            wire = self._connection(request.target, deadline_ns, waiter)
-            self._phase = "waiting for the answer"
-            wire.sendall(_message(request, self._user_agent))
-            response = HTTPResponse(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
-            response.begin()
+            return self._ask_anew_while(kept, request, began_ns, deadline_ns, waiter)
+        finally:
+            if kept is not self._wire:
+                kept.close()
+
+    def _ask_anew_while(
+        self, silent: Wire, request: Request, asked_ns: int, deadline_ns: int, waiter: Waiter
+    ) -> Answer:
+        """What a new connection brings or, if that is nothing in time, what has come after all on the one that was silent."""
+        try:
+            with self._explaining(waiter):
+                return self._ask_anew(request, deadline_ns, waiter)
+        except NoAnswer as error:
+            if error.cause is not Cause.TIMEOUT or not silent.heard_by(deadline_ns):
+                raise
+        with self._explaining(waiter):
+            self._wire = silent
+            silent.allow(None, ANSWER_BYTES)
+            return self._hear(silent, request, asked_ns, asked_ns)
+
+    @contextlib.contextmanager
+    def _explaining(self, waiter: Waiter) -> Iterator[None]:
+        """Whatever fails in the block ends the connection, and becomes NoAnswer or Interrupted."""
+        try:
+            yield
         except (NoAnswer, HTTPException, OSError, ValueError) as error:
             self.close()
             if waiter.interrupted:
                 raise Interrupted from None
             raise explain(error, self._phase) from error
+
+    def _ask_anew(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
+        began_ns = time.monotonic_ns()
+        wire = self._dial(request.target, deadline_ns, waiter)
+        return self._hear(wire, request, began_ns, self._say(wire, request, deadline_ns))
+
+    def _say(self, wire: Wire, request: Request, deadline_ns: int) -> int:
+        """Send the request; when that was."""
+        self._phase = "waiting for the answer"
+        wire.allow(deadline_ns, ANSWER_BYTES)
+        wire.sendall(message(request, self._user_agent))
+        return time.monotonic_ns()
+
+    def _hear(self, wire: Wire, request: Request, began_ns: int, asked_ns: int) -> Answer:
+        response = Final(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
+        response.begin()
         self._response = response
         headers = {name: value[:100] for name in EXPLAINING if (value := response.headers.get(name))}
-        return Answer(response.status, (time.monotonic_ns() - began_ns) / 1e6, headers)
+        now_ns = time.monotonic_ns()
+        self._slowest_s = max((now_ns - asked_ns) / 1e9, self._slowest_s * _FADING)
+        return Answer(response.status, (now_ns - began_ns) / 1e6, headers)
 
-    def _connection(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
-        """The kept connection if it is still good, or a new one."""
-        if waiter.interrupted:
-            raise Interrupted
-        wire, response, server = self._wire, self._response, (target.tls, target.host, target.port)
-        self._response = None
-        if wire is not None and response is not None and _drained(wire, response) and self._server == server:
-            wire.deadline_ns = deadline_ns
+    def _patience_ns(self, began_ns: int, deadline_ns: int) -> int:
+        """Until when a kept connection may be silent; beyond the deadline if it should have all the time there is."""
+        half_s = (deadline_ns - began_ns) / 2e9
+        return began_ns + int(max(half_s, LEAST_PATIENCE_S, 2 * self._slowest_s) * 1e9)
+
+    def _kept(self, target: Target) -> Wire | None:
+        """The kept connection if it leads there and is still good. If not, it is closed."""
+        wire, response, distrusted = self._wire, self._response, self._distrusted
+        self._response, self._distrusted = None, False
+        same = wire is not None and self._server == _server(target) and not distrusted
+        if wire is not None and response is not None and same and drained(wire, response):
             return wire
         self.close()
-        self._server = server
-        return self._dial(target, deadline_ns, waiter)
+        return None
 
     def _dial(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
+        if waiter.interrupted:
+            raise Interrupted
         if target.tls and self._tls is None:
             self._tls = trusting()  # one for all connections: it is what is dear in them
+        self._server = _server(target)
         self._phase = "resolving the name"
         addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
         self._phase = "connecting"
         sock = connect(addresses, deadline_ns, waiter)
         self._phase = "talking to the server"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if target.tls and self._tls is not None:
-            # The handshake comes when there is something that can be cut.
-            sock = self._tls.wrap_socket(sock, server_hostname=target.host, do_handshake_on_connect=False)
-        wire = self._wire = Wire(sock, deadline_ns)
+        wire = self._wire = Wire(sock, deadline_ns, HANDSHAKE_BYTES)
         if waiter.interrupted:
             raise Interrupted
-        wire.shake_hands()
+        if target.tls and self._tls is not None:
+            wire.secure(self._tls, target.host)
         return wire
+
+
+def _server(target: Target) -> tuple[bool, str, int]:
+    return target.tls, target.host, target.port
 
 
 def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:
@@ -144,35 +204,3 @@ def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:
     if first.cause is not Cause.RESET:
         waiter.wait(lambda: False, min(seconds_from_now(RETRY_PAUSE_S), deadline_ns))
     return seconds_until(deadline_ns) > 0
-
-
-def _drained(wire: Wire, response: HTTPResponse) -> bool:
-    """True if the answer before has come whole, and nothing has come after it, an end of the connection least of all."""
-    wire.deadline_ns = 0  # nothing is waited for
-    with contextlib.closing(response):
-        if response.will_close:
-            return False
-        try:
-            response.read(DRAIN_BYTES)
-        except (HTTPException, OSError, ValueError):
-            return False
-        return response.isclosed() and wire.quiet()
-
-
-def _message(request: Request, user_agent: str) -> bytes:
-    """The request as it goes over the wire (RFC 9112)."""
-    target = request.target
-    lines = [
-        f"{request.method} {target.path} HTTP/1.1",
-        f"Host: {target.authority}",
-        f"User-Agent: {user_agent}",
-        "Accept-Encoding: identity",
-        "Accept: */*",
-        "Connection: keep-alive",
-    ]
-    if target.authorization:
-        lines.append(f"Authorization: {target.authorization}")
-    lines += [f"{name}: {value}" for name, value in request.headers.items()]
-    if request.body is not None:
-        lines.append(f"Content-Length: {len(request.body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + (request.body or b"")

@@ -23,7 +23,7 @@ class Internet:
 
     def __init__(self, client: Client, url: str) -> None:
         self._client = client
-        self._request = Request("HEAD", Target.of(url))
+        self._request = Request("HEAD", Target.of(url), repeatable=True)
 
     def check(self, timeout_s: float, waiter: Waiter) -> Ping:
         """Reachable is 2xx or 3xx. That nothing answers is a finding, not a fault; Fault only if the check was broken off."""

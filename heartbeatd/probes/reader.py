@@ -28,7 +28,7 @@ class Question:
         except OSError as error:
             connection.close()
             raise self._unanswered(error) from None
-        self._wire = Wire(connection, deadline_ns)
+        self._wire = Wire(connection, deadline_ns, LARGEST_ANSWER_BYTES)
 
     def outcome(self) -> int:
         """The answer, waited for until the deadline. Raises Fault."""

@@ -17,12 +17,17 @@ class Heartbeat:
     def send(self, body: bytes, waiter: Waiter) -> Beat | None:
         """One beat; None if it was broken off because the agent is stopping, which says nothing about the Worker."""
         try:
-            answer = self._client.send(Request("POST", self._target, self._headers, body), self._timeout_s, waiter)
+            request = Request("POST", self._target, self._headers, body, repeatable=True)
+            answer = self._client.send(request, self._timeout_s, waiter)
         except NoAnswer as error:
             return Beat(None, error.cause, error.detail)
         except Interrupted:
             return None
         return Beat(answer.status, took_ms=answer.took_ms, headers=answer.headers)
+
+    def distrust(self) -> None:
+        """Make a new connection for the next beat."""
+        self._client.distrust()
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -31,6 +31,10 @@ class Webhook:
             raise NotDelivered(f"HTTP {answer.status}" + (_NOT_REGISTERED if answer.status == 404 else ""))
         return answer.status
 
+    def distrust(self) -> None:
+        """Make a new connection for the next alert. Safe from any thread."""
+        self._client.distrust()
+
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()

@@ -20,7 +20,11 @@ from tests.receiver import Receiver
 # Fault → what injects it, and for how many seconds (or how often) in the long and in the short form.
 FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "name resolution hangs": (network.name_resolution_hangs, 200, 8),
+    "first name server dies": (network.first_name_server_dies, 60, 5),
     **{name: (fault, 30, 3) for name, fault in network.WORKER_FAULTS.items()},
+    "worker's trailers without end": (network.worker_sends_trailers_without_end, 30, 5),
+    "internet check without end": (network.internet_check_without_end, 30, 5),
+    "kept connection dies": (network.kept_connection_dies, 60, 9),
     "worker redirects": (network.worker_redirects, 30, 2),
     "worker's certificate is bad": (network.worker_shows_a_bad_certificate, 3, 1),
     "worker closes kept connections": (network.worker_closes_kept_connections, 60, 5),

@@ -94,7 +94,7 @@ def clock_of_a_machine_without_rtc(stage: Stage) -> Outcome:
 def long_cycle(stage: Stage) -> Outcome:
     """Two slots and a half late: the next boundary, what was missed is counted, and no bunch of cycles after it."""
     outcome = Outcome("a heartbeat takes 2.5 slots")
-    stage.receiver.answer(WORKER, 200, 200, SILENCE, 200)
+    stage.receiver.answer(WORKER, 200, 200, SILENCE, SILENCE, 200)  # on the kept connection, and on the new one
     with stage.agent(stage.toml(timeout_s=2.5)) as agent:
         until(lambda: len(stage.beats()) >= 6)
         agent.stop()

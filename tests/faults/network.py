@@ -11,7 +11,7 @@ from tests import certificates
 from tests.agent import until
 from tests.faults.stage import Outcome, Resolver, Stage, counts, resolve_by, run, sleep_s
 from tests.receiver import SILENCE, WEBHOOK, WORKER
-from tests.scripted import Script, Scripted, answers, endless, resets, says, silent
+from tests.scripted import Script, Scripted, answers, endless, resets, says, silent, then
 
 
 def name_resolution_hangs(stage: Stage) -> Outcome:
@@ -40,6 +40,65 @@ def name_resolution_hangs(stage: Stage) -> Outcome:
     return stage.judge(outcome, agent, alerts=2)
 
 
+def first_name_server_dies(stage: Stage) -> Outcome:
+    """glibc takes 5 s for each answer then: some beats are lost at first, and none after that, each on a new connection."""
+    outcome = Outcome(f"the first of two name servers is silent for {stage.seconds} s")
+    resolve_by(stage.folder, "127.0.0.2", "127.0.0.3")
+    first, _ = Resolver("127.0.0.2"), Resolver("127.0.0.3")
+    worker = stage.receiver.url(WORKER).replace("127.0.0.1", Resolver.NAME)
+    with stage.agent(stage.toml(worker=worker, timeout_s=0.7)) as agent:
+        until(lambda: len(stage.beats()) >= 2)
+        first.silent, died_s, seen = True, time.monotonic(), len(stage.beats())
+        stage.receiver.hang_up()
+        until(lambda: len(stage.beats()) > seen, 20)
+        outcome.recovered_s = time.monotonic() - died_s
+        for _ in range(stage.seconds):
+            sleep_s(1)
+            stage.receiver.hang_up()
+        agent.stop()
+    told = stage.events()
+    outcome.expect(told == [("problem", "unreachable", "dns"), ("recovery", "ok", None)], f"alerts: {told}")
+    lost = sum(row == (None,) for row in agent.rows("worker_status"))
+    outcome.expect(outcome.recovered_s < 9, f"the first beat came through after {outcome.recovered_s:.1f} s")
+    outcome.expect(lost < 9, f"{lost} beats were lost")
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def kept_connection_dies(stage: Stage) -> Outcome:
+    """No reset, no answer, ever, on a connection that was good: the same beat goes over a new one, and nobody is told."""
+    outcome = Outcome("each connection falls silent after three answers")
+    dying = then(answers(times=3), silent)
+    with Scripted(dying) as worker, stage.agent(stage.toml(worker=worker.url, timeout_s=1.4)) as agent:
+        sleep_s(stage.seconds)
+        agent.stop()
+        outcome.expect(len(worker.connections) > 1, "it never died")
+    outcome.expect(all(row == (200,) for row in agent.rows("worker_status")[:-1]), "a beat was not answered")
+    return stage.judge(outcome, agent, alerts=0, may_miss=1)
+
+
+def internet_check_without_end(stage: Stage) -> Outcome:
+    """What anybody on the path of a plain-http check can send: it costs the check, and nothing else."""
+    outcome = Outcome(f"100 Continue to the internet check, {stage.seconds} s")
+    with Scripted(endless(b"", _CONTINUE * 100)) as check, stage.agent(stage.toml(internet=check.url)) as agent:
+        sleep_s(stage.seconds)
+        agent.stop()
+    rows = agent.rows("worker_status, internet_ok")
+    outcome.expect(all(row == (200, 0) for row in rows[:-1]), f"rows: {rows}")
+    return stage.judge(outcome, agent, alerts=0)
+
+
+def worker_sends_trailers_without_end(stage: Stage) -> Outcome:
+    """The answer counts, and what comes after it is not read to its end, which there is not."""
+    outcome = Outcome(f"each answer has trailers without end, {stage.seconds} s")
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    with Scripted(endless(head, b"a: b\r\n" * 100)) as worker, stage.agent(stage.toml(worker=worker.url)) as agent:
+        sleep_s(stage.seconds)
+        outcome.expect(counts(agent.process.pid)[1] < 40, "descriptors pile up")
+        agent.stop()
+    outcome.expect(all(row == (200,) for row in agent.rows("worker_status")[:-1]), "a beat was not answered")
+    return stage.judge(outcome, agent, alerts=0)
+
+
 def _misbehaves(name: str, script: Script, state: str, cause: str | None) -> tuple[str, Callable[[Stage], Outcome]]:
     """A Worker that answers well for a while, and then does what `script` does to each new connection."""
 
@@ -60,6 +119,7 @@ def _misbehaves(name: str, script: Script, state: str, cause: str | None) -> tup
     return f"worker {name}", fault
 
 
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HUGE = b"HTTP/1.1 503 Busy\r\nContent-Length: 100000000\r\n\r\n"
 WORKER_FAULTS = dict(
     (
@@ -67,6 +127,7 @@ WORKER_FAULTS = dict(
         _misbehaves("answers a byte now and then", endless(b"H", b"T", 0.2), "unreachable", "timeout"),
         _misbehaves("answers with 100 MB", endless(_HUGE, b"x" * 65536), "error", None),
         _misbehaves("resets midway", resets, "unreachable", "reset"),
+        _misbehaves("says 100 without end", endless(b"", _CONTINUE * 100), "unreachable", "protocol"),
         _misbehaves("talks rubbish", says(b"SSH-2.0-OpenSSH_9.2\r\n"), "unreachable", "protocol"),
     )
 )

@@ -134,9 +134,10 @@ class Resolver:
             self._server.sendto(head + question + record, who)
 
 
-def resolve_by(folder: Path, nameserver: str = "127.0.0.1") -> None:
-    """Have this namespace ask `nameserver`, as slowly as glibc does by default."""
-    for name, text in (("resolv.conf", f"nameserver {nameserver}\n"), ("nsswitch.conf", "hosts: files dns\n")):
+def resolve_by(folder: Path, *nameservers: str) -> None:
+    """Have this namespace ask `nameservers` (127.0.0.1), as slowly as glibc does by default."""
+    listed = "".join(f"nameserver {server}\n" for server in nameservers or ("127.0.0.1",))
+    for name, text in (("resolv.conf", listed), ("nsswitch.conf", "hosts: files dns\n")):
         (folder / name).write_text(text)
         run("mount", "--bind", f"{folder}/{name}", f"/etc/{name}")
 

@@ -394,8 +394,8 @@ SETTINGS: tuple[Setting, ...] = (
         "alerts",
         "alert_after",
         Whole(1, 1000),
-        1,
-        "Consecutive bad cycles before a change to bad is announced.",
+        2,
+        "Consecutive bad cycles before a change to bad is announced: a single lost heartbeat is no outage.",
     ),
     Setting(
         "alerts",

@@ -27,7 +27,7 @@ def receiver() -> Iterator[Receiver]:
         yield listening
 
 
-def reporting(receiver: Receiver, *, more_alerts: str = "", timeout_s: float = 0.6) -> str:
+def reporting(receiver: Receiver, *, more_alerts: str = "alert_after = 1\n", timeout_s: float = 0.6) -> str:
     """A configuration that reports to `receiver` every second."""
     return (
         f'[agent]\ninterval_seconds = 1\nhostname = "under-test"\n[docker]\nsocket = ""\n'
@@ -59,10 +59,11 @@ def test_a_whole_life(receiver: Receiver, tmp_path: Path) -> None:
 
 
 def test_every_answer_of_the_table_is_announced(receiver: Receiver, tmp_path: Path) -> None:
-    """A baseline in silence, then each change once, from what to what, until the recovery with its length."""
-    receiver.answer(WORKER, 200, 200, 220, 221, 401, 403, 302, 503, SILENCE, 200)
+    """A baseline in silence, then each change that lasts once, from what to what, until the recovery with its length."""
+    receiver.answer(WORKER, 200, 200, 220, 221, 401, 403, 302, 401, 401, 401, *[503] * 6, *[SILENCE] * 6, 200)
     with AgentProcess(tmp_path, reporting(receiver)) as agent:
         agent.ready()
+        agent.listen_no_more()
         until(lambda: [a for a in receiver.received(WEBHOOK) if a.body["details"]["event"] == "recovery"], 40)
         agent.stop()
     told = [a.body["details"] for a in receiver.received(WEBHOOK)]
@@ -73,7 +74,7 @@ def test_every_answer_of_the_table_is_announced(receiver: Receiver, tmp_path: Pa
         ("change", "error", "unreachable", None, "timeout"),
         ("recovery", "unreachable", "ok", 200, None),
     ]
-    assert 6 <= told[-1]["duration_seconds"] <= 10
+    assert 18 <= told[-1]["duration_seconds"] <= 24
     titles = [a.body["title"] for a in receiver.received(WEBHOOK)]
     assert titles[0] == "under-test: the heartbeat Worker is degraded (HTTP 220)"
     assert titles[-1].startswith("under-test: heartbeats reach the Worker again after")
@@ -94,9 +95,9 @@ def test_a_check_that_always_fails_is_no_cause(receiver: Receiver, tmp_path: Pat
 
 
 def test_patience(receiver: Receiver, tmp_path: Path) -> None:
-    """With alert_after = 2 a single bad cycle is nobody's business, two are."""
+    """As shipped (alert_after = 2) a single bad cycle is nobody's business, two are."""
     receiver.answer(WORKER, 200, 500, 200, 500, 500, 200)
-    toml = reporting(receiver, more_alerts="alert_after = 2\n")
+    toml = reporting(receiver, more_alerts="")
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready().cycles(7)
         until(lambda: len(receiver.received(WEBHOOK)) == 2)

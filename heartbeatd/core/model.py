@@ -117,8 +117,10 @@ class Observation:
 class Track:
     """What has been announced, and what is building up against it. Kept in the database.
 
-    `streak` counts the latest consecutive cycles at odds with the announced state, `streak_since_ns` is the first of them.
-    `problem_since_ns` is when the Worker was last seen to leave `ok`, or None while `ok` is announced.
+    `untold` is the state that enough cycles agreed on, since `untold_since_ns`, where it is another than the announced one: while
+    the Worker is flapping. `changes_ns` are the moments of the last hour at which its state changed, announced or not. `streak`
+    counts the latest consecutive cycles at odds with it, `streak_since_ns` is the first of them, `streak_state` what the latest
+    saw. `problem_since_ns` is when the Worker was last seen to leave `ok`, or None while `ok` is announced.
     """
 
     announced: WorkerState
@@ -126,8 +128,16 @@ class Track:
     cause: Cause | None = None
     problem_since_ns: int | None = None
     streak: int = 0
-    streak_good: bool = False
+    streak_state: WorkerState | None = None
     streak_since_ns: int | None = None
+    untold: WorkerState | None = None
+    untold_since_ns: int | None = None
+    changes_ns: tuple[int, ...] = ()
+
+    @property
+    def current(self) -> WorkerState:
+        """The state that enough cycles agreed on last."""
+        return self.announced if self.untold is None else self.untold
 
 
 class Event(StrEnum):
@@ -156,6 +166,7 @@ class Change:
     detail: str
     duration_s: float | None  # on recovery: how long the Worker was not ok
     advice: str = ""
+    flapping: int = 0  # how often it changed within an hour, if that is too often to tell each time
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heartbeatd.core.alerting import MOST_CHANGES, STEADY_S
 from heartbeatd.core.answers import is_no_route
 from heartbeatd.core.cyclelog import Hour
 from heartbeatd.core.gap import Gap, GapKind
@@ -59,8 +60,19 @@ def consequence(state: WorkerState, cause: Cause | None) -> str:
 
 def announce(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
     """The text for a change of the Worker's state."""
-    if change.event is Event.RECOVERY:
-        return _recovery(host, change, heartbeat_url, zone)
+    make = _recovery if change.event is Event.RECOVERY else _turn_for_the_worse
+    text = make(host, change, heartbeat_url, zone)
+    if not change.flapping:
+        return text
+    changes = (
+        counted(change.flapping, "change") if change.flapping < MOST_CHANGES else f"{MOST_CHANGES} changes or more"
+    )
+    flapping = f"flapping: {changes} in an hour"
+    held_back = f"Until it is steady, a change is only announced once it has lasted for {length(STEADY_S)}."
+    return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
+
+
+def _turn_for_the_worse(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
     reason = why(change.status, change.cause, change.detail)
     verb = "is" if change.event is Event.PROBLEM else "is now"
     parts = [
@@ -85,7 +97,7 @@ def _recovery(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text
     return Text(
         f"{host}: {again} after {lasted}",
         f"The heartbeat Worker at {heartbeat_url} is ok again (HTTP {change.status}) since {clock(change.since_ns, zone)}. "
-        f"Before that it was {change.previous}{said}. The problem lasted {lasted}.",
+        f"Before that it was {change.previous}{said}. The problem lasted {lasted}{', on and off' if change.flapping else ''}.",
     )
 
 

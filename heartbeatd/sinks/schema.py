@@ -148,12 +148,34 @@ def _to_3(connection: sqlite3.Connection) -> None:
 
 def _to_4(connection: sqlite3.Connection) -> None:
     """When an alert was set aside: it is not sent any more, for the reason in `last_error`."""
-    if "set_aside_ns" not in {column[1] for column in connection.execute("PRAGMA table_info(alerts)")}:
-        connection.execute("ALTER TABLE alerts ADD COLUMN set_aside_ns INTEGER")
+    _add_columns(connection, "alerts", set_aside_ns="INTEGER")
     _execute_each(connection, _SET_ASIDE)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3, _to_4)
+def _to_5(connection: sqlite3.Connection) -> None:
+    """What a flapping Worker changed to, and when; by which clock a run and an alert were noted: what it showed at boot."""
+    _add_columns(
+        connection, "alert_state", streak_state="TEXT", untold="TEXT", untold_since_ns="INTEGER", changes_ns="TEXT"
+    )
+    if "streak_good" in _columns(connection, "alert_state"):
+        connection.execute("ALTER TABLE alert_state DROP COLUMN streak_good")
+    _add_columns(connection, "run", booted_ns="INTEGER")
+    _add_columns(connection, "alerts", boot_id="TEXT", booted_ns="INTEGER")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3, _to_4, _to_5)
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
+
+
+def _add_columns(connection: sqlite3.Connection, table: str, **kinds: str) -> None:
+    """Those that are not there yet, empty."""
+    there = _columns(connection, table)
+    for name, kind in kinds.items():
+        if name not in there:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def _execute_each(connection: sqlite3.Connection, statements: str) -> None:

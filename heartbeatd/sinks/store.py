@@ -9,10 +9,11 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from heartbeatd.core.gap import Run
 from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
@@ -34,14 +35,14 @@ _INSERT_ROW = (
 )
 _INSERT_ALERT = "INSERT INTO alerts (event_id, queued_ns, body) VALUES (?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 _COUNT_PENDING = "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL"
-_REPLACE_TRACK = (
-    "INSERT OR REPLACE INTO alert_state (subject, announced, since_ns, cause, problem_since_ns, streak, streak_good,"
-    " streak_since_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_TRACK = (
+    "announced, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
+    " untold, untold_since_ns, changes_ns"
 )
+_REPLACE_TRACK = f"INSERT OR REPLACE INTO alert_state (subject, {_TRACK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SUBJECT = "worker"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 _values_of_row = attrgetter(*(name for name, _ in schema.METRICS))
-_values_of_track = attrgetter(*(field.name for field in fields(Track)))
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -141,22 +142,9 @@ class Store:
         """What has been announced, or None in a database that has seen no answer yet."""
         with _said_well(self.path):
             found = self._connection.execute(
-                "SELECT announced, since_ns, cause, problem_since_ns, streak, streak_good, streak_since_ns"
-                " FROM alert_state WHERE subject = ?",
-                (_SUBJECT,),
+                f"SELECT {_TRACK} FROM alert_state WHERE subject = ?", (_SUBJECT,)
             ).fetchone()
-            if found is None:
-                return None
-            announced, since_ns, cause, problem_since_ns, streak, streak_good, streak_since_ns = found
-            return Track(
-                announced=WorkerState(announced),
-                since_ns=since_ns,
-                cause=Cause(cause) if cause else None,
-                problem_since_ns=problem_since_ns,
-                streak=streak,
-                streak_good=bool(streak_good),
-                streak_since_ns=streak_since_ns,
-            )
+            return None if found is None else _track_of_values(found)
 
     def pending(self, most: int = QUEUE_MOST) -> tuple[Alert, ...]:
         """The alerts still to be delivered, the oldest first."""
@@ -252,6 +240,42 @@ class Store:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+
+def _values_of_track(track: Track) -> tuple[object, ...]:
+    changes = " ".join(map(str, track.changes_ns)) or None
+    return (
+        *(track.announced, track.since_ns, track.cause, track.problem_since_ns),
+        *(track.streak, track.streak_state, track.streak_since_ns, track.untold, track.untold_since_ns, changes),
+    )
+
+
+def _track_of_values(values: Sequence[Any]) -> Track:
+    """Raises ValueError for a word that this version does not know."""
+    (
+        announced,
+        since_ns,
+        cause,
+        problem_since_ns,
+        streak,
+        streak_state,
+        streak_since_ns,
+        untold,
+        untold_since_ns,
+        changes,
+    ) = values
+    return Track(
+        announced=WorkerState(announced),
+        since_ns=since_ns,
+        cause=Cause(cause) if cause else None,
+        problem_since_ns=problem_since_ns,
+        streak=streak,
+        streak_state=WorkerState(streak_state) if streak_state else None,
+        streak_since_ns=streak_since_ns,
+        untold=WorkerState(untold) if untold else None,
+        untold_since_ns=untold_since_ns,
+        changes_ns=tuple(map(int, changes.split())) if changes else (),
+    )
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

@@ -6,17 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.alerting import Patience, advance, replay, shifted
+from heartbeatd.core import wording
+from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Patience, advance, moments, replay, shifted
 from heartbeatd.core.answers import judge
 from heartbeatd.core.model import Beat, Cause, Event, Observation, Track, WorkerState
+from heartbeatd.core.moments import LIMA_ZONE
 
 S = 1_000_000_000
 AT_ONCE = Patience(1, 1)
+DEFAULT = Patience(2, 1)
 states = st.sampled_from(list(WorkerState))
 patiences = st.builds(Patience, st.integers(1, 4), st.integers(1, 4))
-histories = st.lists(states, max_size=40).map(
-    lambda found: [Observation(state, i * 10 * S) for i, state in enumerate(found)]
-)
+# Runs of one state, as they come from outside: of a few cycles, or of many.
+runs = st.lists(st.tuples(states, st.integers(1, 12) | st.integers(50, 200)), max_size=60)
+histories = runs.map(lambda found: seen(*(state for state, cycles in found for _ in range(cycles))))
+short_histories = st.lists(states, max_size=40).map(lambda found: seen(*found))
+HOUR = 3600 * S
 
 
 def seen(*found: WorkerState) -> list[Observation]:
@@ -81,7 +86,7 @@ def test_the_first_observation_is_silent(state: WorkerState) -> None:
     assert track.since_ns == 5 * S
 
 
-@given(histories, patiences, st.integers(0, 40))
+@given(histories, patiences, st.integers(0, 400))
 def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Patience, cut: int) -> None:
     """A restart between any two cycles changes nothing: two halves replayed one after the other equal the whole."""
     whole = replay(None, history, patience)
@@ -90,12 +95,47 @@ def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Pat
     assert (end, first + second) == whole
 
 
-@given(histories)
-def test_every_change_is_announced_exactly_once(history: list[Observation]) -> None:
-    """With a patience of one, announcements are the changes of state, each once, each from where the last one ended."""
-    _, changes = replay(None, history, AT_ONCE)
-    pairs = [(a.state, b.state) for a, b in pairwise(history) if a.state is not b.state]
-    assert [(c.previous, c.current) for c in changes] == pairs
+@given(st.lists(st.booleans(), max_size=40))
+def test_every_change_is_announced_exactly_once(history: list[bool]) -> None:
+    """Two changes an hour, and a patience of one: each is announced, once, from where the last one ended."""
+    found = [
+        Observation(WorkerState.OK if good else WorkerState.ERROR, i * HOUR // 2) for i, good in enumerate(history)
+    ]
+    _, changes = replay(None, found, AT_ONCE)
+    assert [(c.previous, c.current) for c in changes] == [
+        (a.state, b.state) for a, b in pairwise(found) if a.state is not b.state
+    ]
+
+
+@given(histories, patiences)
+def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: Patience) -> None:
+    """Whatever the Worker does: at most eight that are told at once, and those that had to be steady for ten minutes."""
+    _, changes = replay(None, history, patience)
+    for first in changes:
+        within = [c for c in changes if 0 <= c.at_ns - first.at_ns < HOUR]
+        assert len(within) <= FLAPPING_CHANGES + 2 + 3600 // STEADY_S
+        assert sum(c.at_ns - c.since_ns < STEADY_S * S for c in within) <= FLAPPING_CHANGES + 2
+
+
+@given(histories, patiences)
+def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Patience) -> None:
+    """Each announcement is of another state than the one announced before it, and of what is seen at that moment."""
+    told = history[0].state if history else None
+    found = {seen.at_ns: seen.state for seen in history}
+    for change in replay(None, history, patience)[1]:
+        assert change.previous is told
+        assert change.current is not told
+        assert found[change.at_ns] is change.current
+        told = change.current
+
+
+@given(states, st.integers(1, 500), patiences)
+def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patience: Patience) -> None:
+    """A history that equals the announced state announces nothing, and leaves nothing behind."""
+    track, changes = replay(None, seen(*[state] * cycles), patience)
+    assert changes == ()
+    assert track is not None
+    assert (track.streak, track.untold, track.changes_ns) == (0, None, ())
 
 
 @given(histories, patiences)
@@ -110,18 +150,53 @@ def test_problems_and_recoveries_alternate(history: list[Observation], patience:
     assert track is None or track.announced.good == good
 
 
-@given(histories, patiences)
-def test_steady_is_silent(history: list[Observation], patience: Patience) -> None:
-    """Once the latest state has been seen as often as patience asks, it is the announced one, and repeating it says nothing."""
-    if not history:
-        return
-    last = history[-1]
-    steady = [Observation(last.state, last.at_ns + (i + 1) * 10 * S) for i in range(4)]
+@given(histories, patiences, states)
+def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: Patience, state: WorkerState) -> None:
+    """Once a state has lasted, it is the announced one, whatever was before; and then nothing more is said."""
+    start = history[-1].at_ns if history else 0
+    steady = [Observation(state, start + (i + 1) * 10 * S) for i in range(STEADY_S // 10 + patience.change_after)]
     track, _ = replay(None, [*history, *steady], patience)
-    again, changes = replay(track, steady, patience)
-    assert track is not None and again is not None
-    assert again.announced is last.state
+    assert track is not None and track.announced is track.current is state
+    again, changes = replay(track, [Observation(state, steady[-1].at_ns + i * 10 * S) for i in range(1, 400)], patience)
     assert changes == ()
+    assert again is not None and again.announced is state
+
+
+@pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Patience(3, 2)])
+def test_two_ways_of_failing_in_turn_are_one_problem(patience: Patience) -> None:
+    """503, timeout, 503 and so on for ten minutes: one problem, one recovery, nothing between."""
+    bad = [WorkerState.ERROR, WorkerState.UNREACHABLE] * 30
+    _, changes = replay(None, seen(WorkerState.OK, *bad, *[WorkerState.OK] * 5), patience)
+    assert [c.event for c in changes] == [Event.PROBLEM, Event.RECOVERY]
+
+
+def test_another_way_of_failing_is_told_once_it_lasts() -> None:
+    """A minute of the same other state: told in the sixth cycle, since the first; five cycles of it tell nobody."""
+    five = seen(WorkerState.OK, *[WorkerState.ERROR] * 3, *[WorkerState.REJECTED] * 5, *[WorkerState.ERROR] * 9)
+    assert [c.event for c in replay(None, five, DEFAULT)[1]] == [Event.PROBLEM]
+    six = seen(WorkerState.OK, *[WorkerState.ERROR] * 3, *[WorkerState.REJECTED] * 6)
+    (_, change) = replay(None, six, DEFAULT)[1]
+    assert (change.event, change.previous, change.current) == (Event.CHANGE, WorkerState.ERROR, WorkerState.REJECTED)
+    assert (change.since_ns, change.at_ns) == (40 * S, 90 * S)
+
+
+@pytest.mark.parametrize("patience", [AT_ONCE, DEFAULT])
+def test_a_flapping_worker(patience: Patience) -> None:
+    """Bad and good in turn, half a minute each, for eight hours: seven alerts, the last of which says so; then silence, until it
+    has been well for ten minutes."""
+    flapping = [WorkerState.OK, *([*[WorkerState.ERROR] * 3, *[WorkerState.OK] * 3] * 480)]
+    track, changes = replay(None, seen(*flapping), patience)
+    assert [c.flapping for c in changes] == [0] * FLAPPING_CHANGES + [7]
+    assert changes[-1].event is Event.PROBLEM
+    end = len(flapping) * 10 * S
+    steady = [Observation(WorkerState.OK, end + i * 10 * S) for i in range(70)]
+    _, (recovery,) = replay(track, steady, patience)
+    assert recovery.event is Event.RECOVERY
+    assert recovery.at_ns - recovery.since_ns == STEADY_S * S
+    assert recovery.flapping > 90
+    text = wording.announce("nas", recovery, "https://worker/", LIMA_ZONE)
+    assert f"flapping: {recovery.flapping} changes" in text.title
+    assert "once it has lasted for 10 min" in text.message
 
 
 def test_an_outage_of_many_faces_is_one_outage() -> None:
@@ -143,19 +218,12 @@ def test_a_recovery_knows_how_long_it_took() -> None:
     """The length of a problem runs from its first bad cycle to its first good one, over every change in between."""
     _, changes = replay(
         None,
-        seen(
-            WorkerState.OK,
-            WorkerState.ERROR,
-            WorkerState.UNREACHABLE,
-            WorkerState.REJECTED,
-            WorkerState.OK,
-            WorkerState.OK,
-        ),
+        seen(WorkerState.OK, WorkerState.ERROR, *[WorkerState.UNREACHABLE] * 6, WorkerState.OK, WorkerState.OK),
         Patience(1, 2),
     )
-    assert [c.event for c in changes] == [Event.PROBLEM, Event.CHANGE, Event.CHANGE, Event.RECOVERY]
-    assert changes[-1].duration_s == 30.0
-    assert changes[-1].since_ns == 40 * S
+    assert [c.event for c in changes] == [Event.PROBLEM, Event.CHANGE, Event.RECOVERY]
+    assert changes[-1].duration_s == 70.0
+    assert changes[-1].since_ns == 80 * S
 
 
 @given(histories, patiences, st.integers(-(10**15), 10**15))
@@ -168,6 +236,13 @@ def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience
 
     track, _ = replay(None, history, patience)
     assert track is None or ends(track, 0) == ends(shifted(track, step_ns), step_ns)
+
+
+@given(histories, patiences, st.integers(-(10**15), 10**15))
+def test_moments_of_another_clock_stay(history: list[Observation], patience: Patience, step_ns: int) -> None:
+    """What was noted in an earlier boot was noted by a clock that nobody has stepped since."""
+    track, _ = replay(None, history, patience)
+    assert track is None or shifted(track, step_ns, moments(track)) == track
 
 
 @pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])

@@ -30,6 +30,8 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "worker closes kept connections": (network.worker_closes_kept_connections, 60, 5),
     "webhook fails": (network.webhook_fails, 60, 10),
     "internet and Worker": (network.internet_and_worker, 3, 3),
+    "worker fails in two ways": (network.worker_fails_in_two_ways, 60, 12),
+    "worker flaps": (network.worker_flaps, 120, 34),
     "IPv6 is black-holed": (network.ipv6_black_holed, 60, 5),
     "disk full": (storage.disk_full, 60, 5),
     "read-only filesystem": (storage.read_only_filesystem, 60, 5),

@@ -45,13 +45,20 @@ class Stage:
         self.data.mkdir()
 
     def toml(
-        self, *, worker: str = "", internet: str = "", webhook: str = "", timeout_s: float = 0.4, more: str = ""
+        self,
+        *,
+        worker: str = "",
+        internet: str = "",
+        webhook: str = "",
+        timeout_s: float = 0.4,
+        more: str = "",
+        alerts: str = "alert_after = 1\n",
     ) -> str:
-        """A configuration of one cycle a second; `more` goes into [heartbeat]."""
+        """A configuration of one cycle a second; `more` goes into [heartbeat], and `alerts` into [alerts]."""
         return (
             f'[agent]\ninterval_seconds = 1\nhostname = "under-test"\n[docker]\nsocket = ""\n'
             f'[internet]\nurl = "{internet or self.receiver.url("/")}"\ntimeout_seconds = 0.3\n'
-            f'[alerts]\nwebhook_url = "{webhook or self.receiver.url(WEBHOOK)}"\ntimeout_seconds = 0.5\n'
+            f'[alerts]\nwebhook_url = "{webhook or self.receiver.url(WEBHOOK)}"\ntimeout_seconds = 0.5\n{alerts}'
             f'[heartbeat]\nurl = "{worker or self.receiver.url(WORKER)}"\nsecret_key = "the-key"\n'
             f"timeout_seconds = {timeout_s}\n{more}"
         )

@@ -115,9 +115,7 @@ def diagram() -> str:
         "    [*] --> bad : first answer ever, in silence",
     ]
     for t in TRANSITIONS:
-        lines.append(
-            f"    {names[t.good_before]} --> {names[t.good_now]} : {t.event} ({t.patience} consecutive cycles)"
-        )
+        lines.append(f"    {names[t.good_before]} --> {names[t.good_now]} : {t.event} ({t.says})")
     return "\n".join([*lines, "```"])
 
 

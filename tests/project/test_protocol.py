@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from heartbeatd.core.alerting import CHANGE_AFTER
 from heartbeatd.core.gap import GapKind
 from heartbeatd.core.model import Alert, Event, Sample
 from heartbeatd.net.http import Client
@@ -52,7 +53,7 @@ def test_every_field_of_the_heartbeat_is_explained() -> None:
 
 def test_every_field_of_the_alert_is_explained() -> None:
     """The page names the fields of real alerts in their order, with the types they have over all kinds of event."""
-    told = wire.alerts(wire.OK, wire.SILENT, wire.FAILING, wire.OK_AGAIN)
+    told = wire.alerts(wire.OK, wire.SILENT, *[wire.FAILING] * CHANGE_AFTER, wire.OK_AGAIN)
     gaps = [wire.gap_alert(kind) for kind in GapKind]
     bodies = [*told, *gaps, wire.failure_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
     assert {json.loads(body)["details"]["event"] for body in bodies} == set(Event)

@@ -34,7 +34,9 @@ tracks = st.builds(
     cause=st.none() | st.sampled_from(Cause),
     problem_since_ns=maybe,
     streak=st.integers(0, 1000),
-    streak_good=st.booleans(),
+    streak_state=st.sampled_from(list(WorkerState)) | st.none(),
+    untold=st.sampled_from(list(WorkerState)) | st.none(),
+    changes_ns=st.lists(st.integers(0, 2**62), max_size=5).map(tuple),
     streak_since_ns=maybe,
 )
 fractions = st.none() | st.floats(min_value=0, max_value=100)

@@ -121,7 +121,7 @@ def test_an_alert_outlives_a_webhook_that_is_not_there_and_a_kill(agent: BootedH
 
 def test_secrets_are_nowhere_to_be_seen(agent: BootedHost, receiver: Receiver) -> None:
     """Neither the key nor the URL's query is in the journal, in STATUS=, in the database or in an alert."""
-    receiver.answer(WORKER + QUERY, 200, 500, 200)
+    receiver.answer(WORKER + QUERY, 200, 500, 500, 200)
     agent.wait_for("two alerts", lambda: len(alerts(receiver)) >= 2)
     agent.run("systemctl stop heartbeatd")
     everything = agent.journal("--all", "--output=export", "--unit=heartbeatd")

@@ -26,10 +26,11 @@ help: ## Show this list
 
 run: ## Run the agent here, in the foreground, with its own database in ./var; Ctrl-C ends it
 	@tests/need $(RUNTIME)
-	@mkdir -p var
-	@[ -e var/config.toml ] || sed 's|^\[storage\]$$|&\npath = "$(CURDIR)/var/metrics.db"|' etc/heartbeat/config.toml > var/config.toml
+	@mkdir -p -m 700 var && chmod go-rwx var
+	@umask 077; [ -e var/config.toml ] || sed 's|^\[storage\]$$|&\npath = "$(CURDIR)/var/metrics.db"|' etc/heartbeat/config.toml > var/config.toml
+	@chmod go-rwx var/config.toml
 	@echo "configuration: var/config.toml   database: var/metrics.db   Ctrl-C ends it"
-	@exec $(PYTHON) -m heartbeatd --config var/config.toml
+	@umask 077; exec $(PYTHON) -m heartbeatd --config var/config.toml
 
 test: ## Run every check: linters, unit, property and integration tests, package, repository, lintian, piuparts, booted systemd
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)

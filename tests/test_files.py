@@ -2,11 +2,12 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from heartbeatd.files import NotRegularFile, read_regular, require_regular
+from heartbeatd.files import NotRegularFile, decoded, read_regular, require_regular, write_atomically
 
 
 def test_a_regular_file_is_read_as_far_as_allowed(tmp_path: Path) -> None:
@@ -46,3 +47,36 @@ def test_what_is_not_there_is_said_as_the_system_says_it(tmp_path: Path) -> None
         read_regular(tmp_path / "none", 10)
     with pytest.raises(FileNotFoundError):
         require_regular(tmp_path / "none")
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """With the rights asked for, whatever the umask; nothing else is left, also if it cannot be put in place."""
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+    write_atomically(file, b"new", 0o640)
+    assert file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o777 == 0o640
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_atomically(folder, b"new", 0o640)
+    assert sorted(tmp_path.iterdir()) == [file, folder]
+
+
+def test_many_writers_leave_one_whole_file(tmp_path: Path) -> None:
+    """None takes another's half-written file for its own."""
+    file = tmp_path / "file"
+    texts = [bytes([letter]) * 100_000 for letter in b"abcdefgh"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: write_atomically(file, text, 0o600), texts * 5))
+    assert file.read_bytes() in texts
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b"", ""), (b"a", "a"), (b"\xef\xbb\xbfa\r\nb\rc\n", "a\nb\nc\n"), ("ñ".encode(), "ñ")],
+)
+def test_text_is_text_whatever_wrote_it(data: bytes, text: str) -> None:
+    """A byte order mark is no part of it, and lines end with newlines."""
+    assert decoded(data) == text

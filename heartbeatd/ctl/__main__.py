@@ -54,14 +54,13 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, about in VERBS.items():
         verb = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
-        if name != "import-env":
-            verb.add_argument(
-                "--config",
-                type=Path,
-                default=DEFAULT_PATH,
-                metavar="FILE",
-                help="configuration file (default: %(default)s)",
-            )
+        verb.add_argument(
+            "--config",
+            type=Path,
+            default=DEFAULT_PATH,
+            metavar="FILE",
+            help="configuration file (default: %(default)s)",
+        )
         if name == wanted:
             importlib.import_module(f"heartbeatd.ctl.{name.replace('-', '_')}").add(verb)
     return parser

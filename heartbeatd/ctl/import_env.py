@@ -1,14 +1,21 @@
-"""`heartbeatctl import-env`: the earlier agent's .env file as a config.toml, on standard output."""
+"""`heartbeatctl import-env`: the earlier agent's .env file as a config.toml, printed or, with --write, put in its place."""
 
 import argparse
+import contextlib
+import grp
 import json
+import os
 import re
+import stat
 import sys
+import tomllib
 from pathlib import Path
 
 from heartbeatd.config import LARGEST_FILE_BYTES
-from heartbeatd.errors import ConfigError, ExitCode, Problem
-from heartbeatd.files import read_regular
+from heartbeatd.ctl import service
+from heartbeatd.ctl.dotenv import EnvFile, parse
+from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.files import decoded, read_regular, write_atomically
 from heartbeatd.settings import kind_of
 
 # The earlier agent's variables, and the settings they became.
@@ -22,44 +29,35 @@ VARIABLES: dict[str, str] = {
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the .env file; - is standard input")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write the configuration file in place of printing it, readable by the agent only",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --write, replace one that has settings; it is kept with .bak at its name's end",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 done, 78 the file cannot be read or a value in it would be refused."""
-    text = _read(arguments.file)
-    values, passed_over = parse(text)
-    problems = []
-    for variable, key in VARIABLES.items():
-        if variable not in values:
-            print(f"heartbeatctl: {arguments.file}: {variable} is not set; {key} stays empty", file=sys.stderr)
-            continue
-        kind = kind_of(key)
-        try:
-            kind.check(values[variable])
-        except ValueError as error:
-            problems.append(Problem(f"{arguments.file}: {variable}", str(error), f"allowed: {kind.allowed}"))
-    if problems:
-        raise ConfigError(problems)
-    if passed_over:
-        print(f"heartbeatctl: {arguments.file}: not used any more: {', '.join(passed_over)}", file=sys.stderr)
-    print(render(values), end="")
+    """Exit status: 0 done, 1 it was not written, 78 the .env file makes no sense or a value in it would be refused."""
+    where = str(arguments.file)
+    env = parse(_read(arguments.file))
+    problems = list(_refused(env, where))
+    lines = [Problem(f"{where}, line {number}", what) for number, what in env.bad_lines.items()]
+    if problems or (arguments.write and lines):
+        raise ConfigError([*problems, *lines])
+    for note in (*(f"{line}; passed over" for line in lines), *_notes(env, where)):
+        print(f"heartbeatctl: {note}", file=sys.stderr)
+    text = render(env.values)
+    if arguments.write:
+        _write(arguments.config, text, force=arguments.force)
+    else:
+        _keep_from_others()
+        print(text, end="")
     return ExitCode.OK
-
-
-def parse(text: str) -> tuple[dict[str, str], list[str]]:
-    """The variables we know, and the names of those we do not. Understands `export`, quotes and comments, as Docker does."""
-    values: dict[str, str] = {}
-    passed_over: list[str] = []
-    for line in text.splitlines():
-        found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*", line)
-        if found is None:
-            continue
-        name, value = found.groups()
-        if name in VARIABLES:
-            values[name] = _unquoted(value)
-        else:
-            passed_over.append(name)
-    return values, passed_over
 
 
 def render(values: dict[str, str]) -> str:
@@ -74,20 +72,92 @@ def render(values: dict[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _unquoted(value: str) -> str:
-    for quote in "\"'":
-        found = re.fullmatch(rf"{quote}([^{quote}]*){quote}(?:\s*#.*)?", value)
-        if found:
-            return found.group(1)
-    return re.sub(r"\s+#.*$", "", value)
+def _refused(env: EnvFile, where: str) -> list[Problem]:
+    """What keeps the values from being used; that none of ours is there at all, most likely because it is another file."""
+    problems = [Problem(f"{where}: {name}", env.bad_values[name]) for name in VARIABLES if name in env.bad_values]
+    if not problems and not any(env.values.get(name) for name in VARIABLES):
+        return [Problem(where, f"sets none of {', '.join(VARIABLES)}", "it should be the earlier agent's .env file")]
+    for variable, key in VARIABLES.items():
+        try:
+            kind_of(key).check(env.values.get(variable, ""))
+        except ValueError as error:
+            problems.append(Problem(f"{where}: {variable}", str(error), f"allowed: {kind_of(key).allowed}"))
+    return problems
+
+
+def _notes(env: EnvFile, where: str) -> list[str]:
+    """What is missing, and what is not used any more; a name is shown if it looks like one, for it may be a piece of a key."""
+    notes = [
+        f"{where}: {name} is not set; {key} stays empty" for name, key in VARIABLES.items() if not env.values.get(name)
+    ]
+    others = [name for name in env.values if name not in VARIABLES]
+    names = [name for name in others if re.fullmatch(r"[A-Z][A-Z_]{1,30}", name)]
+    if len(names) < len(others):
+        names.append(f"{len(others) - len(names)} others" if names else f"{len(others)} variables")
+    return [*notes, f"{where}: not used any more: {', '.join(names)}"] if names else notes
 
 
 def _read(path: Path) -> str:
     try:
-        if str(path) == "-":
-            return sys.stdin.read(LARGEST_FILE_BYTES)
-        return read_regular(path, LARGEST_FILE_BYTES).decode()
+        data = (
+            sys.stdin.buffer.read(LARGEST_FILE_BYTES + 1)
+            if str(path) == "-"
+            else read_regular(path, LARGEST_FILE_BYTES + 1)
+        )
+        if len(data) > LARGEST_FILE_BYTES:
+            raise ValueError("is larger than 1 MiB")
+        return decoded(data)
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
-    except UnicodeDecodeError:
-        raise ConfigError(Problem(str(path), "is not UTF-8 text", "is it the earlier agent's .env file?")) from None
+    except ValueError as error:
+        raise ConfigError(Problem(str(path), str(error), "is it the earlier agent's .env file?")) from None
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    """Put it in place as a whole, or leave all as it was. Raises HeartbeatdError."""
+    root = os.geteuid() == 0
+    mode, group = (0o640, _group()) if root else (0o600, -1)
+    try:
+        before = _before(path)
+        if before is not None and _has_settings(before):
+            if not force:
+                hint = f"--force replaces it, and keeps it as {path}.bak"
+                raise HeartbeatdError(Problem(str(path), "has settings already, and is left as it is", hint))
+            write_atomically(path.with_name(f"{path.name}.bak"), before, mode, group)
+        write_atomically(path, text.encode(), mode, group)
+    except OSError as error:
+        hint = "" if root or not isinstance(error, PermissionError) else "run this with sudo"
+        raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}", hint)) from None
+    print(f"written: {path}; next: heartbeatctl check, then systemctl restart heartbeatd")
+
+
+def _before(path: Path) -> bytes | None:
+    try:
+        return read_regular(path, LARGEST_FILE_BYTES)
+    except FileNotFoundError:
+        return None
+
+
+def _has_settings(data: bytes) -> bool:
+    """True for a configuration that sets anything, or that nobody can read; the one that is shipped sets nothing."""
+    try:
+        return any(section != {} for section in tomllib.loads(decoded(data)).values())
+    except (ValueError, RecursionError):
+        return True
+
+
+def _group() -> int:
+    """The agent's group; root's own where the package is not installed."""
+    try:
+        return grp.getgrnam(service.USER).gr_gid
+    except KeyError:
+        return 0
+
+
+def _keep_from_others() -> None:
+    """Take the rights of others away from a file that the key is about to be printed into, if it is ours to do so."""
+    with contextlib.suppress(OSError, ValueError):
+        opened = sys.stdout.fileno()
+        found = os.fstat(opened)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            os.fchmod(opened, stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)

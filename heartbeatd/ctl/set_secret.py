@@ -5,17 +5,21 @@ It is read from a prompt without echo or from standard input, never from the com
 
 import argparse
 import contextlib
+import fcntl
 import getpass
 import grp
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.config import Secret, load
-from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, places
+from heartbeatd.core.plain import plain
+from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, only_line, places
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.files import write_atomically
 from heartbeatd.settings import kind_of
 
 # What may be kept so: its name here, the credential's name, and the setting it takes the place of.
@@ -41,43 +45,54 @@ def run(arguments: argparse.Namespace) -> int:
         raise HeartbeatdError(Problem("set-secret", "only root may store credentials", "run it with sudo"))
     name, key = SECRETS[arguments.name]
     if arguments.remove:
-        return _remove(name, key)
+        with _alone():
+            return _remove(name, key)
     text = _checked(_ask(arguments.name), key)
-    kept = (
-        _write(places(name)[1], text.reveal().encode())
-        if arguments.plain
-        else _encrypted(name, text) or _fallback(name, text)
-    )
-    for other in places(name):
-        if other != kept:  # an older one there might win over this
-            _forget(other)
-    print(f"stored in {kept}; the agent takes it at its next start: systemctl restart heartbeatd")
+    with _alone():
+        kept = (
+            _write(places(name)[1], text.reveal().encode())
+            if arguments.plain
+            else _encrypted(name, text) or _fallback(name, text)
+        )
+        for other in places(name):
+            if other != kept:  # an older one there might win over this
+                _forget(other)
+    print(f"stored in {kept}")
     _say_what_else(arguments.config, key, kept)
+    # A reload reads the configuration anew, but systemd hands over credentials only when it starts a service.
+    print("then: systemctl restart heartbeatd (a reload does not hand it over)")
     return ExitCode.OK
 
 
-def _ask(what: str) -> str:
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One run after the other: each removes what an older one has left in the other place."""
+    folder = os.open(STORE.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _ask(what: str) -> bytes:
     """The secret, from the terminal or from standard input."""
     if sys.stdin.isatty():
         try:
-            return getpass.getpass(f"{what} (not shown): ")
+            return getpass.getpass(f"{what} (not shown): ").encode()
         except EOFError:
             print(file=sys.stderr)
-            return ""
-    data = sys.stdin.buffer.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise ConfigError(Problem("standard input", "is longer than 8 KiB", "it should be the secret and nothing else"))
-    return data.decode("utf-8", errors="replace")
+            return b""
+    return sys.stdin.buffer.read(LARGEST_BYTES + 1)
 
 
-def _checked(given: str, key: str) -> Secret:
+def _checked(given: bytes, key: str) -> Secret:
     """Raises ConfigError if the setting `key` would not take it."""
     kind = kind_of(key)
-    text = given.strip()
     try:
-        if not text:
+        if not given.strip():
             raise ValueError("nothing was entered, and nothing is changed")
-        return Secret(str(kind.check(text)))
+        return Secret(str(kind.check(only_line(given))))
     except ValueError as error:
         raise ConfigError(Problem(key, str(error), f"allowed: {kind.allowed}")) from None
 
@@ -90,7 +105,8 @@ def _encrypted(name: str, text: Secret) -> Path | None:
     except (OSError, subprocess.SubprocessError) as error:
         reason = getattr(error, "stderr", None) or str(error).encode()
         print(
-            f"heartbeatctl: systemd-creds cannot encrypt it: {reason.decode(errors='replace').strip()}", file=sys.stderr
+            f"heartbeatctl: systemd-creds cannot encrypt it: {plain(reason.decode(errors='replace').strip())}",
+            file=sys.stderr,
         )
         return None
     return _write(places(name)[0], done.stdout)
@@ -105,21 +121,11 @@ def _fallback(name: str, text: Secret) -> Path:
 
 
 def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
-    """Replace the file as a whole: at no moment is it half-written, or readable by anybody it is not for."""
-    new = path.with_name(f".{path.name}.new")
+    """Where it is now. Raises HeartbeatdError if it cannot be put there."""
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600, exist_ok=False)
-        with new.open("wb") as file:
-            os.fchown(file.fileno(), 0, group)
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        write_atomically(path, data, mode, group)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}")) from None
     return path
 
@@ -154,4 +160,4 @@ def _say_what_else(config: Path, key: str, kept: Path) -> None:
             key
         ]
         if origin.endswith(f": {key}"):
-            print(f"{key} is still in {config}, where it is of no use now: take it out")
+            print(f"{key} is still in {config}, where it is of no use now: take it out before the restart")

@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import time
-import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd import __version__
-from heartbeatd.config import parse
 from heartbeatd.core.model import Row, Track, WorkerState
 from heartbeatd.core.moments import lima
-from heartbeatd.ctl.import_env import parse as parse_env
 from heartbeatd.sinks.schema import METRICS
 from heartbeatd.sinks.store import Store
 from tests.agent import CHECKOUT, environment, python
@@ -190,49 +187,6 @@ def test_status_reads_what_is_stored(config: Path, tmp_path: Path) -> None:
     assert "rejected" in done.stdout
 
 
-ENV = """\
-# the earlier agent's
-export SECRET_KEY="s3cret#\\"'key"
-HEARTBEAT_URL = https://beat.example/api/heartbeat   # the Worker
-N8N_WEBHOOK_URL='http://127.0.0.1:5678/webhook/heartbeat'
-
-INTERVAL=10
-this is no line of an env file
-"""
-
-
-def test_import_env(tmp_path: Path) -> None:
-    """What it prints is a configuration with the three settings; what is not used any more is named on stderr."""
-    file = tmp_path / ".env"
-    file.write_text(ENV.replace("#\\\"'key", "#key"))
-    for words, stdin in (((file,), ""), (("-",), file.read_text())):
-        done = ctl("import-env", *words, stdin=stdin)
-        assert done.returncode == 0
-        made = parse(tomllib.loads(done.stdout))
-        assert made.heartbeat.secret.reveal() == "s3cret#key"
-        assert made.heartbeat.url == "https://beat.example/api/heartbeat"
-        assert made.alerts.webhook_url.reveal() == "http://127.0.0.1:5678/webhook/heartbeat"
-        assert "INTERVAL" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("line", "value"),
-    [
-        ("SECRET_KEY=plain", "plain"),
-        ("  export SECRET_KEY =  spaced  ", "spaced"),
-        ("SECRET_KEY='a # b'", "a # b"),
-        ('SECRET_KEY="a=b==" # comment', "a=b=="),
-        ("SECRET_KEY=a#b", "a#b"),
-        ("SECRET_KEY=a #b", "a"),
-        ("SECRET_KEY=", ""),
-        ("SECRET_KEY=one\nSECRET_KEY=two", "two"),
-    ],
-)
-def test_env_files_are_read_as_docker_reads_them(line: str, value: str) -> None:
-    """Quotes, comments, `export`, and the last one counts."""
-    assert parse_env(line)[0] == {"SECRET_KEY": value}
-
-
 def test_what_is_no_regular_file_is_refused_at_once(config: Path, tmp_path: Path) -> None:
     """A FIFO as configuration, key, authorities or .env file: 78 with its name, where opening it would wait for ever."""
     fifo = tmp_path / "fifo"
@@ -248,19 +202,6 @@ def test_what_is_no_regular_file_is_refused_at_once(config: Path, tmp_path: Path
     done = ctl("check", "--config", config)
     assert done.returncode
     assert "it is a FIFO, not a regular file" in done.stdout + done.stderr
-
-
-def test_an_env_file_that_cannot_be_used(tmp_path: Path) -> None:
-    """Not there, not text, or with a value that no configuration takes: 78, and what is wrong with which."""
-    assert ctl("import-env", tmp_path / "none").returncode == 78
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    assert "UTF-8" in ctl("import-env", tmp_path / "binary").stderr
-    (tmp_path / "bad").write_text("HEARTBEAT_URL=ftp://x/\nSECRET_KEY=hidden key with spaces\n")
-    done = ctl("import-env", tmp_path / "bad")
-    assert done.returncode == 78
-    assert "HEARTBEAT_URL" in done.stderr
-    assert "SECRET_KEY" in done.stderr
-    assert "with spaces" not in done.stderr
 
 
 def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_make_run_shows_it_working_within_a_minute(checkout: BootedHost) -> None
     checkout.run(f"systemd-run --quiet --unit=make-run --setenv=HOME=/root sh -c '{shell}'")
     checkout.wait_for("a cycle", lambda: " cpu " in said(checkout), timeout_s=60)
     assert checkout.path(f"{INSIDE}/var/metrics.db").is_file()
+    assert checkout.out(f"find {INSIDE}/var -perm /077") == ""
     checkout.run("systemctl kill --signal=INT make-run")  # to make and what it started, as a terminal does
     checkout.wait_for("the end", lambda: "stopped" in said(checkout), timeout_s=5)
     assert "Traceback" not in said(checkout)

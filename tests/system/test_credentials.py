@@ -105,6 +105,17 @@ def test_where_systemd_cannot_encrypt_the_key_goes_into_a_file(installed: Booted
     assert installed.out("stat --format='%U:%G %a' /etc/heartbeat/secret_key") == "root:heartbeat 640"
 
 
+def test_many_at_once_do_not_disturb_each_other(installed: BootedHost) -> None:
+    """Each says that it stored its key, the last one's counts, in one place and whole; and a restart is named, not a reload."""
+    one = "sh -c 'echo key-$0 | heartbeatctl set-secret $([ $(($0 % 2)) = 0 ] || echo --plain)'"
+    said = installed.out(f"seq 8 | xargs -P 8 -n 1 {one}")
+    assert said.count("stored in /etc/credstore") == 8
+    assert "systemctl restart heartbeatd" in said
+    kept = installed.out("find /etc/credstore /etc/credstore.encrypted -name '*heartbeat.secret_key*'").splitlines()
+    assert len(kept) == 1
+    installed.run("heartbeatctl check --offline")
+
+
 def test_bad_input_is_refused(installed: BootedHost) -> None:
     """Nothing, two words, too much, not root: a line that says so, and nothing is stored."""
     for text, code in (("", 78), ("two words", 78), ("$(head -c 9000 /dev/zero | tr '\\\\0' k)", 78)):

@@ -78,12 +78,15 @@ def test_takeover_is_said_once_each(installed: BootedHost) -> None:
 
 
 def test_import_env_gives_a_configuration_that_is_accepted(installed: BootedHost) -> None:
-    """`heartbeatctl import-env .env` prints a config.toml with the earlier agent's three settings, and `check` accepts it."""
+    """`import-env --write .env` puts a config.toml with the earlier agent's three settings in place, and `check` accepts it."""
     installed.path("/root/.env").write_text(
         "SECRET_KEY='s3cret#key'\nHEARTBEAT_URL=https://beat.example.workers.dev/api/heartbeat\n"
         "N8N_WEBHOOK_URL=http://127.0.0.1:5678/webhook/heartbeat\n"
     )
-    installed.run("heartbeatctl import-env /root/.env > /etc/heartbeat/config.toml")
+    assert installed.run("heartbeatctl import-env --write /root/.env", check=False).returncode == 1  # it has settings
+    installed.run("umask 077; heartbeatctl import-env --write --force /root/.env")
+    for name in ("config.toml", "config.toml.bak"):
+        assert installed.out(f"stat --format='%U:%G %a' /etc/heartbeat/{name}") == "root:heartbeat 640"
     text = installed.path("/etc/heartbeat/config.toml").read_text()
     for value in (
         "s3cret#key",

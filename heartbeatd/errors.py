@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_RUNNING = 3  # as `systemctl status` answers for a service that is not active
+    NOT_ALLOWED = 77  # EX_NOPERM
     CONFIG = 78  # EX_CONFIG; the unit's RestartPreventExitStatus= names it
 
 
@@ -51,9 +52,19 @@ class ConfigError(HeartbeatdError):
     exit_code = ExitCode.CONFIG
 
 
+class NotAllowedError(HeartbeatdError):
+    """Whoever runs this may not read what has to be read. Nothing is known to be wrong with it."""
+
+    exit_code = ExitCode.NOT_ALLOWED
+
+
 class StoreError(HeartbeatdError):
     """The database could not be opened, read or written. What was to be stored is still to be stored."""
 
 
 class CorruptStoreError(StoreError):
     """The file is there but is not a database any more."""
+
+
+class StoreNotAllowedError(StoreError, NotAllowedError):
+    """The database is not for this user."""

@@ -39,6 +39,11 @@ def time_of_day(at_ns: int, zone: Zone) -> str:
     return _shown(at_ns, zone, "%H:%M:%S")
 
 
+def iso(at_ns: int, zone: Zone) -> str:
+    """ISO 8601 in the zone's time, e.g. `2026-11-23T15:20:10-05:00`."""
+    return moment(at_ns).astimezone(zone.rules).isoformat(timespec="seconds")
+
+
 def _shown(at_ns: int, zone: Zone, form: str) -> str:
     there = moment(at_ns).astimezone(zone.rules)
     offset = there.strftime("%z")

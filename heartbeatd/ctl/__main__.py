@@ -7,10 +7,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from heartbeatd import __version__
 from heartbeatd.config import DEFAULT_PATH
-from heartbeatd.errors import HeartbeatdError
+from heartbeatd.core.plain import plain
+from heartbeatd.ctl import output
+from heartbeatd.errors import ExitCode, HeartbeatdError, NotAllowedError
 
 # Verb → what it is for. The module of that name is loaded only when it is asked for.
 VERBS: dict[str, str] = {
@@ -22,26 +25,60 @@ VERBS: dict[str, str] = {
     "set-secret": "keep the key, or the webhook's URL, as a credential that systemd encrypts",
     "import-env": "turn the earlier agent's .env file into a config.toml",
 }
+LONGEST_PROBLEM = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. The exit status is an `ExitCode`; heartbeatctl(1) says what each means for which verb."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    given = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(next((word for word in given if word in VERBS), None))
-    arguments = parser.parse_args(given)
-    logging.basicConfig(format="heartbeatctl: %(message)s", level=logging.ERROR)
+    output.prepare()
     try:
-        verb = importlib.import_module(f"heartbeatd.ctl.{arguments.verb.replace('-', '_')}")
-        code: int = verb.run(arguments)
+        code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
-    except HeartbeatdError as error:
-        for problem in error.problems:
-            print(f"heartbeatctl: {problem}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    except OSError as error:
+        if not output.is_broken():
+            raise
+        output.complain(f"standard output: {error.strerror}")
+        return ExitCode.FAILED
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends what is left to do
+        output.is_broken()
+
+
+def _run(given: list[str]) -> int:
+    parser = _parser(next((word for word in given if word in VERBS), None))
+    if not given:
+        parser.print_help(sys.stderr)
+        return ExitCode.USAGE
+    try:
+        arguments = parser.parse_args(given)
+    except SystemExit as end:  # it has printed help, the version, or what is wrong
+        return end.code if isinstance(end.code, int) else ExitCode.OK
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter("heartbeatctl: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.ERROR)
+    try:
+        code: int = _module(arguments.verb).run(arguments)
+        return code
+    except NotAllowedError as error:
+        output.complain(plain(f"not allowed: run it with sudo ({error})", LONGEST_PROBLEM))
+        return error.exit_code
+    except HeartbeatdError as error:
+        for problem in error.problems:
+            output.complain(plain(str(problem), LONGEST_PROBLEM))
+        return error.exit_code
+
+
+class _PlainFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return plain(super().formatMessage(record), LONGEST_PROBLEM)
+
+
+def _module(verb: str) -> Any:
+    return importlib.import_module(f"heartbeatd.ctl.{verb.replace('-', '_')}")
 
 
 def _parser(wanted: str | None) -> argparse.ArgumentParser:
@@ -62,7 +99,7 @@ def _parser(wanted: str | None) -> argparse.ArgumentParser:
             help="configuration file (default: %(default)s)",
         )
         if name == wanted:
-            importlib.import_module(f"heartbeatd.ctl.{name.replace('-', '_')}").add(verb)
+            _module(name).add(verb)
     return parser
 
 

@@ -1,24 +1,21 @@
 """`heartbeatctl history`: what the hours or days were like, from the roll-ups, however far back."""
 
 import argparse
-import contextlib
 import json
-import sqlite3
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.config import load
 from heartbeatd.core.moments import lima
 from heartbeatd.core.retention import NS_PER_DAY
-from heartbeatd.ctl import service
-from heartbeatd.errors import ExitCode, Problem, StoreError
-from heartbeatd.sinks.history import DAY, HOUR, MEASURES, Period, read
-from heartbeatd.sinks.store import open_to_read
+from heartbeatd.ctl import database, rights
+from heartbeatd.errors import ExitCode
+from heartbeatd.sinks.history import DAY, HOUR, MEASURES, Period
+from heartbeatd.sinks.reader import Cell
 
-Cell = str | int | float | None
 BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise
 MOST_DAYS = 10_000
 PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
+_A_DAY = {"hour": 24, "day": 1}
 _HEAD = ("from", "cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
 _FORM = "{:<16} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
 
@@ -31,16 +28,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 done, 1 the database cannot be read, 78 the file is refused."""
-    config = load(arguments.config, service.credentials())
-    period = PERIODS[arguments.by or ("hour" if arguments.days <= BY_HOUR_DAYS else "day")]
-    path = Path(config.storage.path)
-    since = period.start(lima(SystemClock().now_ns() - int(arguments.days * NS_PER_DAY)))
-    try:
-        with contextlib.closing(open_to_read(path)) as connection:
-            found = read(connection, period, since)
-    except sqlite3.Error as error:
-        raise StoreError(Problem(str(path), str(error), "the agent has not made it its own yet?")) from None
+    """Exit status: 0 done, 1 the database cannot be read, 77 not allowed, 78 the file is refused."""
+    config = rights.configuration(arguments.config)
+    by = arguments.by or ("hour" if arguments.days <= BY_HOUR_DAYS else "day")
+    period, most = PERIODS[by], int(arguments.days * _A_DAY[by]) + 2
+    now_ns = SystemClock().now_ns()
+    since, until = (period.start(lima(at_ns)) for at_ns in (now_ns - int(arguments.days * NS_PER_DAY), now_ns))
+    found = database.read(
+        arguments.config, Path(config.storage.path), lambda reader: reader.history(period, since, until, most)
+    )
     if arguments.json:
         print(json.dumps(found, indent=2))
         return ExitCode.OK
@@ -56,8 +52,9 @@ def _line(one: dict[str, Cell]) -> str:
     """Each value as `mean (most)`; shares in percent of the cycles."""
     figures = [_mean_and_most(one, m, 0 if m == "container_count" else 1) for m in MEASURES]
     shares = [_share(one, name) for name in ("internet_ok", "worker_ok")]
-    start = str(one["start"])[:16].replace("T", " ")
-    return _FORM.format(start, str(one["cycles"]), *figures, *shares)
+    start = str(one["start"])[:16].replace("T", " ") if one["start"] else "?"
+    cycles = "?" if one["cycles"] is None else str(one["cycles"])
+    return _FORM.format(start, cycles, *figures, *shares)
 
 
 def _mean_and_most(one: dict[str, Cell], measure: str, digits: int) -> str:
@@ -78,5 +75,5 @@ def _days(text: str) -> float:
     except ValueError:
         days = 0.0
     if not 0 < days <= MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of days from 0 to {MOST_DAYS}")
+        raise argparse.ArgumentTypeError(f"must be a number more than 0 and at most {MOST_DAYS}, e.g. 7 or 0.5")
     return days

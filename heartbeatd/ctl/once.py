@@ -5,18 +5,20 @@ import json
 import os
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 from heartbeatd import wiring
-from heartbeatd.config import Config, load
+from heartbeatd.config import Config
 from heartbeatd.core import answers
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Beat, Observation, Presence, Row, Sample
 from heartbeatd.core.payload import heartbeat_body
+from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import shown_url
 from heartbeatd.core.wording import cycle_line
-from heartbeatd.ctl import service
+from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
-from heartbeatd.errors import ExitCode, Problem, StoreError
+from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.process import Process, open_ledger
 from heartbeatd.waiting import seconds_from_now
 
@@ -31,9 +33,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 done, 1 the heartbeat was to be sent and did not come through, 78 the file is refused."""
-    config = load(arguments.config, service.credentials())
-    service.become_user(arguments.config)
+    """Exit status: 0 done, 1 it could not be sent or stored, 77 not allowed, 78 the file is refused or names no Worker."""
+    config = rights.configuration(arguments.config)
+    if arguments.send and not config.heartbeat.url:
+        raise ConfigError(
+            Problem(f"{arguments.config}: heartbeat.url", "is not set", "set it: there is nowhere to send to")
+        )
+    path = Path(config.storage.path)
+    rights.give_up_root(arguments.config, path)
+    if arguments.store:
+        database.require_safe_to_write(arguments.config, path)
     process = Process()
     probes, client = wiring.probes(config, process)
     probes.prepare(process.waiter)
@@ -77,11 +86,11 @@ def _print(
     unread = {n.probe: n.detail for n in sample.notes if n.presence is not Presence.READ}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
-        print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, ensure_ascii=False, indent=2))
+        print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, indent=2))
         return
     line = cycle_line(sample, seen.cause if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
     if sample.internet_detail:
-        print(f"internet: {sample.internet_detail}")
+        print(plain(f"internet: {sample.internet_detail}"))
     for probe, detail in unread.items():
-        print(f"{probe}: {detail}")
+        print(plain(f"{probe}: {detail}"))

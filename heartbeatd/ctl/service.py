@@ -1,18 +1,19 @@
-"""What systemd knows about heartbeatd.service, and acting as its user."""
+"""What systemd knows about heartbeatd.service, and what it gives it."""
 
 import os
-import pwd
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.config import DEFAULT_PATH
 from heartbeatd.credentials import NAMES, Credential, Credentials, passed, places, read
 from heartbeatd.errors import ConfigError, Problem
 
 UNIT = "heartbeatd.service"
 USER = "heartbeat"
-_PROPERTIES = ("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts", "ActiveEnterTimestamp", "MainPID")
+_PROPERTIES = (
+    *("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts"),
+    *("ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "MainPID"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Service:
     status: str
     restarts: int
     since: str
+    since_monotonic_us: int
     pid: int
 
     @property
@@ -39,7 +41,8 @@ def look() -> Service | None:
         shown = subprocess.run(
             ["systemctl", "show", UNIT, *(f"--property={name}" for name in _PROPERTIES)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=5,
             check=True,
         ).stdout
@@ -53,6 +56,7 @@ def look() -> Service | None:
         status=found.get("StatusText", ""),
         restarts=int(found.get("NRestarts", "0") or 0),
         since=found.get("ActiveEnterTimestamp", ""),
+        since_monotonic_us=int(found.get("ActiveEnterTimestampMonotonic", "0") or 0),
         pid=int(found.get("MainPID", "0") or 0),
     )
 
@@ -74,6 +78,13 @@ def credentials() -> Credentials:
     return found
 
 
+def credentials_hidden() -> bool:
+    """True if there may be credentials of the service that we cannot see."""
+    running = Path("/run/credentials") / UNIT
+    stores = {place.parent for name in NAMES for place in places(name)}
+    return any(os.access(folder, os.F_OK) and not os.access(folder, os.X_OK) for folder in (running, *stores))
+
+
 def _decrypted(path: Path, name: str) -> bytes | None:
     """What systemd-creds(1) makes of an encrypted credential; None if it is not there, or not for us to read."""
     if not os.access(path, os.R_OK):
@@ -91,20 +102,3 @@ def _decrypted(path: Path, name: str) -> bytes | None:
             )
         ) from None
     return done.stdout
-
-
-def become_user(config: Path) -> bool:
-    """As root, with the service's own configuration, act as the service's user from here on; False if that is not so.
-
-    What is tried then is what the agent can do. With another configuration there is no telling who would run by it.
-    """
-    if os.geteuid() != 0 or config != DEFAULT_PATH:
-        return False
-    try:
-        entry = pwd.getpwnam(USER)
-    except KeyError:
-        return False
-    os.initgroups(USER, entry.pw_gid)
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
-    return True

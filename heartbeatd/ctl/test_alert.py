@@ -1,28 +1,33 @@
 """`heartbeatctl test-alert`: one alert of event `test`, the way real ones go.
 
-With the agent running, through its queue and by its hand, sandbox and all; else straight to the webhook.
+With the agent running, through its queue and by its hand, sandbox and all; else straight to the webhook. It is delivered while
+the command runs, or not at all: what the agent could not deliver in time is taken out of the queue again.
 """
 
 import argparse
 import contextlib
 import os
-import sqlite3
 from pathlib import Path
 
 from heartbeatd import wiring
-from heartbeatd.config import Config, load
+from heartbeatd.config import Config
 from heartbeatd.core import payload
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert
+from heartbeatd.core.moments import counted
+from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import shown_url
-from heartbeatd.ctl import service
+from heartbeatd.ctl import database, rights, service
 from heartbeatd.errors import ConfigError, ExitCode, Problem
 from heartbeatd.process import Process
-from heartbeatd.sinks.store import Store, open_to_read
+from heartbeatd.sinks.reader import Queue, Reader
+from heartbeatd.sinks.store import Store
 from heartbeatd.sinks.webhook import NotDelivered
 from heartbeatd.waiting import seconds_from_now
 
 GRACE_S = 5.0
+POLL_S = 0.2
+DIRECT = "`heartbeatctl test-alert --direct` sends one past the queue"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,71 +36,103 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 it arrived (2xx), 1 it did not, 78 the file is refused or names no webhook."""
-    config = load(arguments.config, service.credentials())
+    """Exit status: 0 it arrived (2xx), 1 it did not, 77 not allowed, 78 the file is refused or names no webhook."""
+    config = rights.configuration(arguments.config)
     if not config.alerts.webhook_url:
         raise ConfigError(
             Problem(f"{arguments.config}: alerts.webhook_url", "is not set", "set it: there is nowhere to send to")
         )
-    unit = service.look()
-    service.become_user(arguments.config)
+    past_the_queue = _why_straight(arguments)
+    rights.give_up_root(arguments.config, Path(config.storage.path))
     process = Process()
     now_ns = process.clock.now_ns()
     url = shown_url(config.heartbeat.url) if config.heartbeat.url else ""
     alert = payload.test_alert(wiring.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url)
     try:
-        if unit is not None and unit.running and not arguments.direct:
-            return _through_the_queue(config, process, alert)
-        return _straight(config, process, alert)
+        if past_the_queue:
+            return _straight(config, process, alert, past_the_queue)
+        return _through_the_queue(arguments.config, config, process, alert)
     finally:
         process.close()
 
 
-def _straight(config: Config, process: Process, alert: Alert) -> int:
+def _why_straight(arguments: argparse.Namespace) -> str:
+    """Why it does not go through the running agent's queue; empty if it does."""
+    if arguments.direct:
+        return "--direct"
+    if not rights.is_of_service(arguments.config):
+        return f"{arguments.config} is not the configuration of {service.UNIT}"
+    unit = service.look()
+    if unit is None:
+        return "systemd does not answer, so whether the agent runs is not known"
+    return "" if unit.running else "the agent is not running"
+
+
+def _straight(config: Config, process: Process, alert: Alert, why: str) -> int:
     webhook = wiring.webhook(config, process)
     assert webhook is not None, "looked at before"
     shown = shown_url(config.alerts.webhook_url.reveal())
     try:
         status = webhook.send(alert, process.clock.now_ns(), process.waiter)
     except NotDelivered as error:
-        print(f"not delivered to {shown}: {error}")
+        print(plain(f"not delivered to {shown}: {error}"))
         return ExitCode.FAILED
     finally:
         webhook.close()
-    print(
-        f"delivered to {shown} (HTTP {status}), event {alert.event_id}; the agent is not running, so it was sent from here"
-    )
+    print(plain(f"delivered to {shown} (HTTP {status}), event {alert.event_id}; sent from here: {why}"))
     return ExitCode.OK
 
 
-def _through_the_queue(config: Config, process: Process, alert: Alert) -> int:
+def _through_the_queue(config_file: Path, config: Config, process: Process, alert: Alert) -> int:
     path = Path(config.storage.path)
-    with contextlib.closing(Store.open(path, process.clock.now_ns())) as store:
+    queue = database.read(config_file, path, Reader.queue)
+    if queue.last_error is not None:
+        print(plain(f"not sent: {_waiting(queue)}; {DIRECT}"))
+        return ExitCode.FAILED
+    database.require_safe_to_write(config_file, path)
+    with _opened(path, process) as store:
         store.record((), None, (alert,), flush=True)
     limit_s = config.agent.interval_seconds + config.longest_cycle_s + config.alerts.timeout_seconds + GRACE_S
-    print(
-        f"queued as event {alert.event_id}; the agent sends it at its next cycle, waiting up to {limit_s:.0f} s",
-        flush=True,
-    )
-    deadline_ns = seconds_from_now(limit_s)
-    with contextlib.closing(open_to_read(path)) as connection:
-        while process.clock.monotonic_ns() < deadline_ns:
-            delivered_ns, error = _fate(connection, alert)
-            if delivered_ns is not None:
-                print(f"delivered to {shown_url(config.alerts.webhook_url.reveal())}")
-                return ExitCode.OK
-            if error is not None:
-                print(f"not delivered: {error}; it stays in the queue and is tried again")
-                return ExitCode.FAILED
-            process.waiter.wait(lambda: False, min(deadline_ns, seconds_from_now(0.2)))
-    print(
-        "the agent has not sent it yet: other alerts are queued before it, or its cycles have stopped; see `heartbeatctl status`"
-    )
-    return ExitCode.FAILED
+    try:
+        print(
+            f"queued as event {alert.event_id}; the agent sends it at its next cycle, waiting up to {limit_s:.0f} s",
+            flush=True,
+        )
+        why_not = _wait(config_file, path, process, alert, seconds_from_now(limit_s))
+    except BaseException:  # Ctrl-C, or nobody reads what is printed
+        _withdraw(path, process, alert)
+        raise
+    if why_not and _withdraw(path, process, alert):
+        print(plain(f"not delivered: {why_not}; it has been taken out of the queue again; {DIRECT}"))
+        return ExitCode.FAILED
+    print(f"delivered to {shown_url(config.alerts.webhook_url.reveal())}")
+    return ExitCode.OK
 
 
-def _fate(connection: sqlite3.Connection, alert: Alert) -> tuple[int | None, str | None]:
-    found = connection.execute(
-        "SELECT delivered_ns, last_error FROM alerts WHERE event_id = ?", (alert.event_id,)
-    ).fetchone()
-    return (found[0], found[1]) if found else (None, None)
+def _wait(config_file: Path, path: Path, process: Process, alert: Alert, deadline_ns: int) -> str:
+    """Why it was not delivered by the deadline; empty if it was."""
+    while process.clock.monotonic_ns() < deadline_ns:
+        fate = database.read(config_file, path, lambda reader: reader.fate(alert.event_id))
+        if fate is None:
+            return "it is no longer in the queue"
+        if fate.delivered:
+            return ""
+        if fate.last_error is not None:
+            return fate.last_error
+        process.waiter.wait(lambda: False, min(deadline_ns, seconds_from_now(POLL_S)))
+    return f"the agent has not tried to send it: {_waiting(database.read(config_file, path, Reader.queue))}"
+
+
+def _waiting(queue: Queue) -> str:
+    tried = f"the last try: {queue.last_error}" if queue.last_error else "see `heartbeatctl status`"
+    return f"{counted(queue.waiting, 'alert')} in the queue; {tried}"
+
+
+def _withdraw(path: Path, process: Process, alert: Alert) -> bool:
+    """False if it was too late for that: it has been delivered."""
+    with _opened(path, process) as store:
+        return store.withdraw(alert.event_id)
+
+
+def _opened(path: Path, process: Process) -> "contextlib.closing[Store]":
+    return contextlib.closing(Store.open(path, process.clock.now_ns()))

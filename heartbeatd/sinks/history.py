@@ -59,13 +59,6 @@ def add(connection: sqlite3.Connection, row: Row) -> None:
         connection.execute(_ADD[period.table], (period.start(row.timestamp_lima), *counted, *flat))
 
 
-def read(connection: sqlite3.Connection, period: Period, since: str) -> list[dict[str, str | int | float | None]]:
-    """The hours or days from the one named `since` on, the oldest first, each with all its columns by name."""
-    cursor = connection.execute(f"SELECT * FROM {period.table} WHERE start >= ? ORDER BY start", (since,))
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, values, strict=True)) for values in cursor]
-
-
 def _worker_ok(status: int | None) -> int:
     rule = rule_for(status) if status is not None else None
     return int(rule is not None and rule.state.good)

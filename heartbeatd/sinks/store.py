@@ -173,6 +173,13 @@ class Store:
                 (alert.attempts + 1, at_ns, alert.event_id),
             )
 
+    def withdraw(self, event_id: str) -> bool:
+        """Take an alert out of the queue; False if it has been delivered."""
+        with _said_well(self.path), self._transaction():
+            self._connection.execute("DELETE FROM alerts WHERE event_id = ? AND delivered_ns IS NULL", (event_id,))
+            found = self._connection.execute("SELECT 1 FROM alerts WHERE event_id = ?", (event_id,)).fetchone()
+        return found is None
+
     def begin_run(self, boot_id: str) -> Run | None:
         """Note that a run begins, and tell what is known of the one before; None if there was none."""
         with _said_well(self.path), self._transaction():
@@ -276,18 +283,6 @@ def _track_of_values(values: Sequence[Any]) -> Track:
         untold_since_ns=untold_since_ns,
         changes_ns=tuple(map(int, changes.split())) if changes else (),
     )
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """A read-only connection, for heartbeatctl: it can neither change the database nor hold the agent up."""
-    with _said_well(path):
-        if not path.exists():
-            raise FileNotFoundError(2, "there is no such file", str(path))
-        # A database that was closed cleanly has no WAL, and without write access SQLite could not make one to look.
-        mode = "mode=ro" if Path(f"{path}-wal").exists() or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
-        connection.execute("SELECT count(*) FROM sqlite_master")
-        return connection
 
 
 def _switch_to_wal(connection: sqlite3.Connection, busy_s: float) -> None:

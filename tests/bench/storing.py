@@ -13,9 +13,10 @@ from typing import ParamSpec
 from heartbeatd.core.model import Row
 from heartbeatd.core.moments import lima
 from heartbeatd.core.retention import NS_PER_DAY, Keep
-from heartbeatd.sinks.history import DAY, HOUR, PERIODS, read
+from heartbeatd.sinks.history import DAY, HOUR, PERIODS
 from heartbeatd.sinks.ledger import FORGET_EVERY
-from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store, open_to_read
+from heartbeatd.sinks.reader import Reader, open_to_read
+from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store
 from tests.bench.databases import STEP_NS, rows
 from tests.bench.figures import Figure, p99, took_ms
 from tests.bench.usage import written_bytes
@@ -62,13 +63,14 @@ def reading(path: Path) -> Iterator[Figure]:
     with closing(open_to_read(path)) as connection:
         latest = _median_ms(lambda: connection.execute(README_QUERY).fetchall())
         yield Figure("README: the latest 20 rows", latest, "ms", most=5)
+    with closing(Reader.open(path)) as reader:
         for name, period, days, most in (
             ("history: 24 hours by the hour", HOUR, 1, 1),
-            ("history: 30 days by the hour", HOUR, 30, 5),
-            ("history: a year by the day", DAY, 365, 2),
+            ("history: 30 days by the hour", HOUR, 30, 15),
+            ("history: a year by the day", DAY, 365, 8),
         ):
-            since = period.start(lima(time_ns() - days * NS_PER_DAY))
-            yield Figure(name, _median_ms(read, connection, period, since), "ms", most=most)
+            since, until = (period.start(lima(time_ns() - ago * NS_PER_DAY)) for ago in (days, 0))
+            yield Figure(name, _median_ms(reader.history, period, since, until, 24 * days + 2), "ms", most=most)
 
 
 def looking_for_old(store: Store) -> Iterator[Figure]:

@@ -206,7 +206,7 @@ def test_what_is_no_regular_file_is_refused_at_once(config: Path, tmp_path: Path
 
 def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
     """The last day by the hour, or more by the day; means, what was most, and shares; --json has every column."""
-    assert "there is no such file" in ctl("history", "--config", config).stderr
+    assert "no database yet (the agent makes it at its first start)" in ctl("history", "--config", config).stderr
     now_ns = time.time_ns()
     with closing(Store.open(tmp_path / "metrics.db", now_ns)) as store:
         for hours, cpu in ((0, 10.0), (0, 30.0), (100, 50.0)):

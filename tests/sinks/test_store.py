@@ -21,8 +21,9 @@ from heartbeatd.core.model import Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.sinks.reader import open_to_read
 from heartbeatd.sinks.schema import METRICS, MIGRATIONS
-from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store, open_to_read
+from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store
 from tests.sinks.conftest import NOW_NS, alert, ids, keep_from, row
 
 moments = st.integers(min_value=0, max_value=2**62)
@@ -230,7 +231,7 @@ def test_a_folder_that_is_not_there(path: Path) -> None:
     """The error names the folder and what it should be."""
     with pytest.raises(StoreError, match=f"{path.parent}/no"):
         Store.open(path.parent / "no/metrics.db", NOW_NS)
-    with pytest.raises(StoreError, match="no such file"):
+    with pytest.raises(StoreError, match="no database yet"):
         open_to_read(path)
 
 
@@ -246,7 +247,10 @@ def test_a_file_that_was_taken_away_is_noticed(store: Store, path: Path) -> None
 def test_a_database_for_reading_cannot_be_written(store: Store, path: Path) -> None:
     """heartbeatctl status opens it read-only, running agent or not."""
     store.record([row(1)], None, (), flush=False)
-    with closing(open_to_read(path)) as reader, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with (
+        closing(open_to_read(path)) as reader,
+        pytest.raises(sqlite3.OperationalError, match="readonly"),
+    ):
         reader.execute("DELETE FROM metrics")
     store.close()
     with closing(open_to_read(path)) as reader:

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from heartbeatd.config import Config, load
-from heartbeatd.ctl import service
+from heartbeatd.config import Config
+from heartbeatd.core.plain import plain
+from heartbeatd.ctl import rights
 from heartbeatd.ctl.check import clock, configuration, containers, internet, names, storage, webhook, worker
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok
 from heartbeatd.errors import ConfigError, ExitCode
@@ -27,6 +28,7 @@ TRIES: tuple[Callable[[Config, Process], Iterator[Finding]], ...] = (
     storage.look,
     clock.look,
 )
+LONGEST = 2000  # characters of a text
 _LEVELS = {Verdict.OK: "<6>", Verdict.WARNING: "<4>", Verdict.ERROR: "<3>"}
 
 
@@ -37,9 +39,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 nothing is wrong (warnings may be), 1 something is, 78 the file is refused."""
+    """Exit status: 0 nothing is wrong (warnings may be), 1 something is, 77 not allowed, 78 the file is refused."""
     try:
-        config = load(arguments.config, service.credentials())
+        config = rights.configuration(arguments.config)
     except ConfigError as refused:
         for problem in refused.problems:
             line = f": {problem.shown}" if problem.shown and not is_journal(sys.stdout) else ""
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         return refused.exit_code
     failed = False
     misplaced = list(configuration.misplaced())
-    service.become_user(arguments.config)
+    rights.give_up_root(arguments.config, Path(config.storage.path))
     for finding in itertools.chain(misplaced, _findings(config, arguments.config, offline=arguments.offline)):
         failed = failed or finding.verdict is Verdict.ERROR
         if finding.verdict is Verdict.ERROR or not arguments.quiet:
@@ -58,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _print(finding: Finding) -> None:
     # As ExecReload= the output goes to the journal: sd-daemon(3) tells it there how bad a line is.
     level = _LEVELS[finding.verdict] if is_journal(sys.stdout) else ""
-    print(f"{level}{finding.verdict:<8} {finding.subject:<14} {finding.text}", flush=True)
+    print(f"{level}{finding.verdict:<8} {finding.subject:<14} {plain(finding.text, LONGEST)}", flush=True)
     if finding.hint:
-        print(f"{level}{'':<23} → {finding.hint}", flush=True)
+        print(f"{level}{'':<23} → {plain(finding.hint, LONGEST)}", flush=True)
 
 
 def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from heartbeatd.ctl import service
 from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.errors import StoreError
 from heartbeatd.process import Process
-from heartbeatd.sinks.store import open_to_read
+from heartbeatd.sinks.reader import open_to_read
 
 STATE = Path("/var/lib/heartbeat")
 

@@ -1,0 +1,55 @@
+"""How heartbeatctl reads a database: not as root, and within bounds of memory and time, whatever is in the file."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from heartbeatd.ctl import rights
+from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
+from heartbeatd.sinks import reader
+from heartbeatd.sinks.reader import DEADLINE_S, Reader
+from heartbeatd.waiting import Hung, Lane, Waiter, seconds_from_now
+
+MEMORY_BYTES = 64 << 20
+GRACE_S = 2.0  # the reader's own deadline should come first: it knows more about what is the matter
+T = TypeVar("T")
+
+
+def read(config_file: Path, path: Path, look: Callable[[Reader], T]) -> T:
+    """What `look` returns of the database at `path`. From here on we are no longer root, see `rights.give_up_root`.
+
+    Raises NotAllowedError if we were not root and may not read it, else StoreError.
+    """
+    reader.limit_memory(MEMORY_BYTES)
+
+    def work() -> T:
+        with contextlib.closing(Reader.open(path)) as opened:
+            return look(opened)
+
+    return _as_the_agent(config_file, path, work)
+
+
+def require_safe_to_write(config_file: Path, path: Path) -> None:
+    """Raises as `read` if what is there is nothing that the agent would have made; nothing at all may be there."""
+    _as_the_agent(config_file, path, lambda: reader.require_safe_to_write(path))
+
+
+def _as_the_agent(config_file: Path, path: Path, work: Callable[[], T]) -> T:
+    was_root = rights.BEGAN_AS_ROOT
+    rights.give_up_root(config_file, path)
+    lane = Lane("database")
+    limit_s = DEADLINE_S + GRACE_S
+    try:
+        return lane.start(work, seconds_from_now(limit_s), Waiter()).outcome()
+    except Hung:
+        what = f"the file or its filesystem did not answer within {limit_s:g} s"
+        raise StoreError(Problem(str(path), what)) from None
+    except StoreNotAllowedError as error:
+        if was_root:  # so more rights are not what is missing
+            (problem,) = error.problems
+            raise StoreError(replace(problem, hint="the user that the agent runs as has to own it")) from None
+        raise
+    finally:
+        lane.close()

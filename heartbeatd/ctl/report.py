@@ -1,0 +1,201 @@
+"""What `heartbeatctl status` says: for people in lines, for scripts as data. Pure.
+
+What could not be found out is shown as unknown, with the reason: never as zero, as false or as "not configured".
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from heartbeatd.config import Config
+from heartbeatd.core.answers import rule_for
+from heartbeatd.core.moments import LIMA_ZONE, Zone, clock, counted, from_iso, iso, length, time_of_day
+from heartbeatd.core.schedule import NS_PER_S, next_tick
+from heartbeatd.core.wording import internet
+from heartbeatd.ctl.service import Service
+from heartbeatd.sinks.reader import Announced, Cell, Queue
+
+STALE_CYCLES = 3
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known."""
+
+    row: dict[str, Cell] | None = None
+    announced: Announced | None = None
+    queue: Queue | None = None
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is known. `config` is None if it could not be read, `unit` if systemd does not answer."""
+
+    config: Config | None
+    unit: Service | None
+    seen: Seen
+    now_ns: int
+    monotonic_ns: int
+    refusal: str = ""  # why the configuration could not be read
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the last row was sampled; negative for a row of a clock that was ahead."""
+        stamp = self.seen.row["timestamp_lima"] if self.seen.row else None
+        return None if stamp is None else (self.now_ns - from_iso(str(stamp))) / NS_PER_S
+
+    @property
+    def patience_s(self) -> float | None:
+        """How old the last row may be; None if the interval is not known."""
+        return None if self.config is None else float(STALE_CYCLES * self.config.agent.interval_seconds)
+
+    @property
+    def fresh(self) -> bool | None:
+        """True if the last row is as young as it should be; None if that cannot be told."""
+        if self.age_s is None or self.patience_s is None:
+            return None
+        return -self.patience_s < self.age_s < self.patience_s
+
+    @property
+    def running(self) -> bool | None:
+        """Whether the service is up; without systemd, whether rows arrive."""
+        return self.unit.running if self.unit is not None else self.fresh
+
+    @property
+    def starting(self) -> bool:
+        """True while the service has not been up for long enough to have stored a row."""
+        if self.unit is None or not self.unit.running or self.patience_s is None:
+            return False
+        return self.monotonic_ns / NS_PER_S - self.unit.since_monotonic_us / 1e6 < self.patience_s
+
+    @property
+    def well(self) -> bool:
+        """True if nothing is wrong, and enough is known to say so."""
+        seen = self.seen
+        announced_well = seen.announced is None or (seen.announced.state is not None and seen.announced.state.good)
+        delivers = seen.queue is not None and seen.queue.last_error is None
+        return bool(self.fresh or self.starting) and announced_well and delivers
+
+    @property
+    def next_slot_ns(self) -> int | None:
+        """When the next cycle is; None if none will run, or that is not known."""
+        if self.config is None or not self.running:
+            return None
+        return next_tick(self.now_ns, self.config.agent.interval_seconds * NS_PER_S).slot_ns
+
+    @property
+    def zone(self) -> Zone:
+        """In which people read times."""
+        return self.config.agent.timezone if self.config is not None else LIMA_ZONE
+
+
+def facts(report: Report) -> dict[str, object]:
+    """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
+    seen, row, announced = report.seen, report.seen.row or {}, report.seen.announced
+    reasons = [report.refusal, seen.trouble, "" if report.unit is not None else "systemd does not answer"]
+    return {
+        "service": asdict(report.unit) if report.unit is not None else None,
+        "last_cycle": seen.row,
+        "last_cycle_age_seconds": None if report.age_s is None else round(report.age_s, 3),
+        "worker": {
+            "configured": None if report.config is None else bool(report.config.heartbeat.url),
+            "announced": announced.state if announced is not None else None,
+            "since": _iso(announced.since_ns if announced is not None else None, report.zone),
+            "last_status": row.get("worker_status"),
+        },
+        "internet_ok": row.get("internet_ok"),
+        "container_count": row.get("container_count"),
+        "alerts": {
+            "queued": seen.queue.waiting if seen.queue is not None else None,
+            "last_error": seen.queue.last_error if seen.queue is not None else None,
+        },
+        "next_slot": _iso(report.next_slot_ns, report.zone),
+        "trouble": "; ".join(filter(None, reasons)) or None,
+    }
+
+
+def lines(report: Report) -> Iterator[str]:
+    """What people read; each line still has to go through `plain`."""
+    yield from _service(report.unit)
+    seen = report.seen
+    if seen.trouble:
+        yield f"database    {seen.trouble}"
+        yield "            so the last cycle, the Worker and the queue of alerts are unknown"
+    else:
+        yield from _last_cycle(report)
+        yield f"alerts      {_alerts(seen.queue)}"
+    if report.next_slot_ns is not None:
+        yield f"next slot   {time_of_day(report.next_slot_ns, report.zone)}"
+
+
+def _service(unit: Service | None) -> Iterator[str]:
+    if unit is None:
+        yield f"service     {UNKNOWN}: systemd does not answer"
+        return
+    how = f"{unit.active} ({unit.sub})" if unit.sub not in ("", unit.active) else unit.active
+    since = f" since {unit.since}" if unit.since and unit.running else ""
+    yield f"service     {how}{since}, {counted(unit.restarts, 'restart')}, {unit.enabled or 'no unit'}"
+    if unit.status and unit.active != "inactive":
+        yield f"            {unit.status}"
+
+
+def _last_cycle(report: Report) -> Iterator[str]:
+    row = report.seen.row
+    if row is None:
+        yield "last cycle  none yet"
+        return
+    yield f"last cycle  {_when(report)}, {_number(row, 'cycle_duration_ms', '.0f')} ms"
+    yield (
+        f"host        cpu {_number(row, 'cpu_percent')}%, ram {_number(row, 'ram_percent')}% "
+        f"({_number(row, 'ram_used_mb', '.0f')} MB), disk {_number(row, 'disk_percent')}%"
+    )
+    yield f"worker      {_worker(report, row)}"
+    yield f"internet    {_internet(row)}"
+    yield f"containers  {UNKNOWN if row['container_count'] is None else row['container_count']}"
+
+
+def _when(report: Report) -> str:
+    """The age of the last row, and whether that is as it should be."""
+    if report.age_s is None:
+        return f"at an {UNKNOWN} time (the row names none)"
+    if report.patience_s is not None and report.age_s <= -report.patience_s:
+        return f"dated {length(-report.age_s)} ahead of this host's clock"
+    stopped = report.unit is not None and not report.unit.running
+    late = report.fresh is False and not stopped and not report.starting
+    return f"{length(report.age_s)} ago" + (" ← no newer row has been stored" if late else "")
+
+
+def _worker(report: Report, row: dict[str, Cell]) -> str:
+    if report.config is not None and not report.config.heartbeat.url:
+        return "not configured: nothing is sent"
+    status = row["worker_status"]
+    now = "no answer"
+    if isinstance(status, int):
+        rule = rule_for(status)
+        now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"
+    announced = report.seen.announced
+    if announced is None:
+        return now
+    since = f" since {clock(announced.since_ns, report.zone)}" if announced.since_ns is not None else ""
+    return f"{now}; announced: {announced.state or UNKNOWN}{since}"
+
+
+def _internet(row: dict[str, Cell]) -> str:
+    ok, ping_ms = row["internet_ok"], row["ping_ms"]
+    return internet(ok if isinstance(ok, int) else None, ping_ms if isinstance(ping_ms, float) else None)
+
+
+def _alerts(queue: Queue | None) -> str:
+    if queue is None:
+        return UNKNOWN
+    return f"{queue.waiting} queued" + (f"; last try: {queue.last_error}" if queue.last_error else "")
+
+
+def _number(row: dict[str, Cell], name: str, form: str = ".1f") -> str:
+    value = row[name]
+    return format(value, form) if isinstance(value, int | float) else "?"
+
+
+def _iso(at_ns: int | None, zone: Zone) -> str | None:
+    return None if at_ns is None else iso(at_ns, zone)

@@ -1,5 +1,6 @@
 """What is written down twice is held together: the code's tables, config.toml, manuals, catalog, completion, changelog."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -60,6 +61,23 @@ def test_the_catalog_explains_every_message() -> None:
         head, _, text = entry.partition("\n\n")
         assert "Subject: " in head
         assert text.strip()
+
+
+def test_the_catalog_shows_only_fields_that_are_always_there() -> None:
+    """journalctl -x prints @FIELD@ as it stands where an entry lacks it, so each call that logs a kind gives its fields."""
+    catalog = re.split(r"^-- ", (TOP / "systemd/heartbeatd.catalog").read_text(), flags=re.MULTILINE)[1:]
+    shown = {MessageId(entry[:32]).name: set(re.findall(r"@HEARTBEAT_(\w+)@", entry)) for entry in catalog}
+    calls = [
+        call
+        for path in (TOP / "heartbeatd").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "said"
+    ]
+    assert calls
+    for call in calls:
+        given = {word.arg.upper() if word.arg else "*" for word in call.keywords}
+        for kind in (n.attr for n in ast.walk(call.args[0]) if isinstance(n, ast.Attribute)):
+            assert "*" in given or shown[kind] <= given, f"{kind}: {shown[kind] - given}"
 
 
 def test_the_catalog_compiles(tmp_path: Path) -> None:

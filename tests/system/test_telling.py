@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.receiver import WEBHOOK, WORKER, Received, Receiver
-from tests.system.conftest import configure, reporting, wait_active
+from tests.system.conftest import configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 
 KEY = "correct-horse-battery-staple"
@@ -63,6 +63,20 @@ def test_each_cycle_is_a_row(agent: BootedHost, receiver: Receiver) -> None:
     rows = agent.out(f"{database} 'SELECT id, worker_status, timestamp_lima FROM metrics ORDER BY id'").splitlines()
     assert [row.split("|")[0] for row in rows[:2]] == sent
     assert all(row.split("|")[1] == "200" and row.endswith("-05:00") for row in rows[:2])
+
+
+def test_times_are_shown_in_the_zone_that_is_configured(agent: BootedHost, receiver: Receiver) -> None:
+    """By name, from Debian's tzdata, which came with the package; and the host's own as it is when the file is read again."""
+    toml = reporting(receiver, KEY, QUERY)
+    for name, shown in (("Europe/Madrid", "(Europe/Madrid)"), ("", "(Asia/Kolkata)")):
+        agent.run("ln -sf /usr/share/zoneinfo/Asia/Kolkata /etc/localtime")
+        configure(agent, toml.replace("[agent]", f'[agent]\ntimezone = "{name}"'))
+        agent.run("systemctl reload heartbeatd")
+        agent.wait_for(f"a status line with {shown}", lambda shown=shown: shown in state(agent, "StatusText"))  # type: ignore[misc]
+    configure(agent, toml.replace("[agent]", '[agent]\ntimezone = "Lima"'))
+    refused = agent.run("heartbeatctl check --offline", check=False)
+    assert refused.returncode == 78
+    assert 'did you mean "America/Lima"?' in refused.stdout + refused.stderr
 
 
 def test_a_failing_worker_is_announced_once_and_so_is_its_recovery(agent: BootedHost, receiver: Receiver) -> None:

@@ -154,9 +154,9 @@ class Cycle:
         """Why no heartbeat was sent in this cycle."""
         if self._edges.heartbeat is None:
             return "not configured"
-        if self._hold is not None and self._is_held():
+        if self._hold is not None:
             until_ns = self._clock.now_ns() + self._hold.until_ns - self._clock.boottime_ns()
-            return f"asked for no heartbeat before {time_of_day(until_ns, self._agent.zone)} (Retry-After)"
+            return f"asked to wait (Retry-After), no heartbeat before {time_of_day(until_ns, self._agent.zone)}"
         return "not asked"
 
     def _learn(self, beat: Beat | None, internet_ok: bool | None) -> None:

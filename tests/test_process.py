@@ -299,7 +299,7 @@ def test_retry_after_is_honoured(receiver: Receiver, tmp_path: Path) -> None:
     receiver.answer(WORKER, 200, 429, 200, headers={429: {"Retry-After": "3"}})
     with AgentProcess(tmp_path, reporting(receiver, more_alerts="alert_after = 1")) as agent:
         agent.ready()
-        until(lambda: "asked for no heartbeat before" in agent.told().get("STATUS", ""))
+        until(lambda: "asked to wait (Retry-After), no heartbeat before " in agent.told().get("STATUS", ""))
         until(lambda: len(receiver.received(WORKER)) >= 4)
         agent.stop()
         refused, after = receiver.received(WORKER)[1:3]

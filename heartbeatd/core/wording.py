@@ -120,7 +120,7 @@ def gap(host: str, found: Gap, zone: Zone) -> Text:
             return Text(
                 f"{host}: was down for {lasted} (unclean: power loss or crash)",
                 f"{host} was down {times}, and had not been shut down: power loss, a crash of the system, or a reset. "
-                "Look at the end of the boot before: journalctl -b -1 -e.",
+                "If the journal is kept on disk, look at the end of the previous boot: journalctl -b -1 -e.",
             )
         case GapKind.CRASH:
             how = f" ({found.result})" if found.result else ""

@@ -9,17 +9,16 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack, closing, suppress
-from pathlib import Path
 
 from heartbeatd import wiring
-from heartbeatd.config import Config, parse
-from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.config import parse
 from heartbeatd.probes.collect import Probes, Timeouts
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
-from heartbeatd.process import Process, open_ledger
+from heartbeatd.process import Process
 from tests.agent import AgentProcess, until
+from tests.bench.memory import run_cycles
 from tests.engine import own_engine
 from tests.faults.stage import Outcome, Stage, run, sleep_s
 from tests.receiver import WORKER
@@ -144,7 +143,7 @@ def docker_engine(stage: Stage) -> Outcome:
 
 
 def memory(stage: Stage) -> Outcome:
-    """Cycles at full speed with all that is real, the Worker failing now and then: resident memory stays where it is."""
+    """Cycles at full speed with all that is real, the Worker failing now and then: its memory stays as it is."""
     cycles = 20_000 if stage.seconds > 60 else 3000
     outcome = Outcome(f"{cycles} cycles at full speed")
     stage.receiver.answer(WORKER, *([200] * 50 + [503] * 3) * 400, 200)
@@ -159,35 +158,18 @@ def memory(stage: Stage) -> Outcome:
     pid = os.fork()
     if pid == 0:
         with suppress(BaseException):
-            _run_cycles(config, cycles, stage.folder / "rss")
+            looks = list(run_cycles(config, cycles, looks=cycles // 500))
+            (stage.folder / "looks").write_text(f"{looks[0].anonymous_kib} {looks[-1].anonymous_kib}")
         os._exit(0)
     os.waitpid(pid, 0)
-    after_500, at_end, rows = (int(number) for number in (stage.folder / "rss").read_text().split())
-    outcome.rows = f"{rows}/{cycles}"
-    outcome.expect(rows == cycles, "rows are missing")
-    outcome.expect(at_end - after_500 < GROWTH_KB, f"RSS grew from {after_500} to {at_end} KiB")
-    outcome.injected += f": RSS {after_500} → {at_end} KiB"
-    return outcome
-
-
-def _run_cycles(config: Config, cycles: int, result: Path) -> None:
-    process = Process()
-    work = wiring.Wired(config, process, open_ledger(config, process))
-    after_500 = 0
-    for number in range(1, cycles + 1):
-        work.cycle.run(Tick(number * NS_PER_S))
-        if number == 500:
-            after_500 = _rss_kb()
-    at_end = _rss_kb()
-    work.stop()
-    work.ledger.close()
+    after_500, at_end = (int(number) for number in (stage.folder / "looks").read_text().split())
     with closing(sqlite3.connect(config.storage.path)) as reader:
         (rows,) = reader.execute("SELECT count(*) FROM metrics").fetchone()
-    result.write_text(f"{after_500} {at_end} {rows}")
-
-
-def _rss_kb() -> int:
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in line).split()[1])
+    outcome.rows = f"{rows}/{cycles}"
+    outcome.expect(rows == cycles, "rows are missing")
+    outcome.expect(at_end - after_500 < GROWTH_KB, f"memory grew from {after_500} to {at_end} KiB")
+    outcome.injected += f": {after_500} → {at_end} KiB of its own"
+    return outcome
 
 
 def _counts(agent: AgentProcess) -> list[object]:

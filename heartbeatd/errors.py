@@ -59,7 +59,12 @@ class NotAllowedError(HeartbeatdError):
 
 
 class StoreError(HeartbeatdError):
-    """The database could not be opened, read or written. What was to be stored is still to be stored."""
+    """The database could not be opened, read or written. What was to be stored is still to be stored.
+
+    `code` is SQLite's primary result code, or 0.
+    """
+
+    code = 0
 
 
 class CorruptStoreError(StoreError):

@@ -76,8 +76,8 @@ def keeping(config: Config) -> Keeping:
     return Keeping(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
 
 
-def open_ledger(config: Config, process: Process) -> Ledger:
-    """The ledger at the configured path, opened as far as it can be."""
-    made = Ledger(Path(config.storage.path), process.clock, keeping(config), process.working)
+def open_ledger(config: Config, process: Process, before: Before | None = None) -> Ledger:
+    """The ledger at the configured path, opened as far as it can be. `before`: see Ledger; only an agent gives one."""
+    made = Ledger(Path(config.storage.path), process.clock, keeping(config), process.working, before)
     made.open()
     return made

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from heartbeatd import __version__, last_stop
 from heartbeatd.config import Config, load
 from heartbeatd.core.events import NOTICE, MessageId, said
+from heartbeatd.core.gap import Before
 from heartbeatd.core.names import unhelpful_name
 from heartbeatd.core.redact import shown_url
 from heartbeatd.credentials import passed
@@ -32,15 +33,15 @@ class Agent:
         process.redactor.learn(self.config.secrets)
         self.host = host_name(self.config, process.names)
         self.last_row_ns: int | None = None
-        self._ledger = open_ledger(self.config, process)
-        self._work: Wired | None = None
         if self.config.heartbeat.ca_file:
             _check_authorities(self.config.heartbeat.ca_file)
+        self._ledger = open_ledger(self.config, process, process.before)
+        self._work: Wired | None = None
 
     def begin(self) -> "Wired":
-        """What runs. Notes that a run begins, and looks at how the one before it ended."""
+        """What runs. Looks at how the run before this one ended."""
         before = self._process.before
-        before.run, before.ending = self._ledger.begin_run(before.boot_id), last_stop.take()
+        before.ending = last_stop.take()
         self.last_row_ns = before.run.last_row_ns if before.run is not None else None
         work = self._work = self._wired(self.config, self._ledger)
         work.start()
@@ -53,14 +54,20 @@ class Agent:
         self._process.redactor.learn(config.secrets)
         old, kept = self._ledger, self._ledger
         if config.storage.path != self.config.storage.path:
-            kept = open_ledger(config, self._process)
+            # What was run there before is no gap: this process was running.
+            kept = open_ledger(config, self._process, Before(self._process.before.boot_id))
             if kept.trouble:
                 kept.close()
                 raise ConfigError(Problem(f"{self._path}: storage.path", kept.trouble))
-        new = self._wired(config, kept)
+        try:
+            new = self._wired(config, kept)
+        except BaseException:
+            if kept is not old:
+                kept.close()
+            raise
         self._stop()
         if kept is not old:
-            old.close()
+            _move(old, kept)
         kept.adjust(keeping(config))
         new.start()
         self.config, self._ledger, self._work = config, kept, new
@@ -89,6 +96,14 @@ class Agent:
     def _stop(self) -> None:
         if self._work is not None:
             self._work.stop()
+
+
+def _move(old: Ledger, new: Ledger) -> None:
+    """From one database to another: the announced state, what is not stored or not delivered yet; and the run there ends."""
+    handed = old.hand_over()
+    if new.adopt(handed):
+        old.moved(handed, new.path)
+    old.close()
 
 
 def _check_authorities(ca_file: str) -> None:

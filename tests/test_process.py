@@ -4,6 +4,7 @@ import contextlib
 import re
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -216,6 +217,35 @@ def test_reload(receiver: Receiver, tmp_path: Path) -> None:
         sequence = [beat.body["sequence"] for beat in receiver.received(WORKER)]
         assert sequence == list(range(1, len(sequence) + 1))
         assert len(agent.rows("id")) == len(sequence)
+
+
+def test_a_reload_to_another_database(receiver: Receiver, tmp_path: Path) -> None:
+    """What is queued is told all the same, once; both files know that their run ended; and the next start finds no gap."""
+    receiver.answer(WORKER, 200, 500)
+    receiver.answer(WEBHOOK, 404)
+    toml = reporting(receiver, more_alerts="alert_after = 1\n")
+    with AgentProcess(tmp_path, toml) as agent:
+        agent.ready().cycles(3)
+        until(lambda: receiver.received(WEBHOOK))
+        first, agent.database = agent.database, agent.database.with_name("other.db")
+        agent.write(toml)
+        agent.signal(signal.SIGHUP)
+        while "RELOADING" not in agent.told():
+            pass
+        receiver.answer(WEBHOOK, 200)
+        agent.cycles(2)
+        until(lambda: receiver.received(WEBHOOK)[-1].answered == 200)
+        agent.stop()
+    tries = [alert.body["details"] for alert in receiver.received(WEBHOOK)]
+    assert {(d["event"], d["event_id"]) for d in tries} == {("problem", tries[0]["event_id"])}
+    assert [d["attempt"] for d in tries] == list(range(1, len(tries) + 1))
+    for database in (first, agent.database):
+        with contextlib.closing(sqlite3.connect(database)) as reader:
+            assert reader.execute("SELECT count(*) FROM run WHERE ended_ns IS NOT NULL").fetchone() == (1,)
+            query = (
+                "SELECT announced, (SELECT count(*) FROM alerts WHERE delivered_ns IS NULL AND set_aside_ns IS NULL)"
+            )
+            assert reader.execute(f"{query} FROM alert_state").fetchall() == [("error", 0)]
 
 
 def test_a_storm_of_signals(receiver: Receiver, tmp_path: Path) -> None:

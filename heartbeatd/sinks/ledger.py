@@ -1,12 +1,16 @@
 """Remembering, whatever becomes of the database: what cannot be written now waits in memory and is written later.
 
+To open a database, whichever and whenever, is one step: what was announced and the queue are read, and a run begins in it. If
+any of it fails it is not open, and the next write tries again.
+
 Rows wait for a day, the newest win; the announced state and the alerts wait as long as the agent runs. Each trouble is said
 once when it begins, with what to do, and once when it is over. A file that is no database any more is set aside under a
-name with the time, and a new one is begun with the announced state that is known.
+name with the time, and a new one is begun with the announced state and the undelivered alerts that are known.
 """
 
 import contextlib
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,17 +20,21 @@ from pathlib import Path
 from heartbeatd.clock import Clock
 from heartbeatd.core.alerting import shifted
 from heartbeatd.core.events import NOTICE, MessageId, said
-from heartbeatd.core.gap import Run
+from heartbeatd.core.gap import Before
 from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.moments import counted
 from heartbeatd.core.retention import QUEUE_MOST, Keep
 from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.sinks.beneath import Harm
 from heartbeatd.sinks.store import BUSY_S, Store
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400
 
 FORGET_EVERY = 60  # records between two looks at what is too old to keep
+
+# After these the connection is as good as before; after all others a new one may do better.
+PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
 
 log = logging.getLogger(__name__)
 
@@ -40,25 +48,49 @@ class Keeping:
     flush_rows: bool = False
 
 
-class Ledger:
-    """What the agent remembers. Only the thread that runs the cycle uses it. `working`: see Store.open."""
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What one ledger gives to the next: rows that wait, undelivered alerts, the announced state, and whether it is certain."""
 
-    def __init__(self, path: Path, clock: Clock, keeping: Keeping, working: Callable[[], bool] | None = None) -> None:
+    rows: tuple[Row, ...]
+    alerts: tuple[Alert, ...]
+    track: Track | None
+    certain: bool
+
+
+class Ledger:
+    """What the agent remembers. One thread uses it. `working`: see Store.open.
+
+    `before` is where to put what is known of the run before this one; without it nobody's run begins, as for heartbeatctl(1).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        keeping: Keeping,
+        working: Callable[[], bool] | None = None,
+        before: Before | None = None,
+    ) -> None:
         self.path = path
         self._working = working
         self.track: Track | None = None
         self.pending = 0  # alerts in the database that have not arrived, as of the last write
-        self._clock, self._keeping = clock, keeping
+        self._clock, self._keeping, self._before = clock, keeping, before
         self._store: Store | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // keeping.interval_s)
         self._alerts: deque[Alert] = deque(maxlen=QUEUE_MOST)
+        self._undelivered: tuple[Alert, ...] = ()  # in the database, as of the last write
+        self._queue_end: tuple[int, int | None] = (0, None)
         self._track_to_write: Track | None = None
         self._trouble = ""
         self._flushed_ns = 0
         self._records = 0
         self._more_to_prune = False
-        self._knows_stored_track = False
-        self._in_run = False
+        self._certain = (
+            False  # whether `track` is what was announced, or a starting point taken while nothing could be read
+        )
+        self._knows_run = False
 
     @property
     def waiting(self) -> int:
@@ -77,30 +109,39 @@ class Ledger:
         except StoreError as error:
             self._say_trouble(error)
 
-    def begin_run(self, boot_id: str) -> Run | None:
-        """Note that a run begins; what is known of the one before it, if that can be read."""
-        if self._store is None:
-            return None
-        self._in_run = True
-        try:
-            return self._store.begin_run(boot_id)
-        except StoreError as error:
-            self._say_trouble(error)
-            return None
-
     def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
         """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
         self._rows.append(row)
         self._alerts.extend(alerts)
         if track is not None:
             self.track = self._track_to_write = track
-        try:
-            self._write()
-        except CorruptStoreError as error:
-            if self._set_aside(error):
-                self._try_again()
-        except StoreError as error:
-            self._say_trouble(error)
+        self._write_or_say()
+
+    def hand_over(self) -> Handed:
+        """What the ledger of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
+        alerts = {alert.event_id: alert for alert in (*self._undelivered, *self._alerts)}
+        if self._store is not None:
+            with contextlib.suppress(StoreError):
+                alerts = {alert.event_id: alert for alert in (*self._store.pending(), *self._alerts)}
+        return Handed(tuple(self._rows), tuple(alerts.values()), self.track, self._certain)
+
+    def adopt(self, handed: Handed) -> bool:
+        """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
+        self._rows.extendleft(reversed(handed.rows))
+        self._alerts.extendleft(reversed(handed.alerts))
+        if handed.track is not None and (handed.certain or self.track is None):
+            self.track = self._track_to_write = handed.track
+        self._write_or_say()
+        return not self._trouble
+
+    def moved(self, handed: Handed, to: Path) -> None:
+        """The other ledger has stored it all: it is neither written nor sent from here."""
+        self._rows.clear()
+        self._alerts.clear()
+        self._track_to_write = None
+        if self._store is not None and handed.alerts:
+            with contextlib.suppress(StoreError):
+                self._store.set_aside(handed.alerts, self._clock.now_ns(), f"moved to {to}")
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
@@ -118,7 +159,7 @@ class Ledger:
         if self._rows or self._alerts or self._track_to_write:
             self._try_again()
         if self._store is not None:
-            if self._in_run:
+            if self._before is not None:
                 with contextlib.suppress(StoreError):
                     self._store.end_run(self._clock.now_ns())
             self._store.close()
@@ -127,23 +168,44 @@ class Ledger:
             log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._trouble)
 
     def _ready(self) -> Store:
-        """The open database; opened anew if it is not, or is no longer the file at its path."""
-        if self._store is not None and not self._store.in_place():
-            log.warning(
-                "%s was deleted or replaced while in use; starting with what is there now",
-                self.path,
-                extra=said(MessageId.STORE_REPLACED, path=self.path),
-            )
-            self._store.close()
+        """The open database; opened anew if it is not, or if something was done to its files."""
+        harm = self._store.harm() if self._store is not None else None
+        if harm is not None and self._store is not None:
+            self._store.give_up(harm)
             self._store = None
-            self._track_to_write = self.track
+            log.warning("%s %s", self.path, harm, extra=said(MessageId.STORE_REPLACED, path=self.path))
+            if harm in (Harm.REPLACED, Harm.OVERWRITTEN):
+                self._begin_anew()
         if self._store is None:
-            busy_s = min(BUSY_S, self._keeping.interval_s / 4)
-            self._store = Store.open(self.path, self._clock.now_ns(), busy_s, self._working)
-            self._opened(self._store)
+            self._store = self._opened()
         return self._store
 
-    def _opened(self, store: Store) -> None:
+    def _begin_anew(self) -> None:
+        """Another file is to get what must not be lost with the one before it."""
+        self._track_to_write = self.track
+        known = {alert.event_id for alert in self._alerts}
+        self._alerts.extendleft(alert for alert in reversed(self._undelivered) if alert.event_id not in known)
+        self._undelivered, self._queue_end = (), (0, None)
+
+    def _opened(self) -> Store:
+        busy_s = min(BUSY_S, self._keeping.interval_s / 4)
+        store = Store.open(self.path, self._clock.now_ns(), busy_s, self._working)
+        try:
+            stored = store.track()
+            pending = store.pending()
+            if self._before is not None:
+                store.watch()
+                run = store.begin_run(self._before.boot_id)  # last: it takes the place of what is read
+                if not self._knows_run:
+                    self._before.run, self._knows_run = run, True
+        except BaseException:
+            store.close()
+            raise
+        self._undelivered, self.pending = pending, len(pending)
+        if not self._certain and stored is not None:
+            # What was announced before this start wins over a starting point taken while the file could not be read.
+            self.track, self._track_to_write = stored, None
+        self._certain = True
         if store.taken_over is not None:
             log.log(
                 NOTICE,
@@ -152,12 +214,7 @@ class Ledger:
                 store.taken_over,
                 extra=said(MessageId.STORE_TAKEN_OVER, path=self.path, rows=store.taken_over),
             )
-        if not self._knows_stored_track:
-            # What was announced before this start wins over a starting point taken while the file could not be read.
-            stored = store.track()
-            if stored is not None:
-                self.track, self._track_to_write = stored, None
-            self._knows_stored_track = True
+        return store
 
     def _write(self) -> None:
         store = self._ready()
@@ -168,6 +225,8 @@ class Ledger:
         flush = due or self._keeping.flush_rows
         done = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
         self.pending, self._more_to_prune = done.pending, done.more_to_prune
+        if self._queue_end != (done.pending, done.last):
+            self._undelivered, self._queue_end = store.pending(), (done.pending, done.last)
         if due:
             self._flushed_ns = now_ns
         if done.given_up:
@@ -197,6 +256,21 @@ class Ledger:
         due = self._more_to_prune or self._records % FORGET_EVERY == 0
         return Keep(self._clock.now_ns(), self._keeping.days) if due else None
 
+    def _write_or_say(self) -> None:
+        """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
+        try:
+            self._write()
+        except CorruptStoreError as error:
+            if self._set_aside(error):
+                self._try_again()
+        except StoreError as error:
+            if self._store is None or error.code in PASSING:
+                self._say_trouble(error)
+                return
+            self._store.close()
+            self._store = None
+            self._try_again()
+
     def _try_again(self) -> None:
         try:
             self._write()
@@ -218,7 +292,7 @@ class Ledger:
         except OSError:  # a damaged file on a filesystem that has gone read-only: the two come together
             self._say_trouble(error)
             return False
-        self._track_to_write = self.track
+        self._begin_anew()
         log.error(
             "%s; it is set aside as %s and a new database is begun; try `sqlite3 %s .recover`",
             error,

@@ -31,6 +31,7 @@ DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hour
 LARGEST_VALUE_BYTES = 64 << 10
 LONGEST_TEXT = 1000
 LARGEST_NUMBER = 1e15
+_WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
 _FURTHER = ("min", "mean", "max")
 _HISTORY: tuple[tuple[str, str], ...] = (
@@ -101,9 +102,9 @@ class Reader:
 
     def queue(self) -> Queue:
         """Of several alerts with an error, the youngest was tried last: they leave in order."""
-        ((waiting,),) = self._all("SELECT count(*) FROM alerts WHERE delivered_ns IS NULL")
+        ((waiting,),) = self._all(f"SELECT count(*) FROM alerts WHERE {_WAITING}")
         errors = self._all(
-            "SELECT last_error FROM alerts WHERE delivered_ns IS NULL AND last_error IS NOT NULL"
+            f"SELECT last_error FROM alerts WHERE {_WAITING} AND last_error IS NOT NULL"
             " ORDER BY number DESC LIMIT 1"
         )
         return Queue(_whole(waiting) or 0, _text(errors[0][0]) or "unknown" if errors else None)

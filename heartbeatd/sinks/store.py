@@ -6,6 +6,7 @@ every cycle. Readers never block the writer, nor it them (WAL); another writer i
 """
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -20,7 +21,9 @@ from heartbeatd.core.model import Alert, Cause, Row, Track, WorkerState
 from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST, Keep, cutoff
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
-from heartbeatd.sinks import history, schema
+from heartbeatd.files import require_regular
+from heartbeatd.sinks import advice, history, schema
+from heartbeatd.sinks.beneath import Beneath, Harm, beside
 
 BUSY_S = 1.0
 WORKING_STEPS = 5_000_000  # of SQLite's virtual machine between two calls of `working`: a second or so
@@ -33,8 +36,11 @@ _INSERT_ROW = (
     f"INSERT INTO metrics ({', '.join(name for name, _ in schema.METRICS)}) "
     f"VALUES ({', '.join('?' for _ in schema.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
-_INSERT_ALERT = "INSERT INTO alerts (event_id, queued_ns, body) VALUES (?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-_COUNT_PENDING = "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL"
+_INSERT_ALERT = (
+    "INSERT INTO alerts (event_id, queued_ns, body, attempts) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+)
+_PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
+_COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {_PENDING}"
 _TRACK = (
     "announced, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
     " untold, untold_since_ns, changes_ns"
@@ -43,18 +49,28 @@ _REPLACE_TRACK = f"INSERT OR REPLACE INTO alert_state (subject, {_TRACK}) VALUES
 _SUBJECT = "worker"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 _values_of_row = attrgetter(*(name for name, _ in schema.METRICS))
+_values_of_alert = attrgetter("event_id", "queued_ns", "body", "attempts")
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """After a write: the alerts still to be delivered, whoever queued them; those given up now, which nobody will hear of; and
-    whether there is more that is too old."""
+    """After a write: the alerts still to be delivered, whoever queued them, and the number of the last one; those given up now,
+    which nobody will hear of; and whether there is more that is too old."""
 
     pending: int
+    last: int | None = None
     given_up: int = 0
     more_to_prune: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """What is in the file itself, less its WAL: the version of its layout (PRAGMA schema_version), and the last row."""
+
+    schema: int
+    last: int | None = None
 
 
 class Store:
@@ -62,7 +78,8 @@ class Store:
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path, self._connection = path, connection
-        self._identity = _identity(path)
+        self._beneath = Beneath.of(path)
+        self._folded = _Folded(0)
         self._flushes = False
         self.taken_over: int | None = None
 
@@ -76,6 +93,8 @@ class Store:
         called again and again meanwhile, and breaks it off, with everything as it was, when it returns True.
         """
         with _said_well(path):
+            with contextlib.suppress(FileNotFoundError):
+                require_regular(path)
             _make_ours(path)
             connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             try:
@@ -93,9 +112,66 @@ class Store:
                 raise
             return store
 
+    def watch(self) -> None:
+        """Begin to look after the files: from here on `harm` says what others do to them."""
+        with _said_well(self.path):
+            # What is in the WAL goes into the file itself, so that there is something to know it again by.
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._beneath = Beneath.of(self.path)
+            self._beneath.written_since()
+            self._folded, _ = self._in_file(None)
+
     def in_place(self) -> bool:
         """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
-        return _identity(self.path) == self._identity
+        return self._beneath.in_place()
+
+    def harm(self) -> Harm | None:
+        """What others did to the files since `watch`: then this connection is of no use any more, see `give_up`."""
+        harm = self._beneath.harm()
+        if harm is not None or not self._beneath.written_since():
+            return harm
+        before = self._folded
+        try:
+            now, kept_id = self._in_file(before.last)
+            (schema_now,) = self._connection.execute("PRAGMA schema_version").fetchone()
+            ours = self._connection.execute("SELECT id FROM metrics WHERE rowid = ?", (before.last,)).fetchone()
+        except sqlite3.Error:  # somebody's checkpoint is under way, or it is damaged, which `look_again` finds out
+            self._beneath.written = None
+            return None
+        self._beneath.learn_salt()
+        self._folded = now
+        known_again = ours is None or ours[0] == kept_id
+        return None if known_again and before.schema <= now.schema <= schema_now else Harm.OVERWRITTEN
+
+    def give_up(self, harm: Harm) -> None:
+        """Close after `harm`, so that nothing is lost. Raises StoreError if that is not possible yet: then it stays open."""
+        if harm is Harm.WAL:
+            with _said_well(self.path):
+                (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if busy:
+                    raise sqlite3.OperationalError(
+                        "its -wal file was deleted, and a reader holds up saving what was in it"
+                    )
+        if harm is Harm.OVERWRITTEN:
+            self._connection.interrupt()  # then closing does not write the WAL into a file that it does not belong to
+            self.close()
+            with _said_well(self.path):
+                self._beneath.remove_ours()
+            return
+        with self._beneath.theirs_kept():
+            self.close()
+
+    def _in_file(self, rowid: int | None) -> tuple["_Folded", str | None]:
+        """How far the WAL has been folded into the file, and the id of the row `rowid` there."""
+        # Without locks, and so without a WAL: the file as it is on the disk.
+        uri = f"{self._beneath.real.as_uri()}?mode=ro&immutable=1"
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as alone:
+            (version,) = alone.execute("PRAGMA schema_version").fetchone()
+            if alone.execute("SELECT 1 FROM sqlite_master WHERE name = 'metrics'").fetchone() is None:
+                return _Folded(version), None
+            (last,) = alone.execute("SELECT max(rowid) FROM metrics").fetchone()
+            found = alone.execute("SELECT id FROM metrics WHERE rowid = ?", (rowid,)).fetchone()
+        return _Folded(version, last), found[0] if found else None
 
     def look_again(self) -> None:
         """Raise CorruptStoreError if what is in the file is no database any more.
@@ -131,12 +207,12 @@ class Store:
                     if self._connection.execute(_INSERT_ROW, _values_of_row(row)).rowcount:
                         history.add(self._connection, row)
                 for alert in alerts:
-                    self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
+                    self._connection.execute(_INSERT_ALERT, _values_of_alert(alert))
                 if track is not None:
                     self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *_values_of_track(track)))
                 pruned, given_up = self._forget(keep) if keep is not None else (0, 0)
-                (pending,) = self._connection.execute(_COUNT_PENDING).fetchone()
-                return Recorded(pending, given_up, more_to_prune=pruned == PRUNE_ROWS)
+                pending, last = self._connection.execute(_COUNT_PENDING).fetchone()
+                return Recorded(pending, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
 
     def track(self) -> Track | None:
         """What has been announced, or None in a database that has seen no answer yet."""
@@ -150,8 +226,7 @@ class Store:
         """The alerts still to be delivered, the oldest first."""
         with _said_well(self.path):
             rows = self._connection.execute(
-                "SELECT event_id, queued_ns, body, attempts FROM alerts"
-                " WHERE delivered_ns IS NULL ORDER BY number LIMIT ?",
+                f"SELECT event_id, queued_ns, body, attempts FROM alerts WHERE {_PENDING} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
             return tuple(Alert(*row) for row in rows)
@@ -167,7 +242,7 @@ class Store:
     def mark_delivered(self, alert: Alert, at_ns: int) -> None:
         """Note that `alert` has arrived; it is not sent again. Put in now if it had not been written yet."""
         with _said_well(self.path), self._transaction():
-            self._connection.execute(_INSERT_ALERT, (alert.event_id, alert.queued_ns, alert.body))
+            self._connection.execute(_INSERT_ALERT, _values_of_alert(alert))
             self._connection.execute(
                 "UPDATE alerts SET attempts = ?, last_error = NULL, delivered_ns = ? WHERE event_id = ?",
                 (alert.attempts + 1, at_ns, alert.event_id),
@@ -179,6 +254,16 @@ class Store:
             self._connection.execute("DELETE FROM alerts WHERE event_id = ? AND delivered_ns IS NULL", (event_id,))
             found = self._connection.execute("SELECT 1 FROM alerts WHERE event_id = ?", (event_id,)).fetchone()
         return found is None
+
+    def set_aside(self, alerts: Iterable[Alert], at_ns: int, reason: str) -> None:
+        """Note that these are not sent any more, and why. They stay for those who look, as delivered ones do."""
+        with _said_well(self.path), self._transaction():
+            for alert in alerts:
+                self._connection.execute(_INSERT_ALERT, _values_of_alert(alert))
+                self._connection.execute(
+                    "UPDATE alerts SET attempts = ?, last_error = ?, set_aside_ns = ? WHERE event_id = ?",
+                    (alert.attempts, reason, at_ns, alert.event_id),
+                )
 
     def begin_run(self, boot_id: str) -> Run | None:
         """Note that a run begins, and tell what is known of the one before; None if there was none."""
@@ -216,16 +301,15 @@ class Store:
                 " (SELECT rowid FROM metrics WHERE timestamp_lima < ? ORDER BY timestamp_lima LIMIT ?)",
                 (before, PRUNE_ROWS),
             ).rowcount
-            # They were delivered in order, so the oldest come first.
             self._connection.execute(
-                "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts ORDER BY number LIMIT ?)"
-                " AND delivered_ns < ?",
-                (PRUNE_ROWS, keep.since_ns),
+                "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts"
+                " WHERE coalesce(delivered_ns, set_aside_ns) < ? ORDER BY number LIMIT ?)",
+                (keep.since_ns, PRUNE_ROWS),
             )
             self._give_space_back()
         given_up = self._connection.execute(
-            "DELETE FROM alerts WHERE delivered_ns IS NULL AND number <= (SELECT number FROM alerts"
-            " WHERE delivered_ns IS NULL ORDER BY number DESC LIMIT 1 OFFSET ?)",
+            f"DELETE FROM alerts WHERE {_PENDING} AND number <= (SELECT number FROM alerts"
+            f" WHERE {_PENDING} ORDER BY number DESC LIMIT 1 OFFSET ?)",
             (QUEUE_MOST,),
         ).rowcount
         return pruned, given_up
@@ -306,26 +390,23 @@ def _moment(text: object) -> int | None:
         return None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _make_ours(path: Path) -> None:
-    """A file that somebody else owns (copied in by root) but that can be read is replaced by a copy of it that is ours."""
-    if not path.exists() or os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+    """Files that somebody else owns (copied in by root) but that can be read are replaced by a copy that is ours, WAL and all."""
+    real = path.resolve()
+    wal, index = beside(real, "-wal"), beside(real, "-shm")
+    there = [found for found in (real, wal, index) if found.exists()]
+    if real not in there or all(os.access(found, os.W_OK) for found in there) or not os.access(real.parent, os.W_OK):
         return
-    copy = path.with_name(f".{path.name}.{os.getpid()}")
+    copy = real.with_name(f".{real.name}.{os.getpid()}")
     try:
         with (
-            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as theirs,
+            contextlib.closing(sqlite3.connect(f"{real.as_uri()}?mode=ro", uri=True)) as theirs,
             contextlib.closing(sqlite3.connect(copy)) as ours,
         ):
             theirs.backup(ours)
-        copy.replace(path)
+        copy.replace(real)
+        for left in (wal, index):  # what was in them is in the copy
+            left.unlink(missing_ok=True)
     finally:
         copy.unlink(missing_ok=True)
 
@@ -340,24 +421,31 @@ def _said_well(path: Path) -> Iterator[None]:
             Problem(str(path), str(error), "move the file aside, or install a version that fits")
         ) from None
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind = CorruptStoreError if code in _CORRUPT else StoreError
-        raise kind(Problem(str(path), f"database: {error}", _hint(path, code))) from error
+        code = getattr(error, "sqlite_errorcode", 0)
+        kind = CorruptStoreError if code & 0xFF in _CORRUPT else StoreError
+        hint = _hint(path, code & 0xFF, getattr(error, "sqlite_errorname", ""))
+        raised = kind(Problem(str(path), f"database: {error}", hint))
+        raised.code = code & 0xFF
+        raise raised from error
     except OSError as error:
-        raise StoreError(Problem(str(path), error.strerror or str(error), _hint(path, 0))) from error
+        hint = advice.to_write(path) if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT) else ""
+        raise StoreError(Problem(str(path), error.strerror or str(error), hint)) from error
     except ValueError as error:  # a word in alert_state that this version does not know
         raise CorruptStoreError(Problem(str(path), f"database: {error}", "it was changed by hand")) from error
 
 
-def _hint(path: Path, code: int) -> str:
+def _hint(path: Path, code: int, name: str) -> str:
     hints = {
         sqlite3.SQLITE_FULL: "the disk is full: make room",
-        sqlite3.SQLITE_BUSY: "another process holds it locked: find it with `fuser`",
-        sqlite3.SQLITE_READONLY: f"make it writable: chown heartbeat:heartbeat {path}",
-        sqlite3.SQLITE_CANTOPEN: f"the folder {path.parent} must exist and be writable by the user heartbeat",
-        sqlite3.SQLITE_IOERR: "the disk fails, or was taken away",
+        sqlite3.SQLITE_BUSY: _locked(path),
         sqlite3.SQLITE_CORRUPT: "the file is damaged",
         sqlite3.SQLITE_NOTADB: "the file is damaged, or something else",
-        0: f"{path.parent} must be a folder that the user heartbeat may read and write",
     }
-    return hints.get(code, "see sqlite.org/rescode.html")
+    seen = hints.get(code) or advice.to_write(path)
+    if not seen and code == sqlite3.SQLITE_IOERR:
+        return f"{name}: the system could not read or write it; `dmesg` says whether that is the disk's fault"
+    return seen or (f"{name}: see sqlite.org/rescode.html" if name else "")
+
+
+def _locked(path: Path) -> str:
+    return f"another process holds it locked: find it with `fuser {path}`"

@@ -12,7 +12,9 @@ import pytest
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.events import MessageId
+from heartbeatd.core.gap import Before, Run
 from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.sinks.ledger import FORGET_EVERY, Keeping, Ledger
 from heartbeatd.sinks.store import PRUNE_ROWS, Store
@@ -160,6 +162,120 @@ def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None
     ledger.close()
     with closing(Store.open(path, NOW_NS)) as store:
         assert store.track() == TRACK
+
+
+def interrupted_reading(path: Path) -> sqlite3.Connection:
+    """Somebody who has the database to himself: nobody else can even read."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
+    """State, run and queue: a read that failed once swallows nothing. What came in meanwhile is a guess, and loses."""
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.begin_run("earlier-boot")
+        store.record([row(1)], TRACK, (alert(1),), flush=True)
+    before = Before("this-boot")
+    ledger = Ledger(path, SystemClock(), Keeping(1), before=before)
+    with closing(interrupted_reading(path)):
+        ledger.open()
+        assert "locked" in ledger.trouble
+        ledger.record(row(2), Track(WorkerState.OK, NOW_NS), ())
+        assert (ledger.track, before.run) == (Track(WorkerState.OK, NOW_NS), None)
+    ledger.record(row(3), None, ())
+    assert ledger.track == TRACK
+    assert before.run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert ledger.pending == 1
+    ledger.close()
+    assert ids(path) == [row(n).id for n in (1, 2, 3)]
+    assert run_in(path) == ("this-boot", True)
+
+
+def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> None:
+    """A database that can be read and not written is not open: the next write tries all of it again."""
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.begin_run("earlier-boot")
+        store.record([row(1)], TRACK, (), flush=True)
+    before = Before("this-boot")
+    ledger = Ledger(path, SystemClock(), Keeping(1), before=before)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.open()
+        assert before == Before("this-boot")
+    ledger.record(row(2), None, ())
+    assert before == Before("this-boot", Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False))
+    assert ledger.track == TRACK
+    ledger.close()
+    assert run_in(path) == ("this-boot", True)
+
+
+def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> None:
+    """Deleted, replaced, damaged: a planned stop is written down in the file that is there, and nobody's run before is judged."""
+    before = Before("this-boot")
+    ledger = Ledger(path, SystemClock(), Keeping(10), before=before)
+    ledger.open()
+    ledger.record(row(1), TRACK, (alert(1),))
+    backup = path.with_name("backup.db")
+    with closing(Store.open(backup, NOW_NS)) as store:
+        store.begin_run("long-ago")
+    for number, hurt in enumerate((f"rm {path}*", f"mv {backup} {path}", f"yes | head -c 99999 > {path}"), 2):
+        subprocess.run(["sh", "-c", hurt], check=True)
+        ledger.record(row(number), None, (alert(number),))
+        assert ids(path)[-1] == row(number).id
+        assert pending(path) == [alert(n).event_id for n in range(1, number + 1)]
+        assert run_in(path) == ("this-boot", False)
+    ledger.close()
+    assert run_in(path) == ("this-boot", True)
+    assert before.run is None
+
+
+def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
+    """The announced state, the queue with its tries, and what waits go along; the run ends here, and nothing is sent."""
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/metrics.db"
+    with closing(Store.open(other, NOW_NS)) as store:
+        store.record((), Track(WorkerState.OK, 1), (alert(9),), flush=True)
+    old, new = (Ledger(p, SystemClock(), Keeping(10), before=Before("this-boot")) for p in (path, other))
+    old.open()
+    old.record(row(1), TRACK, (alert(1), alert(2)))
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.mark_attempt(alert(1), "HTTP 404")
+    new.open()
+    handed = old.hand_over()
+    assert new.adopt(handed)
+    old.moved(handed, other)
+    old.close()
+    assert new.track == TRACK
+    new.close()
+    with closing(Store.open(other, NOW_NS)) as store:
+        assert store.track() == TRACK
+        assert [(a.event_id, a.attempts) for a in store.pending()] == [
+            (alert(9).event_id, 0),
+            (alert(1).event_id, 1),
+            (alert(2).event_id, 0),
+        ]
+    assert pending(path) == []
+    assert run_in(path) == run_in(other) == ("this-boot", True)
+
+
+def test_what_could_not_be_stored_there_is_not_taken_from_here(path: Path, tmp_path: Path) -> None:
+    """Rows that wait and the queue: until the other file has them they stay."""
+    old = Ledger(path, SystemClock(), Keeping(10), before=Before("this-boot"))
+    old.open()
+    old.record(row(1), None, (alert(1),))
+    new = Ledger(tmp_path / "no/metrics.db", SystemClock(), Keeping(10), before=Before("this-boot"))
+    assert not new.adopt(old.hand_over())
+    old.close()
+    assert pending(path) == [alert(1).event_id]
+
+
+def run_in(path: Path) -> tuple[str, bool]:
+    """The boot id of the latest run, and whether it has ended."""
+    with closing(sqlite3.connect(path)) as reader:
+        ((boot_id, ended_ns),) = reader.execute("SELECT boot_id, ended_ns FROM run").fetchall()
+    return boot_id, ended_ns is not None
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:

@@ -176,7 +176,9 @@ def test_alerts_are_not_kept_for_ever(store: Store, path: Path) -> None:
     """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest."""
     store.record((), None, [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
     store.mark_delivered(alert(0), NOW_NS)
-    assert store.record((), None, (), flush=False, keep=Keep(NOW_NS, days=0)) == Recorded(QUEUE_MOST, given_up=2)
+    assert store.record((), None, (), flush=False, keep=Keep(NOW_NS, days=0)) == Recorded(
+        QUEUE_MOST, QUEUE_MOST + 3, given_up=2
+    )
     assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [alert(n).event_id for n in range(3, QUEUE_MOST + 3)]
     with closing(sqlite3.connect(path)) as reader:
         for days, kept in ((0, 1), (1, 0)):

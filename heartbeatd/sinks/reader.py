@@ -104,8 +104,7 @@ class Reader:
         """Of several alerts with an error, the youngest was tried last: they leave in order."""
         ((waiting,),) = self._all(f"SELECT count(*) FROM alerts WHERE {_WAITING}")
         errors = self._all(
-            f"SELECT last_error FROM alerts WHERE {_WAITING} AND last_error IS NOT NULL"
-            " ORDER BY number DESC LIMIT 1"
+            f"SELECT last_error FROM alerts WHERE {_WAITING} AND last_error IS NOT NULL ORDER BY number DESC LIMIT 1"
         )
         return Queue(_whole(waiting) or 0, _text(errors[0][0]) or "unknown" if errors else None)
 

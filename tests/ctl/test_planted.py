@@ -240,10 +240,10 @@ def test_a_table_too_large_to_read_ends_at_the_deadline(config: Path, tmp_path: 
     sql(
         tmp_path / "metrics.db",
         "DROP TABLE alerts",
-        "CREATE TABLE alerts (number, delivered_ns, last_error)",
+        "CREATE TABLE alerts (number, delivered_ns, set_aside_ns, last_error)",
         "CREATE TABLE n (i)",
         "INSERT INTO n WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT i FROM n",
-        "INSERT INTO alerts SELECT i, NULL, 'x' FROM n",
+        "INSERT INTO alerts SELECT i, NULL, NULL, 'x' FROM n",
     )
     done = ctl("status", "--config", config)
     assert re.search(r"alerts      2000000 queued|could not be read within", done.stdout)

@@ -44,6 +44,11 @@ def iso(at_ns: int, zone: Zone) -> str:
     return moment(at_ns).astimezone(zone.rules).isoformat(timespec="seconds")
 
 
+def to_the_minute(at_ns: int, zone: Zone) -> str:
+    """For a column whose heading names the zone, e.g. `2026-11-23 15:20`."""
+    return f"{moment(at_ns).astimezone(zone.rules):%Y-%m-%d %H:%M}"
+
+
 def _shown(at_ns: int, zone: Zone, form: str) -> str:
     there = moment(at_ns).astimezone(zone.rules)
     offset = there.strftime("%z")

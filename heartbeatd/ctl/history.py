@@ -2,10 +2,11 @@
 
 import argparse
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.moments import lima
+from heartbeatd.core.moments import LIMA_ZONE, Zone, clock, from_iso, lima, to_the_minute
 from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.ctl import database, rights
 from heartbeatd.errors import ExitCode
@@ -16,8 +17,8 @@ BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherw
 MOST_DAYS = 10_000
 PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
 _A_DAY = {"hour": 24, "day": 1}
-_HEAD = ("from", "cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
-_FORM = "{:<16} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
+_HEAD = ("cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
+_FORM = "{:<{width}} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -40,21 +41,31 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found, indent=2))
         return ExitCode.OK
-    print(_FORM.format(*_HEAD))
-    for one in found:
-        print(_line(one))
+    zone = config.agent.timezone
+    print("\n".join(_table(found, zone)))
     if not found:
-        print(f"no cycle since {since}")
+        print(f"no cycle since {clock(from_iso(since), zone)}")
+    if by == "day" and zone != LIMA_ZONE:
+        print("Days begin at midnight in Lima (UTC-5).")
     return ExitCode.OK
 
 
-def _line(one: dict[str, Cell]) -> str:
+def _table(found: Sequence[dict[str, Cell]], zone: Zone) -> Iterator[str]:
+    """The heading, which names the zone, and a line for each hour or day."""
+    heading = f"from ({zone.name or 'local time'})"
+    width = max(16, len(heading))
+    yield _FORM.format(heading, *_HEAD, width=width)
+    for one in found:
+        yield _line(one, zone, width)
+
+
+def _line(one: dict[str, Cell], zone: Zone, width: int) -> str:
     """Each value as `mean (most)`; shares in percent of the cycles."""
     figures = [_mean_and_most(one, m, 0 if m == "container_count" else 1) for m in MEASURES]
     shares = [_share(one, name) for name in ("internet_ok", "worker_ok")]
-    start = str(one["start"])[:16].replace("T", " ") if one["start"] else "?"
+    start = to_the_minute(from_iso(str(one["start"])), zone) if one["start"] else "?"
     cycles = "?" if one["cycles"] is None else str(one["cycles"])
-    return _FORM.format(start, cycles, *figures, *shares)
+    return _FORM.format(start, cycles, *figures, *shares, width=width)
 
 
 def _mean_and_most(one: dict[str, Cell], measure: str, digits: int) -> str:

@@ -152,7 +152,7 @@ def _last_cycle(report: Report) -> Iterator[str]:
     )
     yield f"worker      {_worker(report, row)}"
     yield f"internet    {_internet(row)}"
-    yield f"containers  {UNKNOWN if row['container_count'] is None else row['container_count']}"
+    yield f"containers  {_containers(report, row)}"
 
 
 def _when(report: Report) -> str:
@@ -179,6 +179,14 @@ def _worker(report: Report, row: dict[str, Cell]) -> str:
         return now
     since = f" since {clock(announced.since_ns, report.zone)}" if announced.since_ns is not None else ""
     return f"{now}; announced: {announced.state or UNKNOWN}{since}"
+
+
+def _containers(report: Report, row: dict[str, Cell]) -> str:
+    """How many run. The row does not say why there is no number: Docker that is not installed is no fault."""
+    if row["container_count"] is not None:
+        return str(row["container_count"])
+    off = report.config is not None and not report.config.docker.socket
+    return "not counted (docker.socket is empty)" if off else f"{UNKNOWN} (no Docker, or it cannot be read)"
 
 
 def _internet(row: dict[str, Cell]) -> str:

@@ -7,7 +7,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -217,6 +219,13 @@ def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
     assert day.returncode == 0
     _, *lines = day.stdout.splitlines()
     assert any("20.0 (30.0)" in line and "100.0%" in line and "50.0%" in line for line in lines)
+    assert "from (America/Lima)" in day.stdout
+    config.write_text(config.read_text().replace("[agent]", '[agent]\ntimezone = "Asia/Kolkata"'))
+    there = ctl("history", "--config", config).stdout
+    hour = datetime.fromtimestamp((now_ns - 10) // 3_600_000_000_000 * 3600, ZoneInfo("Asia/Kolkata"))
+    assert there.startswith("from (Asia/Kolkata)")
+    assert f"\n{hour:%Y-%m-%d %H:%M} " in there
+    assert "midnight in Lima" in ctl("history", "--config", config, "--days", "30").stdout
     week = json.loads(ctl("history", "--config", config, "--days", "30", "--json").stdout)
     assert sum(found["cycles"] for found in week) == 3
     assert max(found["cpu_percent_max"] for found in week) == 50.0

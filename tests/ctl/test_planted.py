@@ -288,7 +288,7 @@ def test_unknown_is_said_in_words(config: Path, tmp_path: Path) -> None:
     lines = ctl("status", "--config", config).stdout
     assert "last cycle  at an unknown time" in lines
     assert "cpu ?%" in lines
-    assert "containers  unknown" in lines
+    assert "containers  not counted (docker.socket is empty)" in lines
     data = json.loads(ctl("status", "--config", config, "--json").stdout)
     assert data["last_cycle_age_seconds"] is None
     assert data["last_cycle"]["cpu_percent"] is None

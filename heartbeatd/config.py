@@ -59,7 +59,7 @@ class AgentConfig:
 class HeartbeatConfig:
     """[heartbeat]; `secret` is the key in force and `secret_from` says where it came from."""
 
-    url: str
+    url: str = field(repr=False)  # its query may be a secret
     secret: Secret
     secret_from: str
     timeout_seconds: float
@@ -82,7 +82,7 @@ class AlertsConfig:
 class InternetConfig:
     """[internet]"""
 
-    url: str
+    url: str = field(repr=False)
     timeout_seconds: float
 
 

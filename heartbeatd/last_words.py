@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -19,7 +20,6 @@ import urllib.parse
 import uuid
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
 CONFIG = "/etc/heartbeat/config.toml"
 SETTLE_S = 2.0
@@ -71,6 +71,7 @@ def started_again() -> bool:
 
 def setting(config: bytes, section: str, key: str) -> str:
     """A text of the configuration, or nothing; if the file is not TOML, from the first line that looks like it."""
+    config = config.removeprefix(b"\xef\xbb\xbf").replace(b"\r", b"\n")  # as other systems' editors write it
     try:
         value = tomllib.loads(config.decode()).get(section, {}).get(key, "")
         return value if isinstance(value, str) else ""
@@ -118,6 +119,8 @@ def post(url: str, body: dict[str, object], attempt: int, queued_s: float) -> st
     headers = {"Content-Type": "application/json", "User-Agent": "heartbeatd"}
     try:
         parts = urllib.parse.urlsplit(url)
+        if "@" in parts.path + parts.query + parts.fragment:
+            return "a password in the URL ends it early, so it is not known where it leads"
         if parts.username is not None:
             word = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
             headers["Authorization"] = "Basic " + b64encode(word.encode()).decode()
@@ -148,10 +151,11 @@ def _credential() -> str:
 
 
 def _read(path: str) -> bytes:
-    """What is in the file; nothing if it cannot be read."""
+    """What is in the file; nothing if it cannot be read, or is no regular file: a FIFO would hold us for ever."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(LARGEST_BYTES)
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(opened, "rb") as file:
+            return file.read(LARGEST_BYTES) if stat.S_ISREG(os.fstat(opened).st_mode) else b""
     except OSError as error:
         if error.errno != 2:
             print(f"{path}: {error.strerror}", file=sys.stderr)

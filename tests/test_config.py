@@ -55,6 +55,7 @@ def test_secrets_show_themselves_to_nobody() -> None:
     for shown in (repr(config), str(config), f"{config.heartbeat.secret}", repr(config.alerts)):
         assert "hidden-key" not in shown
         assert "hidden-password" not in shown
+        assert "hidden-query" not in shown
     assert not Secret("")
 
 

@@ -1,13 +1,14 @@
 """What is told when the agent has failed for good, by a script that needs nothing of it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from heartbeatd.last_words import setting
+from heartbeatd.last_words import post, setting
 from tests.agent import PACKAGE, environment
 from tests.receiver import WEBHOOK, Receiver
 from tests.scripted import Scripted, answers
@@ -78,6 +79,36 @@ def test_nobody_to_tell(tmp_path: Path) -> None:
         assert done.returncode == 0
         assert "nobody is told" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_would_never_end_is_no_file(tmp_path: Path) -> None:
+    """A FIFO in place of the configuration has nobody wait for a writer."""
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", Path("/dev/zero")):
+        done = tell(path)
+        assert done.returncode == 0
+        assert "nobody is told" in done.stderr
+
+
+def test_a_password_is_sent_nowhere_else() -> None:
+    """One with an unescaped mark makes another host of the user name; nothing is sent there."""
+    with Scripted(answers(200)) as server:
+        for mark in "/?#":
+            url = server.url.rstrip("/") + f"{mark}hidden@host.example/webhook"
+            problem = post(url, {"details": {}}, 1, 0)
+            assert problem is not None
+            assert "hidden" not in problem
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("broken", ["", "[[["])
+def test_any_editor_may_have_written_it(ends: str, broken: str) -> None:
+    """A byte order mark, and lines that end as on other systems."""
+    text = f"\ufeff[alerts]\nwebhook_url = 'http://a/b'\n{broken}\n".replace("\n", ends)
+    assert setting(text.encode(), "alerts", "webhook_url") == "http://a/b"
+    bare = "\ufeffwebhook_url = 'http://a/b'\n[[[\n".replace("\n", ends)
+    assert setting(bare.encode(), "alerts", "webhook_url") == "http://a/b"
 
 
 def test_what_is_taken_from_a_broken_file() -> None:

@@ -79,10 +79,17 @@ def _differs_little(name: str, real: str) -> bool:
 
 
 def _edits(one: str, other: str) -> int:
-    """How many letters have to be put in, taken out or replaced to get from one to the other (Levenshtein's distance)."""
-    row = list(range(len(other) + 1))
+    """How many letters have to be put in, taken out, replaced or swapped with the next to get from one to the other.
+
+    The distance of Damerau and Levenshtein (optimal string alignment).
+    """
+    rows = [list(range(len(other) + 1))]
     for at, letter in enumerate(one, 1):
-        above, row = row, [at]
+        above, row = rows[-1], [at]
         for to, wanted in enumerate(other, 1):
-            row.append(min(above[to] + 1, row[-1] + 1, above[to - 1] + (letter != wanted)))
-    return row[-1]
+            least = min(above[to] + 1, row[-1] + 1, above[to - 1] + (letter != wanted))
+            if at > 1 and to > 1 and letter == other[to - 2] and wanted == one[at - 2]:
+                least = min(least, rows[-2][to - 2] + 1)
+            row.append(least)
+        rows.append(row)
+    return rows[-1][-1]

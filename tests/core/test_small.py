@@ -96,7 +96,7 @@ def test_a_secret_once_known_stays_hidden() -> None:
 def test_a_name_is_shown_if_it_can_be_no_secret() -> None:
     """A letter or two off, or made of our own words; whatever else it holds cannot be told from a key."""
     known = ["secret_key", "secret_key_file", "url", "hostname"]
-    for name in ("hostnme", "Hostname", "secret-key", "key_file", "urls", "secret_keys"):
+    for name in ("hostnme", "hosntame", "ulr", "Hostname", "secret-key", "key_file", "urls", "secret_keys"):
         assert shown_name(name, known) == name
     for name in (
         "hunter2",

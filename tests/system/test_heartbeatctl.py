@@ -111,3 +111,31 @@ def test_status_answers_while_the_file_is_refused(installed: BootedHost, receive
     said = installed.journal("--unit=heartbeatd", "--priority=err", "--output=cat", "--lines=5")
     assert "storage.paht" in said
     installed.run("systemctl stop heartbeatd")
+
+
+def test_who_may_not_read_the_configuration_is_told_what_to_do(installed: BootedHost) -> None:
+    """As shipped, root and the group may: sudo. With other rights: which it needs, word for word, and then they are right."""
+    nobody = "setpriv --reuid=nobody --regid=nogroup --clear-groups heartbeatctl check --offline"
+    installed.run(
+        "systemctl stop heartbeatd; chown root:heartbeat /etc/heartbeat/config.toml; chmod 640 /etc/heartbeat/config.toml"
+    )
+    said = installed.run(nobody, check=False).stdout
+    assert "Permission denied" in said
+    assert "only root and the group heartbeat may read it: run this with sudo" in said
+    installed.run("chmod 600 /etc/heartbeat/config.toml")
+    said = installed.run(nobody, check=False).stdout
+    advice = "chown root:heartbeat /etc/heartbeat/config.toml; chmod 640 /etc/heartbeat/config.toml"
+    assert advice in said
+    installed.run(advice)
+    assert "run this with sudo" in installed.run(nobody, check=False).stdout
+
+
+def test_a_mistake_is_shown_on_a_terminal_and_not_to_everybody(installed: BootedHost) -> None:
+    """`check` shows the line without what may be a secret; the journal and STATUS=, which others may read, say where it is."""
+    configure(installed, "[heartbeat]\nsecret_key = \u201chidden-key\u201d\n")
+    said = installed.run("heartbeatctl check", check=False).stdout
+    assert "line 2: is not TOML: it has typographic quotes: secret_key = \u201c\u2026\u201d" in said
+    installed.run("systemctl restart heartbeatd", check=False)
+    status = installed.out("systemctl show heartbeatd --property=StatusText --value")
+    assert status.startswith("configuration refused: /etc/heartbeat/config.toml, line 2; ")
+    assert "hidden-key" not in said + status + installed.journal("--output=export")

@@ -38,14 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except OSError as error:
-        if not output.is_broken():
-            raise
-        output.complain(f"standard output: {error.strerror}")
-        return ExitCode.FAILED
+    except NotAllowedError as error:
+        output.complain(plain(f"not allowed: run it with sudo ({error})", LONGEST_PROBLEM))
+        return error.exit_code
+    except HeartbeatdError as error:
+        for problem in error.problems:
+            output.complain(plain(str(problem), LONGEST_PROBLEM))
+        return error.exit_code
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends what is left to do
-        output.is_broken()
+        output.finish()
 
 
 def _run(given: list[str]) -> int:
@@ -60,16 +62,8 @@ def _run(given: list[str]) -> int:
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("heartbeatctl: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.ERROR)
-    try:
-        code: int = _module(arguments.verb).run(arguments)
-        return code
-    except NotAllowedError as error:
-        output.complain(plain(f"not allowed: run it with sudo ({error})", LONGEST_PROBLEM))
-        return error.exit_code
-    except HeartbeatdError as error:
-        for problem in error.problems:
-            output.complain(plain(str(problem), LONGEST_PROBLEM))
-        return error.exit_code
+    code: int = _module(arguments.verb).run(arguments)
+    return code
 
 
 class _PlainFormatter(logging.Formatter):

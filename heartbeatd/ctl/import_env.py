@@ -14,7 +14,7 @@ from pathlib import Path
 from heartbeatd.config import LARGEST_FILE_BYTES
 from heartbeatd.ctl import service
 from heartbeatd.ctl.dotenv import EnvFile, parse
-from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
 from heartbeatd.files import decoded, read_regular, write_atomically
 from heartbeatd.settings import kind_of
 
@@ -42,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 done, 1 it was not written, 78 the .env file makes no sense or a value in it would be refused."""
+    """Exit status: 0 done, 1 it was not written, 77 not allowed, 78 the .env file or a value in it makes no sense."""
     where = str(arguments.file)
     env = parse(_read(arguments.file))
     problems = list(_refused(env, where))
@@ -108,7 +108,9 @@ def _read(path: Path) -> str:
             raise ValueError("is larger than 1 MiB")
         return decoded(data)
     except OSError as error:
-        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+        problem = Problem(str(path), f"cannot be read: {error.strerror}")
+        kind = NotAllowedError if isinstance(error, PermissionError) and os.geteuid() != 0 else ConfigError
+        raise kind(problem) from None
     except ValueError as error:
         raise ConfigError(Problem(str(path), str(error), "is it the earlier agent's .env file?")) from None
 
@@ -126,8 +128,8 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             write_atomically(path.with_name(f"{path.name}.bak"), before, mode, group)
         write_atomically(path, text.encode(), mode, group)
     except OSError as error:
-        hint = "" if root or not isinstance(error, PermissionError) else "run this with sudo"
-        raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}", hint)) from None
+        kind = NotAllowedError if isinstance(error, PermissionError) and not root else HeartbeatdError
+        raise kind(Problem(str(path), f"cannot be written: {error.strerror}")) from None
     print(f"written: {path}; next: heartbeatctl check, then systemctl restart heartbeatd")
 
 

@@ -6,20 +6,52 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any, TextIO
+
+from heartbeatd.errors import HeartbeatdError, Problem
 
 _SPELLED = {"→": "->", "←": "<-", "…": "...", "–": "-", "×": "x"}  # where the terminal's encoding lacks them
 _ERRORS = "heartbeatctl"
 
 
+class OutputError(HeartbeatdError):
+    """What was printed could not be written."""
+
+
+class _StandardOutput(io.FileIO):
+    """Its errors are told from those of everything else that may be wrong while a verb runs."""
+
+    def write(self, data: Any) -> int:
+        """Raises OutputError."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputError(Problem("standard output", error.strerror or str(error))) from None
+
+
 def prepare() -> None:
-    """From here on, whatever is printed can be written: what the encoding lacks is spelled in ASCII, or becomes `?`."""
+    """From here on, whatever is printed can be written: what the encoding lacks is spelled in ASCII, or becomes `?`.
+
+    What cannot be written for another reason is an OutputError.
+    """
     codecs.register_error(_ERRORS, _spell)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:  # closed before we were started
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - until the end
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_ERRORS)
+    if sys.stderr is None:  # closed before we were started
+        sys.stderr = _nowhere()
+    elif isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors=_ERRORS)
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+        return
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_StandardOutput(sys.stdout.fileno(), "w", closefd=False)),
+        encoding=sys.stdout.encoding,
+        errors=_ERRORS,
+        line_buffering=sys.stdout.isatty(),
+    )
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
 
 
 def complain(text: str) -> None:
@@ -28,16 +60,14 @@ def complain(text: str) -> None:
         print(f"heartbeatctl: {text}", file=sys.stderr, flush=True)
 
 
-def is_broken() -> bool:
-    """True if what was printed cannot be written. It is dropped then, so that the end of the process does not fail at it."""
+def finish() -> None:
+    """Drop what could not be written, so that the end of the process does not fail at it again."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except OutputError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-        return True
-    return False
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:

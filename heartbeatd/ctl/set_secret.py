@@ -18,7 +18,7 @@ from heartbeatd.config import Secret, load
 from heartbeatd.core.plain import plain
 from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, only_line, places
 from heartbeatd.ctl import service
-from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
+from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
 from heartbeatd.files import write_atomically
 from heartbeatd.settings import kind_of
 
@@ -40,9 +40,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status: 0 stored, 1 it could not be, 78 it is no key, or no URL, that would be accepted."""
+    """Exit status: 0 stored, 1 it could not be, 77 not allowed, 78 it is no key, or no URL, that would be accepted."""
     if os.geteuid() != 0:
-        raise HeartbeatdError(Problem("set-secret", "only root may store credentials", "run it with sudo"))
+        raise NotAllowedError(Problem("set-secret", "only root may store credentials"))
     name, key = SECRETS[arguments.name]
     if arguments.remove:
         with _alone():

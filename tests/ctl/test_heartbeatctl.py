@@ -16,6 +16,7 @@ import pytest
 from heartbeatd import __version__
 from heartbeatd.core.model import Row, Track, WorkerState
 from heartbeatd.core.moments import lima
+from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.sinks.schema import METRICS
 from heartbeatd.sinks.store import Store
 from tests.agent import CHECKOUT, environment, python
@@ -71,6 +72,38 @@ def test_version_help_and_usage() -> None:
         done = ctl(*words)
         assert done.returncode == 2
         assert done.stderr.startswith("usage: heartbeatctl")
+
+
+def test_alone_it_lists_its_verbs() -> None:
+    """As help, on standard error, and 2: nothing was done."""
+    done = ctl()
+    assert done.returncode == 2
+    assert done.stdout == ""
+    for verb in VERBS:
+        assert f"\n    {verb}" in done.stderr
+
+
+def test_once_has_nowhere_to_send_to(tmp_path: Path) -> None:
+    """`--send` without a Worker is refused before anything is measured or stored."""
+    (tmp_path / "config.toml").write_text(f'[storage]\npath = "{tmp_path}/metrics.db"\n')
+    done = ctl("once", "--send", "--store", "--config", tmp_path / "config.toml")
+    assert done.returncode == 78
+    assert "heartbeat.url: is not set (set it: there is nowhere to send to)" in done.stderr
+    assert not (tmp_path / "metrics.db").exists()
+
+
+def test_a_test_alert_says_why_it_went_straight(config: Path) -> None:
+    """Not that the agent does not run: nobody has looked."""
+    assert "; sent from here: --direct\n" in ctl("test-alert", "--direct", "--config", config).stdout
+    other = ctl("test-alert", "--config", config).stdout
+    assert f"; sent from here: {config} is not the configuration of heartbeatd.service\n" in other
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "abc", "nan", "inf", "10001"])
+def test_a_number_of_days_says_what_it_may_be(wrong: str) -> None:
+    """Zero is not "from 0"."""
+    said = ctl("history", "--days", wrong).stderr
+    assert "argument --days: must be a number more than 0 and at most 10000, e.g. 7 or 0.5" in said
 
 
 @pytest.mark.parametrize("verb", ["check", "status", "once", "test-alert"])

@@ -338,7 +338,8 @@ def _unknown(mapping: Mapping[str, object], place: _Place) -> Iterator[Problem]:
         if name not in SECTIONS:
             yield Problem(place.of(name, shown_name(name, NAMES)), "there is no such section or key", _nearest(name))
         elif not isinstance(section, Mapping):
-            yield Problem(place.of(name), "is a section, not a key", f"write [{name}] on a line of its own")
+            what = "stands in double brackets" if isinstance(section, list) else "is a section, not a key"
+            yield Problem(place.of(name), what, f"write [{name}] on a line of its own")
         else:
             known = {s.name for s in SETTINGS if s.section == name}
             for key in section:

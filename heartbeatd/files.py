@@ -31,7 +31,7 @@ def require_regular(path: Path) -> None:
 
 def decoded(data: bytes) -> str:
     """The text in `data` with its lines ended by newlines, whatever editor wrote it. Raises ValueError: `line 3 is not …`."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in data[:2] and len(data) > 1):
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0\0" in (data[0:4:2], data[1:4:2]):
         raise ValueError("is UTF-16 text, not UTF-8")
     if b"\0" in data:
         raise ValueError(f"line {_line_of(data, data.index(0))} has a NUL byte, which no text has")

@@ -96,6 +96,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ("text", "what"),
     [
         ("agent = 3", "is a section, not a key"),
+        ("[[agent]]\nhostname = 'x'", "stands in double brackets"),
         ("[agent]\ninterval_seconds = true", "true or false"),
         ("[agent]\ninterval_seconds = 10.0", "a fraction"),
         ("[agent]\nhostname = 2026-01-01", "a date or time"),

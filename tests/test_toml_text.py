@@ -92,6 +92,7 @@ def test_a_mistake_is_understood(tmp_path: Path, text: str, what: str, hint: str
         ("[agent]\n".encode("utf-16"), "UTF-16"),
         ("[agent]\n".encode("utf-16-le"), "UTF-16"),
         ("[agent]\n".encode("utf-16-be"), "UTF-16"),
+        (b"\0[agent]\n", "line 1 has a NUL byte"),
         (b"[agent]\r\n# caf\xe9\r\n", "line 2 is not UTF-8 text"),
         (b"[agent]\r\rhostname = 'a\0b'\r", "line 3 has a NUL byte"),
         (b"[agent]\nkeep = " + b"1" * 5000, "a number that is too long"),

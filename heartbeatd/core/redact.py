@@ -1,6 +1,5 @@
 """What may be shown: of a URL, of a name that somebody wrote, and of any text once the secrets are known."""
 
-from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +26,8 @@ def secrets_in(url: str) -> Iterator[str]:
     rest = url.partition("://")[2]
     user_info, at, _ = rest.partition("/")[0].rpartition("@")
     if at:
+        from base64 import b64encode  # few have a password, and the others need not load it before they are ready
+
         pair = unquote(user_info)
         yield from (user_info, pair, b64encode(pair.encode()).decode())
         password = user_info.partition(":")[2]

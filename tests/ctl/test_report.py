@@ -45,7 +45,7 @@ def test_all_is_well() -> None:
         "host        cpu ?%, ram ?% (? MB), disk ?%\n"
         "worker      HTTP 200, ok; announced: ok since 2026-09-21 09:12:25 (America/Lima)\n"
         "internet    ?\n"
-        "containers  unknown\n"
+        "containers  unknown (no Docker, or it cannot be read)\n"
         "alerts      0 queued\n"
         "next slot   09:13:30 (America/Lima)\n"
     )

@@ -1,7 +1,12 @@
 """The clocks, behind a small Protocol: what time it is, and how much time has really passed."""
 
 import time
+from pathlib import Path
 from typing import Protocol
+
+SYNCHRONISED = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd.service(8)
+HARDWARE_CLOCKS = Path("/sys/class/rtc")
+AGREES_S = 5  # a hardware clock shows whole seconds, and drifts by a few while the machine is off
 
 
 class Clock(Protocol):
@@ -15,6 +20,14 @@ class Clock(Protocol):
 
     def boottime_ns(self) -> int:
         """As `monotonic_ns`, but goes on while the machine is suspended."""
+
+    def vouched(self) -> bool:
+        """True if something says that the wall clock is right: a time server, or a hardware clock."""
+
+
+def booted_ns(clock: Clock) -> int:
+    """What the wall clock, as it is set now, would have shown at boot: it changes only if somebody sets the clock."""
+    return clock.now_ns() - clock.boottime_ns()
 
 
 class SystemClock:
@@ -31,3 +44,27 @@ class SystemClock:
     def boottime_ns(self) -> int:
         """CLOCK_BOOTTIME."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def vouched(self) -> bool:
+        """By systemd-timesyncd, or by a hardware clock that agrees: the Raspberry Pi 5 has one that may lack its battery.
+
+        adjtimex(2), which knows of every time server, is closed to a service with ProtectClock=.
+        """
+        return SYNCHRONISED.exists() or any(
+            abs(shown_s - self.now_ns() / 1e9) <= AGREES_S for shown_s in map(_hardware_clock_s, _hardware_clocks())
+        )
+
+
+def _hardware_clocks() -> list[Path]:
+    try:
+        return list(HARDWARE_CLOCKS.iterdir())
+    except OSError:
+        return []
+
+
+def _hardware_clock_s(folder: Path) -> int:
+    """Seconds since the epoch by one hardware clock (rtc(4)); 0 if it cannot be read."""
+    try:
+        return int((folder / "since_epoch").read_text())
+    except (OSError, ValueError):
+        return 0

@@ -1,15 +1,18 @@
 """*What* a cycle does: look, beat, think, remember, report. One tick, five steps, each of which goes on if the one before failed.
 
+Edges do not raise for what they meet; if one does all the same, or if anything here does, the cycle goes on with what it has:
+nothing measured is unknown, no heartbeat says nothing about the Worker, and what could not be announced has not been.
+
 The edges are Protocols here; `wiring` hands in the real ones, the tests others that behave the same.
 """
 
 import logging
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import Protocol, TypeVar
 
-from heartbeatd.clock import Clock
+from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core import alerting, answers, cyclelog, gap, payload, wording
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.events import NOTICE, MessageId, said
@@ -21,6 +24,10 @@ from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.waiting import Waiter
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+Thought = tuple[Observation | None, Track | None, Change | None, tuple[Alert, ...]]
+NO_ALERTS: tuple[Alert, ...] = ()
+NOTHING_SEEN: Thought = (None, None, None, NO_ALERTS)
 
 
 class Looks(Protocol):
@@ -58,6 +65,10 @@ class Tells(Protocol):
     def waiting(self) -> int:
         """Alerts that have not arrived."""
 
+    @property
+    def alive(self) -> bool:
+        """False once nothing is delivered any more, whatever is posted."""
+
     def post(self, alerts: tuple[Alert, ...]) -> None:
         """Deliver these, and whatever else is pending."""
 
@@ -67,6 +78,9 @@ class Reports(Protocol):
 
     def alive(self, status: str) -> None:
         """A cycle has finished, and saw this."""
+
+    def status(self, text: str) -> None:
+        """A cycle saw this, but it is no sign of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +130,33 @@ class Cycle:
     def run(self, tick: Tick) -> None:
         """One cycle."""
         woke_ns = self._clock.monotonic_ns()
-        sample = self._edges.probes.collect(self._clock.now_ns, self._waiter)
+        sample = self._tried("look", self._look, None) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
-        beat = self._beat(sample, row_id)
-        seen = answers.judge(
-            self._clock.now_ns(),
-            beat,
-            sample.internet_ok,
-            check_explains=self._check_explains,
-            asked=self._rules.internet_url,
-        )
-        self._learn(beat, sample.internet_ok)
-        track, change = self._think(seen)
+        beat = self._tried("beat", lambda: self._beat(sample, row_id), None)
+        seen, track, change, alerts = self._tried("think", lambda: self._think(sample, beat), NOTHING_SEEN)
+        alerts = (*self._tried("judge the time before", lambda: self._gap(sample.taken_ns), NO_ALERTS), *alerts)
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        alerts = (*self._gap(sample.taken_ns), *self._alerts(change))
-        self._edges.ledger.record(row, track, alerts)
+        self._tried("remember", lambda: self._edges.ledger.record(row, track, alerts), None)
+        self._tried("post alerts", lambda: self._post(alerts), None)
+        status = self._tried("sum up", lambda: self._status(tick, sample, beat, seen), "see the journal")
+        self._tried("report", lambda: self._report(status), None)
+        self._tried("log itself", lambda: self._log(tick, sample, row, beat, seen), None)
+        self._tried("log changes", lambda: self._log_changes(sample, change), None)
+
+    def _tried(self, step: str, work: Callable[[], T], otherwise: T) -> T:
+        """What `work` returns, or `otherwise` if it fails in a way nobody foresaw, which is logged."""
+        try:
+            return work()
+        except Exception:
+            log.exception("a cycle could not %s; it goes on", step, extra=said(MessageId.CYCLE_FAILED))
+            return otherwise
+
+    def _look(self) -> Sample:
+        return self._edges.probes.collect(self._clock.now_ns, self._waiter)
+
+    def _post(self, alerts: tuple[Alert, ...]) -> None:
         if self._edges.outbox is not None and (alerts or self._edges.ledger.pending):
             self._edges.outbox.post(alerts)
-        self._report(tick, sample, row, beat, seen)
-        self._log_changes(sample, change)
 
     def _beat(self, sample: Sample, row_id: str) -> Beat | None:
         """The heartbeat's outcome; None if none is sent, or it was broken off."""
@@ -166,21 +188,47 @@ class Cycle:
         elif beat is not None and beat.status is not None:
             self._check_explains = False
 
-    def _think(self, seen: Observation | None) -> tuple[Track | None, Change | None]:
-        """The track if it is another one now, and the change to announce if there is one."""
+    def _think(self, sample: Sample, beat: Beat | None) -> Thought:
+        """What was seen of the Worker; the track, if it is another one now; the change to announce, and its alert."""
+        seen = answers.judge(
+            self._clock.now_ns(),
+            beat,
+            sample.internet_ok,
+            check_explains=self._check_explains,
+            asked=self._rules.internet_url,
+        )
+        self._learn(beat, sample.internet_ok)
         if seen is None:
-            return None, None
+            return None, None, None, ()
         before = self._edges.ledger.track
         after, change = alerting.advance(before, seen, self._rules.patience)
-        return (after if after != before else None), change
+        return seen, (after if after != before else None), change, self._alerts(change)
 
-    def _gap(self, now_ns: int) -> tuple[Alert, ...]:
-        """The alert for the time before this run, at its first cycle at which the clock can be believed."""
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by so much."""
+        self._agent = replace(self._agent, started_ns=self._agent.started_ns + by_ns)
+
+    def _gap(self, taken_ns: int) -> tuple[Alert, ...]:
+        """The alert for the time before this run, at the first cycle at which it can be told."""
         before = self._before
-        found = gap.judge(before.run, before.ending, before.boot_id, now_ns) if before.run is not None else None
-        if found is None:
+        if before.run is None or before.run.last_row_ns is None:
             return ()
+        now = gap.Now(self._clock.now_ns(), self._clock.boottime_ns(), self._clock.vouched())
+        if before.began_boot_ns is None:
+            before.began_boot_ns = now.boot_ns - (now.wall_ns - taken_ns)
+        found = gap.judge(before, now)
+        if found is None:
+            if gap.cannot_be_told(before, now):
+                before.run = None
+                log.warning(
+                    "how long nothing ran before this start is unknown: rows were stored by a clock that was ahead"
+                )
+            return ()
+        alerts = self._gap_alerts(found)
         before.run = None
+        return alerts
+
+    def _gap_alerts(self, found: gap.Gap) -> tuple[Alert, ...]:
         if found.duration_s < 2 * self._rules.interval_s:  # a restart: no slot was missed, or hardly one
             return ()
         log.log(
@@ -193,23 +241,37 @@ class Cycle:
         )
         if self._edges.outbox is None or not 0 < self._rules.gap_alert_s < found.duration_s:
             return ()
-        event_id = uuid7(now_ns, os.urandom(RANDOM_BYTES))
-        return (payload.gap_alert(self._agent, found, event_id, self._rules.heartbeat_url),)
+        event_id = uuid7(found.until_ns, os.urandom(RANDOM_BYTES))
+        return (self._dated(payload.gap_alert(self._agent, found, event_id, self._rules.heartbeat_url)),)
+
+    def _dated(self, alert: Alert) -> Alert:
+        """With the clock that its moments are by."""
+        return replace(alert, boot_id=self._before.boot_id, booted_ns=booted_ns(self._clock))
 
     def _alerts(self, change: Change | None) -> tuple[Alert, ...]:
         """The alert for `change`. Without a webhook none is made: it would be delivered years later, if ever."""
         if change is None or self._edges.outbox is None:
             return ()
         event_id = uuid7(change.at_ns, os.urandom(RANDOM_BYTES))
-        return (payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url),)
+        return (self._dated(payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url)),)
 
-    def _report(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+    def _status(self, tick: Tick, sample: Sample, beat: Beat | None, seen: Observation | None) -> str:
         next_at = time_of_day(tick.slot_ns + self._rules.interval_s * NS_PER_S, self._agent.zone)
         told = wording.worker_state(seen, beat, self._no_beat())
         url = self._rules.internet_url
-        self._edges.service.alive(
-            wording.status_line(sample, told, notes=self._notes(), next_at=next_at, internet_url=url)
+        return wording.status_line(sample, told, notes=self._notes(), next_at=next_at, internet_url=url)
+
+    def _report(self, status: str) -> None:
+        """The status, and a sign of life, unless what delivers alerts has died: then systemd is to start all of it anew."""
+        if self._edges.outbox is None or self._edges.outbox.alive:
+            self._edges.service.alive(status)
+            return
+        log.error(
+            "what delivers alerts has ended: no sign of life for the watchdog, so that systemd starts the agent anew"
         )
+        self._edges.service.status(f"alerts are not delivered any more; {status}")
+
+    def _log(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
         self._logged, due = cyclelog.advance(self._logged, self._rules.log_cycles, tick.slot_ns, row, seen)
         if due.hour is not None:
             self._log_hour(due.hour)

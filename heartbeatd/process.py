@@ -39,6 +39,11 @@ class Process:
         self.service = Notifier(self.redactor)
         self.started_ns = self.clock.now_ns()
 
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by so much."""
+        self.started_ns += by_ns
+        self.before.stepped = True
+
     def lane(self, name: str) -> Lane:
         """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
         return self.lanes.setdefault(name, Lane(name))

@@ -65,7 +65,7 @@ class Wired:
     """A running configuration."""
 
     def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
-        self.ledger = ledger
+        self.ledger, self._process = ledger, process
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._resolver = process.resolver
         self._probes, self._pinger = probes(config, process)
@@ -74,7 +74,9 @@ class Wired:
         path = Path(config.storage.path)
         self._outbox: Outbox | None = None
         if self._webhook is not None:
-            self._outbox = Outbox(lambda: Store.open(path, process.clock.now_ns()), self._webhook, process.clock)
+            self._outbox = Outbox(
+                lambda: Store.open(path, process.clock.now_ns()), self._webhook, process.clock, process.before.boot_id
+            )
         self.cycle = Cycle(
             Edges(self._probes, self._heartbeat, ledger, self._outbox, process.service),
             Rules(
@@ -94,7 +96,9 @@ class Wired:
 
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by `by_ns`."""
+        self._process.shift(by_ns)
         self.ledger.shift(by_ns)
+        self.cycle.shift(by_ns)
 
     def distrust(self) -> None:
         """Go on with no connection, and no late answer of the resolver, of the time before."""

@@ -3,12 +3,21 @@
 Theory of operation. Three witnesses are heard. The database has the last row, the boot id (sd_id128_get_boot(3)) of the run
 that wrote it, and whether that run ended as it should. What `ExecStopPost=` left (`Ending`) has systemd's verdict on that end,
 `$SERVICE_RESULT`, and whether the whole system was going down; a power cut leaves none. And this boot has an id of its own.
+
+How long it was is told by the wall clock, once that can be believed. A machine without a battery clock boots with the time
+at which it was switched off, or with one years ago, until a time server steps its clock: judged before that, an outage of hours
+would be one of seconds. So after a boot one of these is waited for: something that vouches for the clock (a time server that
+has synchronised it, a hardware clock that agrees with it), a step of the clock, or the end of `PATIENCE_NS`. The end of the gap
+is the first cycle, by the clock as it is when it is believed. Where the kernel has not been started again since, its own clock
+has run on, which nobody can set: that one tells the length, and there is nothing to wait for.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.schedule import NS_PER_S, STEP_NS
+
+PATIENCE_NS = 600 * NS_PER_S
 
 
 class GapKind(StrEnum):
@@ -32,20 +41,29 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run of the agent, as the database knows it: when its last row was sampled, and whether it ended in good order."""
+    """A run of the agent, as the database knows it: when its last row was sampled, and whether it ended in good order.
+
+    `booted_ns` is what its wall clock would have shown at boot time 0, or None if it noted no such thing.
+    """
 
     boot_id: str
     last_row_ns: int | None
     ended: bool
+    booted_ns: int | None = None
 
 
 @dataclass(slots=True)
 class Before:
-    """What is known of the run before this one; `run` is None where there was none, and once its gap has been told."""
+    """What is known of the run before this one; `run` is None where there was none, and once its gap has been told.
+
+    `began_boot_ns` is when the first cycle of this one sampled (boot-time clock), and `stepped` whether the wall clock was since.
+    """
 
     boot_id: str
     run: Run | None = None
     ending: Ending | None = None
+    began_boot_ns: int | None = None
+    stepped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,58 @@ class Gap:
         return (self.until_ns - self.since_ns) / NS_PER_S
 
 
-def judge(run: Run, ending: Ending | None, boot_id: str, now_ns: int) -> Gap | None:
-    """The gap since `run`; None if it left no row, or if the clock is not back at that time yet (a machine without RTC)."""
-    if run.last_row_ns is None or now_ns < run.last_row_ns:
+@dataclass(frozen=True, slots=True)
+class Now:
+    """This moment by the wall clock and by the boot-time clock; `vouched`: something says that the wall clock is right."""
+
+    wall_ns: int
+    boot_ns: int
+    vouched: bool = False
+
+    @property
+    def booted_ns(self) -> int:
+        """What this wall clock would have shown at boot time 0."""
+        return self.wall_ns - self.boot_ns
+
+
+def judge(before: Before, now: Now) -> Gap | None:
+    """The gap before this run; None as long as it cannot be told, and where there is none to tell.
+
+    From 10:00:00 to 10:00:04 by a clock that nobody vouches for, and that is then stepped by 3 h: None; after the step 3 h 4 s.
+    """
+    run, began_boot_ns = before.run, before.began_boot_ns
+    if run is None or run.last_row_ns is None or began_boot_ns is None:
         return None
-    kind, result = _kind(run, ending, boot_id)
-    return Gap(kind, run.last_row_ns, now_ns, result)
+    until_ns = now.wall_ns - (now.boot_ns - began_boot_ns)
+    last_boot_ns = _same_kernels_last_row(run, before.boot_id, began_boot_ns, now)
+    if last_boot_ns is not None:
+        since_ns = until_ns - (began_boot_ns - last_boot_ns)
+    elif run.boot_id == before.boot_id or now.vouched or before.stepped or now.boot_ns - began_boot_ns >= PATIENCE_NS:
+        since_ns = run.last_row_ns
+    else:
+        return None
+    if until_ns < since_ns:
+        return None
+    kind, result = _kind(run, before.ending, before.boot_id)
+    return Gap(kind, since_ns, until_ns, result)
+
+
+def cannot_be_told(before: Before, now: Now) -> bool:
+    """True if the last row is later than a clock that is right: its run had one that was ahead, so the length is unknown."""
+    run = before.run
+    return run is not None and run.last_row_ns is not None and now.vouched and run.last_row_ns > now.wall_ns
+
+
+def _same_kernels_last_row(run: Run, boot_id: str, began_boot_ns: int, now: Now) -> int | None:
+    """When the last row was sampled, on the boot-time clock, if the kernel has not been started again since.
+
+    A container that is booted again has another boot id, but the kernel's boot-time clock and the wall clock run on together.
+    """
+    if run.booted_ns is None or run.last_row_ns is None:
+        return None
+    last_boot_ns = run.last_row_ns - run.booted_ns
+    runs_on = run.boot_id == boot_id or abs(now.booted_ns - run.booted_ns) < STEP_NS
+    return last_boot_ns if runs_on and 0 <= last_boot_ns <= began_boot_ns else None
 
 
 def _kind(run: Run, ending: Ending | None, boot_id: str) -> tuple[GapKind, str]:

@@ -171,9 +171,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One message in the queue. `body` is the JSON text of what is sent, less what only the moment of sending knows."""
+    """One message in the queue. `body` is the JSON text of what is sent, less what only the moment of sending knows.
+
+    Its moments are by the wall clock of the boot `boot_id`, which would have shown `booted_ns` at boot time 0.
+    """
 
     event_id: str
     queued_ns: int
     body: str
     attempts: int = 0
+    boot_id: str | None = None
+    booted_ns: int | None = None

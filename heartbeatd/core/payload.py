@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from heartbeatd.core import wording
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.model import Alert, Change, Event, Sample
-from heartbeatd.core.moments import LIMA_ZONE, Zone, length, lima, rfc3339
-from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.moments import LIMA_ZONE, Zone, from_iso, length, lima, rfc3339
+from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 
 JsonObject = Mapping[str, object]
+YEAR_NS = 366 * 86_400 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,34 @@ def _alert(agent: Agent, event_id: str, text: wording.Text, details: _Details, h
         "heartbeat_url": heartbeat_url or None,
     }
     return Alert(event_id, details.at_ns, _json({"title": text.title, "message": text.message, "details": told}))
+
+
+def by_this_clock(alert: Alert, now_ns: int, boot_id: str, booted_ns: int) -> Alert:
+    """`alert` with its moments by the clock of now, which would have shown `booted_ns` at the start of the boot `boot_id`.
+
+    If the clock was set since, in this boot, by how much is known: `since`, `at` and the time in the queue are corrected, and the
+    message, which may name times of day, says so. Of an alert from another boot whose moment cannot be true it is known that
+    it has waited since this boot at least.
+    """
+    if alert.boot_id != boot_id or alert.booted_ns is None:
+        believable = 0 <= now_ns - alert.queued_ns <= YEAR_NS
+        return alert if believable else replace(alert, queued_ns=booted_ns)
+    by_ns = booted_ns - alert.booted_ns
+    if abs(by_ns) < STEP_NS:
+        return alert
+    which = f"set {'forward' if by_ns > 0 else 'back'} by {length(abs(by_ns) / NS_PER_S)}"
+    note = f" (Afterwards the clock of this host was {which}: times of day are by the old one.)"
+    corrected = replace(alert, queued_ns=alert.queued_ns + by_ns)
+    try:
+        message = json.loads(alert.body)
+        details = message["details"]
+        since_ns, at_ns = from_iso(details["since"]), from_iso(details["timestamp_lima"]) + by_ns
+        since_ns += by_ns if since_ns >= alert.booted_ns else 0
+        moments = {"since": rfc3339(since_ns), "at": rfc3339(at_ns), "timestamp_lima": lima(at_ns)}
+        body = _json({**message, "message": message["message"] + note, "details": {**details, **moments}})
+    except (ValueError, TypeError, KeyError):  # not a body of ours: whoever sends it says so
+        return corrected
+    return replace(corrected, body=body)
 
 
 def delivery(alert: Alert, now_ns: int) -> bytes:

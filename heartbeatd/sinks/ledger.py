@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from heartbeatd.clock import Clock
-from heartbeatd.core.alerting import shifted
+from heartbeatd.clock import Clock, booted_ns
+from heartbeatd.core.alerting import moments, shifted
 from heartbeatd.core.events import NOTICE, MessageId, said
-from heartbeatd.core.gap import Before
+from heartbeatd.core.gap import Before, Run
 from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.moments import counted
 from heartbeatd.core.retention import QUEUE_MOST, Keep
+from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.sinks.beneath import Harm
 from heartbeatd.sinks.store import BUSY_S, Store
@@ -50,12 +51,15 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """What one ledger gives to the next: rows that wait, undelivered alerts, the announced state, and whether it is certain."""
+    """What one ledger gives to the next: rows that wait, undelivered alerts, the announced state, and whether it is certain.
+
+    `fixed` are the moments of that state that an earlier boot noted."""
 
     rows: tuple[Row, ...]
     alerts: tuple[Alert, ...]
     track: Track | None
     certain: bool
+    fixed: frozenset[int] = frozenset()
 
 
 class Ledger:
@@ -91,6 +95,7 @@ class Ledger:
             False  # whether `track` is what was announced, or a starting point taken while nothing could be read
         )
         self._knows_run = False
+        self._fixed: frozenset[int] = frozenset()  # moments of the track that an earlier boot noted
 
     @property
     def waiting(self) -> int:
@@ -123,7 +128,7 @@ class Ledger:
         if self._store is not None:
             with contextlib.suppress(StoreError):
                 alerts = {alert.event_id: alert for alert in (*self._store.pending(), *self._alerts)}
-        return Handed(tuple(self._rows), tuple(alerts.values()), self.track, self._certain)
+        return Handed(tuple(self._rows), tuple(alerts.values()), self.track, self._certain, self._fixed)
 
     def adopt(self, handed: Handed) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
@@ -131,6 +136,7 @@ class Ledger:
         self._alerts.extendleft(reversed(handed.alerts))
         if handed.track is not None and (handed.certain or self.track is None):
             self.track = self._track_to_write = handed.track
+            self._fixed = handed.fixed
         self._write_or_say()
         return not self._trouble
 
@@ -146,7 +152,10 @@ class Ledger:
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         if self.track is not None:
-            self.track = self._track_to_write = shifted(self.track, by_ns)
+            self.track = self._track_to_write = shifted(self.track, by_ns, self._fixed)
+        if self._store is not None and self._before is not None:
+            with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
+                self._store.note_clock(booted_ns(self._clock))
 
     def adjust(self, keeping: Keeping) -> None:
         """Keep by other rules from now on."""
@@ -195,7 +204,8 @@ class Ledger:
             pending = store.pending()
             if self._before is not None:
                 store.watch()
-                run = store.begin_run(self._before.boot_id)  # last: it takes the place of what is read
+                # Last: it takes the place of what is read.
+                run = store.begin_run(self._before.boot_id, booted_ns(self._clock))
                 if not self._knows_run:
                     self._before.run, self._knows_run = run, True
         except BaseException:
@@ -205,6 +215,8 @@ class Ledger:
         if not self._certain and stored is not None:
             # What was announced before this start wins over a starting point taken while the file could not be read.
             self.track, self._track_to_write = stored, None
+            if self._before is not None and self._before.run is not None:
+                self._take_up_clock(stored, self._before.run, self._before.boot_id)
         self._certain = True
         if store.taken_over is not None:
             log.log(
@@ -215,6 +227,17 @@ class Ledger:
                 extra=said(MessageId.STORE_TAKEN_OVER, path=self.path, rows=store.taken_over),
             )
         return store
+
+    def _take_up_clock(self, stored: Track, run: Run, boot_id: str) -> None:
+        """Moments of an earlier boot stay what they are however the clock is stepped; those of this one move along."""
+        noted = moments(stored)
+        if run.boot_id != boot_id or run.booted_ns is None:
+            self._fixed = noted
+            return
+        self._fixed = frozenset(at_ns for at_ns in noted if at_ns < run.booted_ns)
+        by_ns = booted_ns(self._clock) - run.booted_ns
+        if abs(by_ns) >= STEP_NS:  # while nothing ran
+            self.track = self._track_to_write = shifted(stored, by_ns, self._fixed)
 
     def _write(self) -> None:
         store = self._ready()

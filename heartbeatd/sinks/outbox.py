@@ -14,10 +14,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from heartbeatd.clock import Clock
+from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.model import Alert
-from heartbeatd.core.payload import tried
+from heartbeatd.core.payload import by_this_clock, tried
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.errors import StoreError
 from heartbeatd.net.answer import Interrupted
@@ -41,8 +41,9 @@ def pause_s(failures: int, jitter: float) -> float:
 class Outbox:
     """Delivers what is pending in the database, and what was posted and is not in there yet."""
 
-    def __init__(self, open_store: Callable[[], Store], webhook: Webhook, clock: Clock) -> None:
+    def __init__(self, open_store: Callable[[], Store], webhook: Webhook, clock: Clock, boot_id: str = "") -> None:
         self._open_store, self._webhook, self._clock = open_store, webhook, clock
+        self._boot_id = boot_id
         self._waiter = Waiter()
         self._lock = threading.Lock()
         self._posted: dict[str, Alert] = {}
@@ -70,6 +71,11 @@ class Outbox:
     def waiting(self) -> int:
         """How many alerts have not arrived yet."""
         return self._count
+
+    @property
+    def alive(self) -> bool:
+        """False once the thread has ended: nothing is delivered any more."""
+        return self._thread.is_alive()
 
     def close(self, patience_s: float = 0.5) -> None:
         """Break off a try under way and end the thread. What is undelivered stays in the database."""
@@ -113,7 +119,9 @@ class Outbox:
 
     def _deliver(self, alert: Alert) -> None:
         try:
-            status = self._webhook.send(alert, self._clock.now_ns(), self._waiter)
+            now_ns = self._clock.now_ns()
+            dated = by_this_clock(alert, now_ns, self._boot_id, booted_ns(self._clock))
+            status = self._webhook.send(dated, now_ns, self._waiter)
         except NotDelivered as error:
             self._failed(alert, str(error))
             return

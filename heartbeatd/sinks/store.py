@@ -36,9 +36,8 @@ _INSERT_ROW = (
     f"INSERT INTO metrics ({', '.join(name for name, _ in schema.METRICS)}) "
     f"VALUES ({', '.join('?' for _ in schema.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
-_INSERT_ALERT = (
-    "INSERT INTO alerts (event_id, queued_ns, body, attempts) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
-)
+_ALERT = "event_id, queued_ns, body, attempts, boot_id, booted_ns"
+_INSERT_ALERT = f"INSERT INTO alerts ({_ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
 _PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 _COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {_PENDING}"
 _TRACK = (
@@ -49,7 +48,7 @@ _REPLACE_TRACK = f"INSERT OR REPLACE INTO alert_state (subject, {_TRACK}) VALUES
 _SUBJECT = "worker"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 _values_of_row = attrgetter(*(name for name, _ in schema.METRICS))
-_values_of_alert = attrgetter("event_id", "queued_ns", "body", "attempts")
+_values_of_alert = attrgetter(*_ALERT.split(", "))
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -226,7 +225,7 @@ class Store:
         """The alerts still to be delivered, the oldest first."""
         with _said_well(self.path):
             rows = self._connection.execute(
-                f"SELECT event_id, queued_ns, body, attempts FROM alerts WHERE {_PENDING} ORDER BY number LIMIT ?",
+                f"SELECT {_ALERT} FROM alerts WHERE {_PENDING} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
             return tuple(Alert(*row) for row in rows)
@@ -265,13 +264,22 @@ class Store:
                     (alert.attempts, reason, at_ns, alert.event_id),
                 )
 
-    def begin_run(self, boot_id: str) -> Run | None:
-        """Note that a run begins, and tell what is known of the one before; None if there was none."""
+    def begin_run(self, boot_id: str, booted_ns: int | None = None) -> Run | None:
+        """Note that a run begins, and tell what is known of the one before; None if there was none. `booted_ns`: see `Run`."""
         with _said_well(self.path), self._transaction():
-            found = self._connection.execute("SELECT boot_id, ended_ns FROM run").fetchone()
+            found = self._connection.execute("SELECT boot_id, ended_ns, booted_ns FROM run").fetchone()
             last = self._connection.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
-            self._connection.execute("INSERT OR REPLACE INTO run (latest, boot_id) VALUES (1, ?)", (boot_id,))
-        return Run(found[0], _moment(last[0]) if last else None, found[1] is not None) if found else None
+            self._connection.execute(
+                "INSERT OR REPLACE INTO run (latest, boot_id, booted_ns) VALUES (1, ?, ?)", (boot_id, booted_ns)
+            )
+        if found is None:
+            return None
+        return Run(found[0], _moment(last[0]) if last else None, found[1] is not None, found[2])
+
+    def note_clock(self, booted_ns: int) -> None:
+        """Note that the wall clock was stepped: what it would have shown at boot is another moment now."""
+        with _said_well(self.path), self._transaction():
+            self._connection.execute("UPDATE run SET booted_ns = ?", (booted_ns,))
 
     def end_run(self, now_ns: int) -> None:
         """Note that this run ends in good order."""

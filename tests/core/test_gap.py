@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.gap import Ending, Gap, GapKind, Run, judge
+from heartbeatd.core.gap import PATIENCE_NS, Before, Ending, Gap, GapKind, Now, Run, cannot_be_told, judge
 from heartbeatd.core.payload import Agent, gap_alert
 from heartbeatd.core.schedule import NS_PER_S
 
 NOW_NS = 1_795_540_060 * NS_PER_S
 BEFORE_NS = NOW_NS - 8880 * NS_PER_S
+S = NS_PER_S
 OLD, NEW = "a" * 32, "b" * 32
 
 
@@ -33,18 +34,67 @@ OLD, NEW = "a" * 32, "b" * 32
 )
 def test_how_a_run_ended(boot: str, ended: bool, ending: Ending | None, kind: GapKind, result: str) -> None:
     """By systemd's verdict if there is one for that boot; else by the boot id and the database's own note."""
-    assert judge(Run(OLD, BEFORE_NS, ended), ending, boot, NOW_NS) == Gap(kind, BEFORE_NS, NOW_NS, result)
+    before = Before(boot, Run(OLD, BEFORE_NS, ended), ending, began_boot_ns=S)
+    assert judge(before, Now(NOW_NS, S, vouched=True)) == Gap(kind, BEFORE_NS, NOW_NS, result)
 
 
 def test_a_run_without_rows_leaves_no_gap() -> None:
     """Nothing is known of when it ended."""
-    assert judge(Run(OLD, None, False), None, NEW, NOW_NS) is None
+    assert judge(Before(NEW, Run(OLD, None, False), None, 0), Now(NOW_NS, S, vouched=True)) is None
 
 
-@given(st.integers(1, 10**19))
-def test_a_clock_that_is_behind_is_waited_for(behind_ns: int) -> None:
+@given(st.integers(1, 10**19), st.booleans(), st.booleans(), st.integers(0, 10**15))
+def test_a_clock_that_is_behind_is_waited_for(behind_ns: int, vouched: bool, stepped: bool, waited_ns: int) -> None:
     """A machine without RTC starts years ago: no gap is told, least of all one that ends before it began."""
-    assert judge(Run(OLD, BEFORE_NS, False), None, NEW, BEFORE_NS - behind_ns) is None
+    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, 0, stepped)
+    assert judge(before, Now(BEFORE_NS - behind_ns + waited_ns, waited_ns, vouched)) is None
+
+
+@pytest.mark.parametrize(
+    ("stepped", "vouched", "waited_ns", "told"),
+    [
+        (False, False, 0, False),
+        (False, False, PATIENCE_NS - 1, False),
+        (False, False, PATIENCE_NS, True),
+        (True, False, 0, True),
+        (False, True, 0, True),
+    ],
+)
+def test_after_a_boot_the_clock_has_to_be_believed(stepped: bool, vouched: bool, waited_ns: int, told: bool) -> None:
+    """The clock resumes 4 s after the last row, and nobody vouches for it: waited until somebody does, it is stepped, or for ten
+    minutes."""
+    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped)
+    found = judge(before, Now(BEFORE_NS + 4 * S + waited_ns, S + waited_ns, vouched))
+    assert found == (Gap(GapKind.POWER, BEFORE_NS, BEFORE_NS + 4 * S) if told else None)
+
+
+def test_after_a_step_it_is_as_long_as_it_was() -> None:
+    """The first cycle was 4 s after the last row by a clock that is then stepped by three hours: that cycle ends the gap."""
+    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped=True)
+    now = Now(BEFORE_NS + (4 + 10_800 + 60) * S, 61 * S)
+    assert judge(before, now) == Gap(GapKind.POWER, BEFORE_NS, BEFORE_NS + 10_804 * S)
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**15), st.integers(-(10**18), 10**18), st.sampled_from([OLD, NEW]))
+def test_within_a_boot_the_kernel_tells(gap_ns: int, waited_ns: int, wrong_ns: int, boot: str) -> None:
+    """Whatever was done to the wall clock meanwhile, the length is that of the boot-time clock; a container that was booted
+    again, on a kernel that was not, has another boot id and the same clocks."""
+    last_boot_ns, booted_ns = 10 * S, BEFORE_NS
+    began_ns = last_boot_ns + gap_ns
+    run = Run(OLD, booted_ns + last_boot_ns, False, booted_ns)
+    boot_ns = began_ns + waited_ns
+    moved_ns = wrong_ns if boot == OLD else 0
+    found = judge(Before(boot, run, None, began_ns), Now(booted_ns + boot_ns + moved_ns, boot_ns))
+    assert found is not None
+    assert (found.until_ns - found.since_ns, found.until_ns) == (gap_ns, booted_ns + began_ns + moved_ns)
+
+
+def test_rows_of_a_clock_that_was_ahead() -> None:
+    """The last row is of 2036, and a time server says that it is 2026: nobody knows how long nothing ran."""
+    before = Before(NEW, Run(OLD, NOW_NS + 10**18, False), None, 0)
+    assert not cannot_be_told(before, Now(NOW_NS, S))  # the clock may be behind, and come back
+    assert cannot_be_told(before, Now(NOW_NS, S, vouched=True))
+    assert judge(before, Now(NOW_NS, S, vouched=True)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What goes over the wire."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from heartbeatd.core import payload
 from heartbeatd.core.alerting import Patience, replay
 from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+from heartbeatd.core.moments import from_iso
+from heartbeatd.core.schedule import STEP_NS
 
-S = 1_000_000_000
+S, MS = 1_000_000_000, 1_000_000
 AGENT = payload.Agent("nas1", "1.2.3", 1_795_465_200 * S)
 AT = 1_795_465_210 * S + 214_000
 URL = "https://worker.example/api/heartbeat"
@@ -105,3 +108,37 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
         body = sent(payload.change_alert(agent, change, "x", URL), 2 * S)
         assert body["title"].startswith(f"{host}: ")
         assert body["message"]
+
+
+@given(st.integers(-(10**17), 10**17), st.integers(0, 10**13))
+def test_moments_of_an_alert_move_with_the_clock(by_ns: int, waited_ns: int) -> None:
+    """Queued by a clock that is stepped before the delivery: `since` and `at` are true, and so is the wait; the text says so."""
+    boot = "b" * 32
+    (alert,) = alerts(Observation(WorkerState.OK, AT, 200), Observation(WorkerState.ERROR, AT + 10 * S, 500))
+    alert = replace(alert, boot_id=boot, booted_ns=AT - 60 * S)
+    now_ns = alert.queued_ns + by_ns + waited_ns
+    body = sent(payload.by_this_clock(alert, now_ns, boot, AT - 60 * S + by_ns), now_ns)
+    details, moved_ns = body["details"], by_ns if abs(by_ns) >= STEP_NS else 0
+    assert abs(details["queued_seconds"] - (waited_ns + by_ns - moved_ns) / S) < 0.3
+    for name, within_ns in (("since", 2 * MS), ("at", 2 * MS), ("timestamp_lima", MS)):
+        assert abs(from_iso(details[name]) - (AT + 10 * S + moved_ns)) < within_ns
+    assert ("times of day are by the old one" in body["message"]) == (moved_ns != 0)
+
+
+@given(st.integers(-(10**18), 10**18))
+def test_no_alert_has_waited_for_years(wrong_ns: int) -> None:
+    """Queued in another boot, by a clock that may have been years off: if its moment cannot be true, it counts from this boot."""
+    now_ns = AT + 10**18
+    alert = Alert("e", now_ns - wrong_ns, '{"title":"t","message":"m","details":{}}', boot_id="a" * 32, booted_ns=0)
+    queued_s = sent(payload.by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"][
+        "queued_seconds"
+    ]
+    assert 0 <= queued_s < 2 * 365 * 86_400
+    if wrong_ns < 0 or wrong_ns > payload.YEAR_NS:
+        assert queued_s == 90
+
+
+def test_what_is_no_body_of_ours_is_left_to_who_sends_it() -> None:
+    """Only its time in the queue is corrected."""
+    alert = Alert("e", AT, "[]", boot_id="b", booted_ns=0)
+    assert payload.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)

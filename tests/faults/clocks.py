@@ -6,13 +6,16 @@ libfaketime stands between the agent and its wall clock, and is told by a file w
 import random
 import re
 import signal
+import sqlite3
 import time
+from contextlib import closing, suppress
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
 from tests.agent import AgentProcess, until
 from tests.faults.stage import Outcome, Stage, sleep_s
-from tests.receiver import SILENCE, WORKER
+from tests.receiver import SILENCE, WEBHOOK, WORKER
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 
@@ -88,6 +91,92 @@ def clock_of_a_machine_without_rtc(stage: Stage) -> Outcome:
     _steady(stage, outcome, agent)
     outcome.alerts = "2/2"
     outcome.expect([event for event, *_ in stage.events()] == ["problem", "recovery"], f"alerts: {stage.events()}")
+    return outcome
+
+
+def outage_before_a_boot(stage: Stage) -> Outcome:
+    """The clock resumes where it stood when the power went, as timesyncd and fake-hwclock have it, and is then stepped to now."""
+    off_s = 8
+    outcome = Outcome(f"off for {off_s} s, the clock resumes 1 s after the last row, then is stepped")
+    wall = Wall(stage)
+    toml = stage.toml(alerts="gap_alert_seconds = 2\n")
+    with stage.agent(toml, **wall.environment) as agent:
+        sleep_s(2)
+        agent.process.kill()
+        agent.process.wait()
+    with closing(sqlite3.connect(agent.database)) as before, before:
+        before.execute("UPDATE run SET boot_id = ?, booted_ns = booted_ns - 1000000000", ("0" * 32,))
+    sleep_s(off_s)
+    wall.set(f"-{off_s - 1}")
+    with stage.agent(toml, **wall.environment) as agent:
+        sleep_s(3)
+        outcome.expect(not stage.delivered(), f"told by a clock that nobody vouches for: {stage.events()}")
+        wall.set("+0")
+        with suppress(AssertionError):
+            until(stage.delivered)
+        sleep_s(2)
+        agent.stop()
+    gaps = [alert.body["details"] for alert in stage.delivered()]
+    outcome.alerts = f"{len(gaps)}/1"
+    outcome.expect([gap["event"] for gap in gaps] == ["gap"], f"alerts: {gaps}")
+    lengths = [gap["duration_seconds"] for gap in gaps]
+    outcome.expect(all(off_s <= length_s <= off_s + 4 for length_s in lengths), f"lengths: {lengths}")
+    outcome.expect(all(gap["queued_seconds"] < 10 for gap in gaps), f"queued: {gaps}")
+    outcome.expect("Traceback" not in agent.log, "a traceback in the log")
+    return outcome
+
+
+def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
+    """Within one boot: the kernel's own clock tells how long it was, at once and once, whatever the wall clock shows."""
+    off_s = 8
+    outcome = Outcome(f"kill -9, {off_s} s, the clock set back by {off_s - 1} s meanwhile, and forward later")
+    wall = Wall(stage)
+    toml = stage.toml(alerts="gap_alert_seconds = 2\n")
+    with stage.agent(toml, **wall.environment) as agent:
+        sleep_s(2)
+        agent.process.kill()
+        agent.process.wait()
+    sleep_s(off_s)
+    wall.set(f"-{off_s - 1}")
+    with stage.agent(toml, **wall.environment) as agent:
+        with suppress(AssertionError):
+            until(stage.delivered)
+        wall.set("+0")
+        sleep_s(3)
+        agent.stop()
+    gaps = [alert.body["details"] for alert in stage.delivered()]
+    outcome.alerts = f"{len(gaps)}/1"
+    outcome.expect(len(gaps) == 1, f"alerts: {gaps}")
+    outcome.expect(all(off_s <= gap["duration_seconds"] <= off_s + 3 for gap in gaps), f"alerts: {gaps}")
+    return outcome
+
+
+def clock_is_stepped_while_an_alert_waits(stage: Stage) -> Outcome:
+    """An alert of 2020 waits for the webhook, also over a restart, when the true time comes: its moments and wait are true."""
+    outcome = Outcome("an alert queued six years ago by the clock is delivered after the step")
+    wall = Wall(stage)
+    wall.set(f"-{6 * YEAR}")
+    stage.receiver.answer(WEBHOOK, 404)
+    with stage.agent(**wall.environment) as agent:
+        stage.receiver.answer(WORKER, 503)
+        until(lambda: stage.receiver.received(WEBHOOK))
+        agent.stop()
+    wall.set("+0")
+    stage.receiver.answer(WEBHOOK, 200)
+    with stage.agent(**wall.environment) as agent:
+        stage.wait_for_events(1)
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    problem, recovery = (alert.body for alert in stage.delivered()[-2:])
+    details = problem["details"]
+    outcome.expect(0 < details["queued_seconds"] < 60, f"queued for {details['queued_seconds']} s")
+    for name in ("since", "at", "timestamp_lima"):
+        ago_s = time.time() - datetime.fromisoformat(details[name]).timestamp()
+        outcome.expect(0 < ago_s < 60, f"{name} is {details[name]}")
+    outcome.expect("clock of this host was set forward by" in problem["message"], problem["message"])
+    outcome.expect(0 < recovery["details"]["duration_seconds"] < 60, f"lasted: {recovery['details']}")
+    outcome.alerts = f"{len(stage.events())}/2"
     return outcome
 
 

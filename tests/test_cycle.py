@@ -1,0 +1,280 @@
+"""One cycle at a time, on edges written by hand and a clock that is handed in."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from itertools import count
+
+import pytest
+
+from heartbeatd.core.alerting import Patience
+from heartbeatd.core.cyclelog import LogCycles
+from heartbeatd.core.gap import PATIENCE_NS, Before, Run
+from heartbeatd.core.model import Alert, Beat, Row, Sample, Track, WorkerState
+from heartbeatd.core.moments import LIMA_ZONE, Zone
+from heartbeatd.core.payload import Agent
+from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.waiting import Waiter
+
+S = NS_PER_S
+NOW_NS = 1_795_540_060 * S
+OLD, NEW = "a" * 32, "b" * 32
+
+
+@dataclass
+class HandSet:
+    """A clock that shows what it is told, ten minutes after boot."""
+
+    wall_ns: int = NOW_NS
+    boot_ns: int = 600 * S
+    time_server: bool = False
+
+    def now_ns(self) -> int:
+        return self.wall_ns
+
+    def monotonic_ns(self) -> int:
+        return self.boot_ns
+
+    def boottime_ns(self) -> int:
+        return self.boot_ns
+
+    def vouched(self) -> bool:
+        return self.time_server
+
+    def pass_ns(self, passed_ns: int) -> None:
+        """Time goes by."""
+        self.wall_ns += passed_ns
+        self.boot_ns += passed_ns
+
+
+@dataclass
+class World:
+    """All edges of a cycle in one: it notes what it is asked for, and fails in what `broken` names."""
+
+    broken: str = ""
+    status: int = 200
+    did: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    posted: list[Alert] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+    signs_of_life: int = 0
+    track: Track | None = None
+    pending: int = 0
+    waiting: int = 0
+    delivering: bool = True
+
+    def _do(self, step: str) -> None:
+        self.did.append(step)
+        if self.broken == step:
+            raise RuntimeError("nobody foresaw this")
+
+    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+        self._do("collect")
+        return Sample(now(), cpu_percent=float("nan") if self.broken == "nan" else 3.0, internet_ok=True, ping_ms=1.0)
+
+    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+        self._do("send")
+        self.bodies.append(body)
+        return Beat(self.status, took_ms=1.0)
+
+    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+        self._do("record")
+        self.rows.append(row)
+        self.alerts += alerts
+        self.track = track or self.track
+
+    def post(self, alerts: tuple[Alert, ...]) -> None:
+        self._do("post")
+        self.posted += alerts
+
+    @property
+    def alive(self) -> bool:
+        return self.delivering
+
+
+@dataclass
+class Manager:
+    """The service manager."""
+
+    world: World
+
+    def alive(self, status: str) -> None:
+        self.world.signs_of_life += 1
+        self.world.statuses.append(status)
+
+    def status(self, text: str) -> None:
+        self.world.statuses.append(text)
+
+
+def cycle(world: World, clock: HandSet, before: Before | None = None, *, zone: Zone = LIMA_ZONE) -> Cycle:
+    """A cycle of ten seconds in that world."""
+    return Cycle(
+        Edges(world, world, world, world, Manager(world)),
+        Rules(10, Patience(1, 1), "https://worker/", "http://internet/", 5, LogCycles.ALL),
+        Agent("nas", "0", clock.wall_ns, zone),
+        before or Before(NEW),
+        clock,
+        count(1),
+        Waiter(),
+    )
+
+
+def run(one: Cycle, clock: HandSet) -> None:
+    """One cycle, and the ten seconds after it."""
+    one.run(Tick(clock.wall_ns))
+    clock.pass_ns(10 * S)
+
+
+def test_a_cycle_does_its_five_steps() -> None:
+    """Look, beat, record, report, in this order; alerts are posted only if there are some."""
+    world, clock = World(), HandSet()
+    run(cycle(world, clock), clock)
+    assert world.did == ["collect", "send", "record"]
+    assert world.rows[0].worker_status == 200
+    assert world.signs_of_life == 1
+    assert world.track is not None and world.track.announced is WorkerState.OK
+
+
+@pytest.mark.parametrize("broken", ["collect", "send", "record", "post"])
+def test_a_failed_step_never_hides_the_next(broken: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever one step raises: the others are done, a sign of life is given, and it is logged with where it was."""
+    world, clock = World(status=200), HandSet()
+    one = cycle(world, clock)
+    run(one, clock)
+    world.did.clear()
+    world.broken, world.status = broken, 503
+    run(one, clock)
+    expected = ["collect", "send", "record", "post"]
+    assert world.did == (expected if broken != "send" else expected[:-1])  # without an answer there is nothing to tell
+    assert world.signs_of_life == 2
+    assert len(world.rows) == (1 if broken == "record" else 2)
+    assert [r.exc_info is not None for r in caplog.records if "it goes on" in r.message] == [True]
+    world.broken, world.status = "", 200
+    run(one, clock)
+    assert world.signs_of_life == 3
+
+
+def test_a_figure_that_json_does_not_know(caplog: pytest.LogCaptureFixture) -> None:
+    """A heartbeat that cannot be put into words is none; the row is stored all the same."""
+    world, clock = World(broken="nan"), HandSet()
+    run(cycle(world, clock), clock)
+    assert world.did == ["collect", "record"]
+    assert world.signs_of_life == 1
+
+
+class Zoneless(tzinfo):
+    """Rules of a time zone that fail while they are `broken`."""
+
+    broken = False
+
+    def utcoffset(self, at: datetime | None) -> timedelta:
+        if self.broken:
+            raise RuntimeError("nobody foresaw this")
+        return timedelta()
+
+    dst = utcoffset
+
+    def tzname(self, at: datetime | None) -> str:
+        return "there"
+
+
+def test_what_could_not_be_announced_has_not_been() -> None:
+    """If the alert cannot be made, the state stands as it was announced, so the next cycle tries again: nothing is swallowed."""
+    world, clock, rules = World(), HandSet(), Zoneless()
+    one = cycle(world, clock, zone=Zone(rules, "there"))
+    run(one, clock)
+    world.status, rules.broken = 503, True
+    run(one, clock)
+    assert world.track is not None and world.track.announced is WorkerState.OK
+    assert world.alerts == []
+    assert world.signs_of_life == 2
+    rules.broken = False
+    run(one, clock)
+    assert [details["event"] for details in told(world)] == ["problem"]
+
+
+def test_no_sign_of_life_where_nothing_is_delivered() -> None:
+    """The watchdog is left to bite once what delivers alerts has died; until then the cycle goes on, and says so."""
+    world, clock = World(delivering=False), HandSet()
+    run(cycle(world, clock), clock)
+    assert world.signs_of_life == 0
+    assert world.did == ["collect", "send", "record"]
+    assert "alerts are not delivered" in world.statuses[0]
+
+
+def after_a_boot(clock: HandSet, last_row_ns: int) -> Before:
+    """Another boot than the one that stored the last row, by a clock that had been set otherwise."""
+    return Before(NEW, Run(OLD, last_row_ns, ended=False, booted_ns=last_row_ns - 77 * S))
+
+
+def told(world: World) -> list[dict[str, object]]:
+    """The details of the alerts that were recorded."""
+    return [json.loads(alert.body)["details"] for alert in world.alerts]
+
+
+def test_an_outage_before_a_boot_without_a_battery_clock() -> None:
+    """The clock resumes 4 s after the last row, and is stepped by three hours after the third cycle: one alert, of 3 h 4 s."""
+    clock, world = HandSet(), World()
+    before = after_a_boot(clock, NOW_NS - 4 * S)
+    one = cycle(world, clock, before)
+    for _ in range(3):
+        run(one, clock)
+    assert world.alerts == []
+    clock.wall_ns += 10_800 * S
+    before.stepped = True
+    one.shift(10_800 * S)
+    for _ in range(100):
+        run(one, clock)
+    (gap,) = told(world)
+    assert (gap["event"], gap["cause"], gap["duration_seconds"]) == ("gap", "power loss or crash", 10_804.0)
+
+
+@pytest.mark.parametrize("cycles", [1, PATIENCE_NS // (10 * S) + 1])
+def test_who_vouches_for_the_clock(cycles: int) -> None:
+    """A time server or a hardware clock: told in the first cycle. Nobody: told after ten minutes, with the end it had."""
+    clock, world = HandSet(time_server=cycles == 1), World()
+    one = cycle(world, clock, after_a_boot(clock, NOW_NS - 3600 * S))
+    for number in range(cycles):
+        assert world.alerts == [], number
+        run(one, clock)
+    (gap,) = told(world)
+    assert (gap["duration_seconds"], gap["at"]) == (3600.0, "2026-11-24T17:07:40.000Z")
+
+
+def test_a_restart_is_believed_at_once() -> None:
+    """Within a boot nothing is waited for: the kernel's own clock tells, even if the wall clock was set back meanwhile."""
+    clock, world = HandSet(), World()
+    true_ns = clock.wall_ns
+    clock.wall_ns -= 17 * S
+    run_before = Run(NEW, true_ns - 24 * S, ended=False, booted_ns=true_ns - clock.boot_ns)
+    run(cycle(world, clock, Before(NEW, run_before)), clock)
+    (gap,) = told(world)
+    assert gap["duration_seconds"] == 24.0
+
+
+def test_a_clock_that_was_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    """The last row is of the year 2036: no gap is made up; it is said once that its length is unknown."""
+    caplog.set_level(logging.WARNING)
+    clock, world = HandSet(time_server=True), World()
+    one = cycle(world, clock, after_a_boot(clock, NOW_NS + 10 * 365 * 86_400 * S))
+    for _ in range(3):
+        run(one, clock)
+    assert world.alerts == []
+    assert caplog.text.count("how long nothing ran before this start is unknown") == 1
+
+
+def test_when_the_agent_started_moves_with_the_clock() -> None:
+    """`started_at` in the heartbeat was noted by the old clock."""
+    world, clock = World(), HandSet()
+    one = cycle(world, clock)
+    run(one, clock)
+    clock.wall_ns += 3600 * S
+    one.shift(3600 * S)
+    run(one, clock)
+    started = [json.loads(body)["agent"]["started_at"] for body in world.bodies]
+    assert started == ["2026-11-24T17:07:40.000Z", "2026-11-24T18:07:40.000Z"]

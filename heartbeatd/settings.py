@@ -365,7 +365,8 @@ SETTINGS: tuple[Setting, ...] = (
         "secret_key_file",
         Path(optional=True),
         "",
-        "A file that holds the key, in place of secret_key. `heartbeatctl set-secret`, which keeps it encrypted, wins over both.",
+        "A file that holds the key, in place of secret_key. `heartbeatctl set-secret`, which keeps it encrypted, wins over both "
+        "from the next restart on.",
     ),
     Setting(
         "heartbeat",
@@ -386,7 +387,8 @@ SETTINGS: tuple[Setting, ...] = (
         "webhook_url",
         Url(),
         "",
-        "Where alerts are posted.",
+        "Where alerts are posted. A user name and password, as in https://USER:PASSWORD@HOST/PATH, are sent as Basic "
+        "authentication; in them / ? # @ are written %2F %3F %23 %40.",
         "http://127.0.0.1:5678/webhook/heartbeat",
     ),
     Setting("alerts", "timeout_seconds", Number(0.1, 60), 2.0, "Seconds for one try to deliver an alert."),

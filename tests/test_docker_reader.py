@@ -1,8 +1,10 @@
 """The process that holds the Docker socket: what it says, to whom, and what it does when the engine does not answer."""
 
 import contextlib
+import itertools
 import json
 import os
+import pwd
 import signal
 import socket
 import subprocess
@@ -15,7 +17,9 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.docker_reader import LARGEST_ANSWER_BYTES, NotRead, containers
-from heartbeatd.probes.base import Fault
+from heartbeatd.probes.base import Absent, Fault
+from heartbeatd.probes.reader import Question
+from heartbeatd.waiting import Waiter, seconds_from_now
 from tests.agent import PACKAGE
 from tests.engine import Engine, count_by, own_engine, reading
 
@@ -101,8 +105,8 @@ def test_an_engine_that_stands_still_or_is_gone(tmp_path: Path) -> None:
         engine.signal(signal.SIGSTOP)
         began_s = time.monotonic()
         try:
-            with pytest.raises(Fault, match="no answer in time"):
-                count_by(path, engine.socket, 5)
+            with pytest.raises(Fault, match=f"{engine.socket}: no answer in time"):
+                count_by(path, engine.socket, 2)
         finally:
             engine.signal(signal.SIGCONT)
         assert time.monotonic() - began_s < 4
@@ -176,6 +180,219 @@ def test_names_and_health_are_cut_to_size() -> None:
         assert found["health"] == health
     with pytest.raises(NotRead):
         containers(b"\xff")
+
+
+def me() -> str:
+    """Who runs the tests."""
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
+def http(body: bytes) -> bytes:
+    """An engine's answer."""
+    return b"HTTP/1.0 200 OK\r\n\r\n" + body
+
+
+def test_a_container_without_a_name_is_counted() -> None:
+    """No names, none at all, or of another kind: it goes by its id, and the others keep their names."""
+    odd: list[dict[str, object]] = [
+        {"Id": "0123456789abcdef", "Names": [], "State": "running", "Status": "Up"},
+        {"Id": "1123456789abcdef", "Names": None, "State": "running", "Status": "Up"},
+        {"Id": "2123456789abcdef", "Names": [None], "State": None},
+        {"State": "running", "Names": "web"},
+        {"Id": 3, "Names": ["/"]},
+        {"Names": ["/web"], "State": "running", "Status": "Up"},
+    ]
+    found = [one["name"] for one in containers(json.dumps(odd).encode())]
+    assert found == ["0123456789ab", "1123456789ab", "2123456789ab", "", "", "web"]
+
+
+def test_a_list_may_look_as_json_may() -> None:
+    """Blanks anywhere, nothing in it, more than a chunk of it; but nothing else than a list of objects."""
+    one = {"Id": "a", "Names": ["/é…"], "State": "running", "Labels": {"a": "]},{["}}
+    for body in (b"[]", b" [ ] \n", json.dumps([one]).encode(), json.dumps([one, one], indent=4).encode() + b"\r\n"):
+        assert len(containers(body)) == body.count(b"Id")
+    many = json.dumps([{**one, "Image": "x" * 3000}] * 200).encode()
+    assert [c["name"] for c in containers(many)] == ["??"] * 200
+    for wrong in (b"", b"{}", b"[", b"[{}", b"[{}]", b"[1]", b'[{"Id":1} {"Id":2}]', b'[{"Id":1},]', b"[,]", b"null"):
+        with pytest.raises(NotRead, match="not a list of containers"):
+            containers(wrong)
+
+
+def test_as_long_as_the_asker_likes(tmp_path: Path) -> None:
+    """An engine that takes two seconds is counted by whoever waits for that long, and not by who waits for less."""
+
+    def answers(connection: socket.socket) -> None:
+        connection.recv(4096)
+        time.sleep(2)
+        connection.sendall(http(b'[{"Id":"a"}]'))
+
+    with engine_that(tmp_path, answers) as slow, reading(tmp_path, slow, user=me()) as (path, _):
+        assert count_by(path, slow, 10) == 1
+        began_s = time.monotonic()
+        with pytest.raises(Fault, match=f"{slow}: no answer in time"):
+            count_by(path, slow, 0.5)
+        assert time.monotonic() - began_s < 1.5
+
+
+def test_a_hung_question_does_not_hold_up_the_next(tmp_path: Path) -> None:
+    """The engine never answers the first; once who asked has hung up, by a word or without one, the next is answered."""
+    numbers = itertools.count()
+
+    def answers(connection: socket.socket) -> None:
+        connection.recv(4096)
+        if next(numbers) % 2 == 0:
+            connection.recv(1)  # until the reader gives up
+        else:
+            connection.sendall(http(b"[]"))
+
+    with engine_that(tmp_path, answers) as odd, reading(tmp_path, odd, user=me()) as (path, _):
+        for _ in range(2):
+            with pytest.raises(Fault, match="no answer in time"):
+                count_by(path, odd, 0.5)
+            assert count_by(path, odd, 5) == 0
+        with socket.socket(socket.AF_UNIX) as asker:
+            asker.connect(str(path))
+            time.sleep(0.2)  # it is being asked about now
+        assert count_by(path, odd, 5) == 0
+
+
+def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> None:
+    """The internet check, which is waited for first, may take longer than the count may."""
+
+    def answers(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(http(b'[{"Id":"a"}]'))
+
+    with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, _):
+        asked = Question(engine, seconds_from_now(0.5), Waiter(), path)
+        time.sleep(0.8)
+        assert asked.outcome() == 1
+
+
+def test_no_engine_where_the_agent_cannot_look(tmp_path: Path) -> None:
+    """The reader finds none: nothing to read, if the agent cannot see the socket; a fault if it can."""
+    with reading(tmp_path, tmp_path / "none", user=me()) as (path, _):
+        with pytest.raises(Absent, match="not installed or not running"):
+            Question(tmp_path / "none", seconds_from_now(5), Waiter(), path, seen=False).outcome()
+        with pytest.raises(Fault, match="No such file"):
+            Question(tmp_path / "none", seconds_from_now(5), Waiter(), path, seen=True).outcome()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")
+def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
+    """Said to be refused to the user the reader is: here `daemon`, in a folder that is root's alone."""
+    (tmp_path / "private").mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(tmp_path / "private/engine.sock"))
+        engine.listen()
+        (tmp_path / "engine.sock").symlink_to(tmp_path / "private/engine.sock")
+        words = [sys.executable, "-IS", "-c", AS_DAEMON, str(PACKAGE), str(tmp_path / "engine.sock")]
+        for folder in tmp_path.parents[:-1]:
+            if folder.name.startswith("pytest"):
+                folder.chmod(0o755)
+        tmp_path.chmod(0o755)
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["fault"] == "permission denied: the user daemon has no rights on it"
+
+
+AS_DAEMON = """
+import json, os, pwd, sys
+sys.path.insert(0, sys.argv[1])
+import docker_reader
+os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
+print(json.dumps(docker_reader.look(sys.argv[2])))
+"""
+
+# A real container's entry is some 2 KiB: labels, mounts, ports, networks.
+REAL = {
+    "Id": "f" * 64,
+    "Names": ["/shop-web-1"],
+    "Image": "registry.example.org/shop/web:1.2.3",
+    "ImageID": "sha256:" + "e" * 64,
+    "Command": "/docker-entrypoint.sh nginx -g 'daemon off;'",
+    "Created": 1_795_540_060,
+    "Ports": [{"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8000 + n, "Type": "tcp"} for n in range(4)],
+    "Labels": {f"com.docker.compose.label-{n}": "some text of a usual length" for n in range(14)},
+    "State": "running",
+    "Status": "Up 5 minutes (healthy)",
+    "HostConfig": {"NetworkMode": "shop_default"},
+    "NetworkSettings": {"Networks": {"shop": {"IPAddress": "172.18.0.2", "MacAddress": "02:42:ac:12:00:02"}}},
+    "Mounts": [{"Type": "volume", "Name": "d" * 64, "Destination": "/var/lib/data", "Mode": "z", "RW": True}] * 2,
+}
+MIB = 1 << 20
+BODIES: dict[str, tuple[Callable[[], bytes], int | None]] = {
+    "3,800 real containers": (lambda: json.dumps([REAL] * 3800).encode(), 3800),
+    "empty lists": (lambda: b"[" + b"[]," * (8 * MIB // 3 - 10) + b"[]]", None),
+    "empty lists in a container": (lambda: b'[{"Id":[' + b"[]," * (8 * MIB // 3 - 10) + b"[]]}]", None),
+    "containers full of empty lists": (
+        lambda: b"[" + b",".join([b'{"Id":[' + b"[]," * 80_000 + b"[]]}"] * 33) + b"]",
+        33,
+    ),
+    "200,000 tiny containers": (lambda: b"[" + b'{"Id":"","State":"r"},' * 199_999 + b'{"Id":"b"}]', None),
+    "a wide character": (lambda: json.dumps([{"Id": "\U0001f600" * 60_000}] * 30, ensure_ascii=False).encode(), 30),
+    "10,000 long names": (
+        lambda: json.dumps([{"Id": "", "Names": ["\U0001f600" * 190]}] * 10_000, ensure_ascii=False).encode(),
+        10_000,
+    ),
+    "many keys": (lambda: b"[{" + b'"a":1,' * 500_000 + b'"b":1}]', None),
+    "deep": (lambda: b"[" * 4 * MIB, None),
+    "digits": (lambda: b"[" + b"9" * 4 * MIB + b"]", None),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_memory(tmp_path: Path, name: str) -> None:
+    """Whatever list an engine sends, up to the 8 MiB that are taken, the reader stays far below its MemoryMax= of 64 MiB."""
+    make, count = BODIES[name]
+    answer = http(make())
+
+    def answers(connection: socket.socket) -> None:
+        connection.recv(4096)
+        connection.sendall(answer)
+
+    assert len(answer) <= LARGEST_ANSWER_BYTES
+    with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, pid):
+        if count is None:
+            with pytest.raises(Fault, match=r"not a list of containers|more than 10000 containers"):
+                count_by(path, engine, 20)
+        else:
+            assert count_by(path, engine, 20) == count
+        assert _peak_mib(pid) < 40
+
+
+def _peak_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+HEAD = b'{"engine":"/engine",'
+SAID: dict[str, tuple[bytes, bytes]] = {
+    "no end": (b"", b"x" * 65536),
+    "no end of the list": (HEAD + b'"count":3,"containers":[', b'{"name":"a"},' * 1000),
+    "no end of the head": (HEAD + b'"a":[', b"[]," * 1000),
+    "no number": (HEAD + b'"count":"3","containers":[', b"[]," * 1000),
+    "below nothing": (HEAD + b'"count":-1,"containers":[', b"[]," * 1000),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_reader_that_is_not_ours(tmp_path: Path, name: str) -> None:
+    """Whatever it says, the agent reads the head of it, 4 KiB at the most: a number, or a fault, at once."""
+    head, block = SAID[name]
+
+    def answers(connection: socket.socket) -> None:
+        connection.sendall(head)
+        while True:
+            connection.sendall(block)
+
+    with engine_that(tmp_path, answers) as odd:
+        began_s = time.monotonic()
+        if name == "no end of the list":
+            assert count_by(odd, Path("/engine"), 20) == 3
+        else:
+            with pytest.raises(Fault, match="no answer"):
+                count_by(odd, Path("/engine"), 20)
+        assert time.monotonic() - began_s < 5
 
 
 def test_started_by_hand_it_says_how_it_is_started() -> None:

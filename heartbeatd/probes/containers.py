@@ -15,10 +15,10 @@ from heartbeatd.waiting import Lane, Waiter
 
 
 class Containers:
-    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the reader, or on a lane by the SDK."""
+    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the reader at `ask`, or on a lane by the SDK."""
 
-    def __init__(self, lane: Lane, socket: str, timeout_s: float) -> None:
-        self._lane = lane
+    def __init__(self, lane: Lane, socket: str, timeout_s: float, ask: Path = reader.SOCKET) -> None:
+        self._lane, self._ask = lane, ask
         self._path = Path(socket.removeprefix("unix://")) if socket else None
         self._sdk = Sdk(str(self._path), timeout_s)
 
@@ -26,10 +26,10 @@ class Containers:
         """Begin to count. Raises Absent, Off or Fault, or Hung while the SDK's count before it has not come back."""
         if self._path is None:
             raise Off("switched off")
-        _look_at(self._path)
-        if _is_ours(self._path):
+        seen = _see(self._path)
+        if seen and _is_ours(self._path):
             return self._lane.start(self._sdk.count, deadline_ns, waiter)
-        return reader.Question(self._path, deadline_ns, waiter)
+        return reader.Question(self._path, deadline_ns, waiter, self._ask, seen=seen)
 
     def warm_up(self, deadline_ns: int, waiter: Waiter) -> None:
         """Load the SDK before the first cycle is due, if it will be used."""
@@ -46,13 +46,20 @@ def _is_ours(path: Path) -> bool:
     return os.access(path, os.R_OK | os.W_OK)
 
 
-def _look_at(path: Path) -> None:
-    """Raises Absent if there is no engine, Fault if what is there is no socket."""
+def _see(path: Path) -> bool:
+    """True if the engine's socket is there; False if that cannot be seen from here, and the reader has to look.
+
+    Podman's is in a folder that is root's alone, that of a rootless engine in its user's, which the sandbox hides from the agent.
+    Raises Absent if there is no engine, Fault if what is there is no socket.
+    """
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise Absent(f"there is no {path}: Docker is not installed or not running") from None
+    except PermissionError:
+        return False
     except OSError as error:
         raise Fault(f"{path}: {error.strerror}") from None
     if not stat.S_ISSOCK(mode):
         raise Fault(f"{path} is not a socket")
+    return True

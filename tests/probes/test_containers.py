@@ -2,8 +2,12 @@
 
 import contextlib
 import gc
+import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -19,7 +23,8 @@ from heartbeatd.probes import base
 from heartbeatd.probes.base import Reading
 from heartbeatd.probes.containers import Containers
 from heartbeatd.waiting import Lane, Waiter, seconds_from_now
-from tests.engine import Engine, own_engine
+from tests.agent import CHECKOUT, environment
+from tests.engine import Engine, own_engine, reading
 
 Count = Callable[[], Reading[int]]
 
@@ -63,6 +68,76 @@ def test_not_a_socket(tmp_path: Path) -> None:
         reading = count()
         assert reading.note.presence is Presence.FAULT
         assert "connection refused" in reading.note.detail
+
+
+# As an agent that is not root: what it finds at the engine's socket, asking the reader at the other.
+AS_DAEMON = """
+import os, pwd, sys
+from heartbeatd.probes import base
+from heartbeatd.probes.containers import Containers
+from heartbeatd.waiting import Lane, Waiter, seconds_from_now
+from pathlib import Path
+os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
+probe = Containers(Lane("docker"), f"unix://{sys.argv[1]}", 5, Path(sys.argv[2]))
+reading = base.begin("containers", lambda: probe.start(seconds_from_now(5), Waiter()))()
+print(reading.value, reading.note.presence, reading.note.detail)
+"""
+
+
+def as_daemon(engine: Path, reader: Path) -> str:
+    """Value, presence and detail, as one line."""
+    words = [sys.executable, "-c", AS_DAEMON, str(engine), str(reader)]
+    done = subprocess.run(words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a reader with more rights than the agent")
+def test_a_socket_that_the_agent_cannot_look_at() -> None:
+    """Podman's, in a folder that is root's alone: the reader is asked, who may look, and what it says is said."""
+    with tempfile.TemporaryDirectory(prefix="hb-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "podman").mkdir(mode=0o700)
+        link, real = folder / "docker.sock", folder / "podman/podman.sock"
+        link.symlink_to(real)
+        with reading_by_all(folder, link) as reader:
+            assert "absent" in as_daemon(link, reader)
+            with socket.socket(socket.AF_UNIX) as engine:
+                engine.bind(str(real))
+                engine.listen()
+                thread = threading.Thread(target=answer_one, args=(engine,))
+                thread.start()
+                assert as_daemon(link, reader) == "1 read"
+                thread.join()
+            assert "fault" in as_daemon(link, reader)
+            assert "connection refused" in as_daemon(link, reader)
+        assert "not there to be asked" in as_daemon(link, folder / "nobody")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a user to be")
+def test_without_docker_nobody_is_asked() -> None:
+    """No socket, no folder: nothing to read, and no word about the reader, which is not there."""
+    for path in (Path("/run/no-docker-here.sock"), Path("/run/no-folder-here/docker.sock")):
+        assert (
+            as_daemon(path, Path("/nobody"))
+            == f"None absent there is no {path}: Docker is not installed or not running"
+        )
+
+
+@contextlib.contextmanager
+def reading_by_all(folder: Path, engine: Path) -> Iterator[Path]:
+    """A reader, run by root, that answers the user daemon."""
+    with reading(folder, engine, user="daemon") as (path, _):
+        path.chmod(0o666)
+        yield path
+
+
+def answer_one(engine: socket.socket) -> None:
+    """One container, to whoever asks first."""
+    connection, _ = engine.accept()
+    with connection:
+        connection.recv(4096)
+        connection.sendall(b'HTTP/1.0 200 OK\r\n\r\n[{"Id":"a"}]')
 
 
 def test_an_engine_that_never_answers(tmp_path: Path) -> None:

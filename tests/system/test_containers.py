@@ -123,6 +123,53 @@ def test_where_the_group_is_gone_the_units_start_and_say_what_to_do(docked: Boot
     docked.wait_for("a count", lambda: count(docked) == "2")
 
 
+# An engine with one container, as far as the reader can tell.
+LITTLE_ENGINE = """
+import os, socket, sys
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+while True:
+    with listening.accept()[0] as connection:
+        connection.recv(4096)
+        connection.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n[{"Id": "a", "Names": null, "State": "running"}]')
+"""
+DROP_IN = "/etc/systemd/system/heartbeatd-containers.service.d/engine.conf"
+
+
+def serve_by(docked: BootedHost, engine: str, *lines: str) -> None:
+    """Have the reader ask this engine, with these lines in its drop-in, as heartbeatd(8) says."""
+    command = f"/usr/bin/python3 -IS /usr/lib/python3/dist-packages/heartbeatd/docker_reader.py {engine} heartbeat"
+    docked.path(DROP_IN).parent.mkdir(exist_ok=True)
+    docked.path(DROP_IN).write_text("\n".join(["[Service]", "ExecStart=", f"ExecStart={command}", *lines, ""]))
+    configure(docked, COUNTING.replace("[docker]", f'[docker]\nsocket = "unix://{engine}"'))
+    docked.run(f"systemctl daemon-reload; systemctl stop {READER}; systemctl restart heartbeatd")
+
+
+def test_an_engine_in_a_folder_of_roots(docked: BootedHost) -> None:
+    """Podman's socket under Docker's name: the reader is asked, and says who has no rights; with User=root it counts."""
+    docked.path("/srv/engine.py").write_text(LITTLE_ENGINE)
+    docked.run("install -d -m 700 /run/podman; ln -s /run/podman/podman.sock /run/engine.sock")
+    docked.run("systemd-run --unit=podman-engine python3 /srv/engine.py /run/podman/podman.sock")
+    serve_by(docked, "/run/engine.sock")
+    docked.wait_for("no count", lambda: count(docked) == "")
+    denied = "permission denied: the user heartbeat-containers has no rights on it"
+    docked.wait_for("a reason", lambda: denied in docked.journal("--unit=heartbeatd", "--output=cat"))
+    serve_by(docked, "/run/engine.sock", "User=root")
+    docked.wait_for("a count", lambda: count(docked) == "1")
+
+
+def test_a_rootless_engine(docked: BootedHost) -> None:
+    """A socket in a user's own folder, which the agent's sandbox may hide: counted by a reader that is that user."""
+    docked.run("echo 'u alice 1001' | systemd-sysusers -; install -d -m 700 -o alice -g alice /run/user/1001")
+    docked.run("systemd-run --unit=rootless-engine --uid=alice python3 /srv/engine.py /run/user/1001/docker.sock")
+    serve_by(docked, "/run/user/1001/docker.sock")
+    docked.wait_for("no count", lambda: count(docked) == "")
+    serve_by(docked, "/run/user/1001/docker.sock", "User=alice", "Group=alice", "ProtectHome=read-only")
+    docked.wait_for("a count", lambda: count(docked) == "1")
+    docked.run(f"rm {DROP_IN}; systemctl daemon-reload")
+
+
 def test_the_reader_goes_with_the_agent(docked: BootedHost) -> None:
     """Stopping heartbeatd stops the reader and takes its socket away."""
     docked.run("systemctl stop heartbeatd")

@@ -56,11 +56,11 @@ class Work(Protocol):
 class Service(Protocol):
     """The service manager."""
 
-    def ready(self, status: str) -> None:
-        """Started, or done with reloading."""
-
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun."""
+
+    def reloaded(self, status: str, *, taken: bool) -> None:
+        """Reloading is over; `taken` says whether the new configuration is in force."""
 
     def expect(self, interval_s: int, longest_cycle_s: float) -> None:
         """How often cycles begin, and how long one may take: the watchdog waits for that long, and no longer."""
@@ -182,11 +182,11 @@ class Daemon:
                 error,
                 extra=said(MessageId.CONFIG_REFUSED),
             )
-            self._service.ready("reload failed, the old configuration stays in force: see the journal")
+            self._service.reloaded("reload failed, the old configuration stays in force: see the journal", taken=False)
         else:
             log.log(NOTICE, "configuration reloaded", extra=said(MessageId.CONFIG_RELOADED))
             self._service.expect(work.interval_s, work.longest_cycle_s)
-            self._service.ready("configuration reloaded")
+            self._service.reloaded("configuration reloaded", taken=True)
         self._reload_from_ns = self._clock.monotonic_ns() + RELOAD_GAP_NS
         return work
 

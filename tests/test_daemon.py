@@ -68,11 +68,11 @@ class Service:
     def __init__(self) -> None:
         self.heard: list[str] = []
 
-    def ready(self, status: str) -> None:
-        self.heard.append(f"ready: {status}")
-
     def reloading(self, monotonic_ns: int) -> None:
         self.heard.append("reloading")
+
+    def reloaded(self, status: str, *, taken: bool) -> None:
+        self.heard.append(f"{'reloaded' if taken else 'refused'}: {status}")
 
     def expect(self, interval_s: int, longest_cycle_s: float) -> None:
         self.heard.append(f"expect {interval_s} {longest_cycle_s:g}")
@@ -218,13 +218,12 @@ def test_reloading() -> None:
     assert len(work.ticks) == 3
     assert [text.partition(":")[0] for text in service.heard] == [
         "reloading",
-        "ready",
+        "refused",
         "reloading",
         "expect 1 0.5",
-        "ready",
+        "reloaded",
     ]
     assert "failed" in service.heard[1]
-    assert service.heard[-1] == "ready: configuration reloaded"
 
 
 def test_a_reload_to_a_shorter_interval_misses_nothing(caplog: pytest.LogCaptureFixture) -> None:

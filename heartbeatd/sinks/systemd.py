@@ -15,6 +15,7 @@ from systemd import id128, journal
 
 from heartbeatd.core.events import NOTICE
 from heartbeatd.core.plain import plain
+from heartbeatd.sinks.reloads import ReloadRequests
 
 IDENTIFIER = "heartbeatd"
 WORKING_US = 120_000_000
@@ -41,6 +42,7 @@ class Notifier:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         self._unit_us = self._watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0") or 0)
+        self._requests = ReloadRequests()
 
     def close(self) -> None:
         """Say no more."""
@@ -58,12 +60,18 @@ class Notifier:
         return plain(self._redact(status))
 
     def ready(self, status: str) -> None:
-        """Started, or done with reloading."""
+        """Started."""
         self._tell(f"READY=1\nSTATUS={self._line(status)}")
 
     def reloading(self, monotonic_ns: int) -> None:
         """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
+        self._requests.take()
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")
+
+    def reloaded(self, status: str, *, taken: bool) -> None:
+        """Reloading is over, and the new configuration was taken or not: `systemctl reload` ends by that."""
+        self.ready(status)
+        self._requests.answer(reloaded=taken)
 
     def status(self, text: str) -> None:
         """The one line of `systemctl status`."""

@@ -19,6 +19,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "credentials": {"files"},
     "last_stop": {"files"},
     "last_words": set(),
+    "reload": set(),
     "zones": {"files"},
     "toml_text": set(),
     "config": {"credentials", "files", "settings", "toml_text", "zones"},
@@ -51,7 +52,7 @@ MAY_KNOW: dict[str, set[str]] = {
 # The core calculates: it reads no clock, no file, no environment, and asks nobody anything.
 CORE_MAY_IMPORT = {"base64", "collections", "dataclasses", "datetime", "enum", "json", "typing", "urllib", "uuid"}
 # These stand alone: they run when the package may be broken, or may not load it.
-ALONE = {"docker_reader", "last_words"}
+ALONE = {"docker_reader", "last_words", "reload"}
 ONLY_CLOCKS = {"time.time", "time.time_ns", "time.clock_gettime_ns"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -54,6 +54,34 @@ def test_a_reload_knows_the_credential(installed: BootedHost, receiver: Receiver
     assert state(installed, "ActiveState") == "active"
 
 
+def test_a_reload_fails_while_the_agent_lacks_the_credential(installed: BootedHost, receiver: Receiver) -> None:
+    """Stored while the agent runs, and then taken out of the file: the reload fails, for the agent gets it at a restart only."""
+    installed.run("heartbeatctl set-secret --remove")
+    configure(installed, reporting(receiver, "in-the-file"))
+    assert beats_with(installed, receiver) == "Bearer in-the-file"
+    installed.run(f"echo {KEY} | heartbeatctl set-secret")
+    installed.run("systemctl reload heartbeatd")
+    configure(installed, without_key(receiver))
+    assert installed.run("systemctl reload heartbeatd", check=False).returncode != 0
+    assert "heartbeat.secret_key: is missing" in installed.journal("--unit=heartbeatd", "--lines=5")
+    assert beats_with(installed, receiver) == f"Bearer {KEY}"
+    installed.run("systemctl reload heartbeatd")
+
+
+def test_a_reload_fails_for_what_only_the_agent_cannot_read(installed: BootedHost, receiver: Receiver) -> None:
+    """A key file for root alone: the reload fails, as the next start would."""
+    installed.run(
+        "heartbeatctl set-secret --remove; install -m 600 /dev/null /etc/heartbeat/key; echo k > /etc/heartbeat/key"
+    )
+    configure(installed, reporting(receiver, "in-the-file"))
+    installed.run("systemctl restart heartbeatd")
+    named = without_key(receiver).replace("[heartbeat]\n", '[heartbeat]\nsecret_key_file = "/etc/heartbeat/key"\n')
+    configure(installed, named)
+    assert installed.run("systemctl reload heartbeatd", check=False).returncode != 0
+    installed.run("chown root:heartbeat /etc/heartbeat/key; chmod 640 /etc/heartbeat/key; systemctl reload heartbeatd")
+    installed.run("rm /etc/heartbeat/key")
+
+
 def test_a_plain_credential_is_taken(installed: BootedHost, receiver: Receiver) -> None:
     """`set-secret --plain`: for root alone; it takes the place of the encrypted one."""
     configure(installed, without_key(receiver))

@@ -45,9 +45,10 @@ def test_installing_starts_nothing(host: BootedHost, package: Path) -> None:
 
 
 def test_the_user_comes_from_sysusers(host: BootedHost) -> None:
-    """The system user heartbeat exists as sysusers.d describes it, without a shell and in no other group."""
+    """The system user heartbeat exists as sysusers.d describes it, without a shell or a home and in no other group."""
     passwd = host.out("getent passwd heartbeat").split(":")
-    assert passwd[4:] == ["heartbeatd host agent", "/var/lib/heartbeat", "/usr/sbin/nologin"]
+    assert passwd[4:] == ["heartbeatd host agent", "/nonexistent", "/usr/sbin/nologin"]
+    assert home(host, "heartbeat-containers") == "/nonexistent"
     assert 0 < int(passwd[2]) < 1000
     assert host.out("id --groups --name heartbeat") == "heartbeat"
     assert "u heartbeat" in host.path("/usr/lib/sysusers.d/heartbeatd.conf").read_text()
@@ -82,10 +83,10 @@ def test_manuals_completion_and_catalog_are_there(host: BootedHost) -> None:
 
 
 def test_the_unit_is_valid_and_confined(host: BootedHost) -> None:
-    """systemd finds nothing to remark in the unit, and rates its exposure at 1.2 of 10 at most."""
+    """systemd finds nothing to remark in the unit, and rates its exposure at 1.1 of 10 at most."""
     verified = host.run("systemd-analyze verify --man=no heartbeatd.service")
     assert verified.stdout + verified.stderr == ""
-    assert exposure(host) <= 1.2
+    assert exposure(host) <= 1.1
 
 
 def test_commands_say_their_version(host: BootedHost, package: Path) -> None:
@@ -105,7 +106,8 @@ def test_the_shipped_configuration_runs(host: BootedHost) -> None:
     assert state(host, "ActiveState") == "active"
     assert "heartbeat.url is not set" in host.journal("--unit=heartbeatd")
     host.wait_for("a row", lambda: rows(host) > 0)
-    assert host.out("stat --format='%U:%G %a' /var/lib/heartbeat") == "heartbeat:heartbeat 750"
+    assert host.out("stat --format='%U:%G %a' /var/lib/heartbeat") == "heartbeat:heartbeat 700"
+    assert host.out("stat --format=%a /var/lib/heartbeat/metrics.db") == "600"
 
 
 def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
@@ -134,10 +136,26 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
     assert [slot for slot in missing(host, before) if not stop_s <= slot <= start_s] == []
 
 
+def test_an_upgrade_takes_the_homes_that_version_0_1_gave(host: BootedHost, package: Path, tmp_path: Path) -> None:
+    """Enabled or only started, the service is stopped for that, and runs again; stopped, it stays so."""
+    for version, prepare, after in (
+        ("9.0.1", "systemctl enable --now heartbeatd", "active"),
+        ("9.0.2", "systemctl disable heartbeatd; systemctl start heartbeatd", "active"),
+        ("9.0.3", "true", "inactive"),
+    ):
+        host.run("systemctl stop heartbeatd; usermod --home /var/lib/heartbeat heartbeat")
+        host.run(f"usermod --home / heartbeat-containers; {prepare}")
+        cursor = journal_cursor(host)
+        install(host, repacked(package, tmp_path, version))
+        assert home(host, "heartbeat") == home(host, "heartbeat-containers") == "/nonexistent"
+        assert state(host, "ActiveState") == after
+        assert "fail" not in host.journal("_PID=1", f"--after-cursor='{cursor}'").lower()
+
+
 def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: Path, tmp_path: Path) -> None:
     """A service that was disabled and stopped is still that after an upgrade."""
     host.run("systemctl disable --now heartbeatd")
-    install(host, repacked(package, tmp_path, "9.0.1"))
+    install(host, repacked(package, tmp_path, "9.0.4"))
     assert host.run("systemctl is-enabled heartbeatd", check=False).stdout == "disabled\n"
     assert state(host, "ActiveState") == "inactive"
 
@@ -147,7 +165,7 @@ def test_a_configuration_that_nobody_changed_is_replaced(host: BootedHost, packa
     shipped = (CHECKOUT / "etc/heartbeat/config.toml").read_text()
     configure(host, shipped)
     later = f"{shipped}# of a later version\n"
-    install(host, repacked(package, tmp_path, "9.0.2", config=later))
+    install(host, repacked(package, tmp_path, "9.0.5", config=later))
     assert host.path(CONFIG).read_text() == later
     assert host.out(f"stat --format='%U:%G %a' {CONFIG}") == "root:heartbeat 640"
 
@@ -157,7 +175,7 @@ def test_a_configuration_that_both_changed_is_left_to_the_user(host: BootedHost,
     configure(host, MEASURE_ONLY)
     host.run("systemctl start heartbeatd")
     pid = state(host, "MainPID")
-    deb = repacked(package, tmp_path, "9.0.3", config="# of an even later version\n")
+    deb = repacked(package, tmp_path, "9.0.6", config="# of an even later version\n")
     shutil.copy(deb, host.path("/srv"))
     asked = host.run(f"apt-get install --yes /srv/{deb.name}", timeout_s=300, check=False)
     assert asked.returncode == 100
@@ -178,7 +196,7 @@ def test_remove_keeps_configuration_and_data(host: BootedHost) -> None:
     assert host.out("find /proc -maxdepth 1 -user heartbeat") == ""
     assert host.path(CONFIG).read_text() == text
     assert rows(host) >= before
-    host.run("apt-get install --yes /srv/heartbeatd_9.0.3_all.deb", timeout_s=120)
+    host.run("apt-get install --yes /srv/heartbeatd_9.0.6_all.deb", timeout_s=120)
     assert host.path(CONFIG).read_text() == text
 
 
@@ -193,6 +211,11 @@ def test_purge_leaves_nothing_behind(host: BootedHost) -> None:
     assert "heartbeatd" not in host.out("journalctl --list-catalog")
     assert host.run("systemctl status heartbeatd", check=False).returncode == 4
     assert host.out("systemctl --failed --plain --no-legend") == ""
+
+
+def home(host: BootedHost, user: str) -> str:
+    """The user's home, by passwd(5)."""
+    return host.out(f"getent passwd {user}").split(":")[5]
 
 
 def rows(host: BootedHost) -> int:

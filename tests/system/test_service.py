@@ -70,11 +70,11 @@ def test_reload_takes_a_good_file(running: BootedHost) -> None:
 
 
 def test_reload_refuses_a_bad_file(running: BootedHost) -> None:
-    """`systemctl reload` fails on a bad file, the journal says why, and the service goes on with what it had."""
+    """`systemctl reload` fails on a bad file, the journal says why, once, and the service goes on with what it had."""
     pid = state(running, "MainPID")
     configure(running, MEASURE_ONLY.replace("interval_seconds", "intervall_seconds"))
     assert running.run("systemctl reload heartbeatd", check=False).returncode != 0
-    assert "intervall_seconds" in running.journal("--unit=heartbeatd", "--lines=20")
+    assert running.journal("--unit=heartbeatd", "--lines=20").count("agent.intervall_seconds") == 1
     assert state(running, "MainPID") == pid
     assert state(running, "ActiveState") == "active"
     before = len(cycles(running))

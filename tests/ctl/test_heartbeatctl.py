@@ -143,6 +143,26 @@ def test_check_when_the_worker_minds(config: Path, receiver: Receiver, status: i
     assert f"HTTP {status}" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "says", "key"),
+    [
+        (401, {}, "not authorized: wrong key", True),
+        (403, {"CF-Mitigated": "challenge", "Server": "cloudflare"}, "bot protection stopped the heartbeat", False),
+        (403, {"Server": "cloudflare"}, "by the Worker (wrong key?) or by a rule of Cloudflare's firewall", True),
+        (429, {"Retry-After": "3600"}, "resets it at 00:00 UTC", False),
+        (530, {}, "Cloudflare could not reach the Worker or run it", False),
+    ],
+)
+def test_check_tells_who_answered(
+    config: Path, receiver: Receiver, status: int, headers: dict[str, str], says: str, *, key: bool
+) -> None:
+    """The key, and where it is from, is named where it explains the answer, and nowhere else."""
+    receiver.answer(WORKER, status, headers={status: headers})
+    done = ctl("check", "--config", config, "--quiet")
+    assert says in done.stdout
+    assert ("The key comes from" in done.stdout) == key
+
+
 def test_check_when_nobody_is_there(config: Path, tmp_path: Path) -> None:
     """An error for the Worker, the webhook and the folder, a warning for the internet; each with what to do."""
     text = config.read_text()
@@ -155,6 +175,7 @@ def test_check_when_nobody_is_there(config: Path, tmp_path: Path) -> None:
     verdicts = {tuple(line.split()[:2]) for line in done.stdout.splitlines() if not line.startswith(" ")}
     assert {("error", "worker"), ("error", "webhook"), ("error", "storage"), ("warning", "internet")} <= verdicts
     assert done.stdout.count("→") >= 4
+    assert "refused: Connection refused" not in done.stdout
 
 
 def test_check_of_a_damaged_database(config: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from heartbeatd.core.model import Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import shown_url
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
+from heartbeatd.net.answer import NoAnswer
 from heartbeatd.process import Process
 
 
@@ -27,7 +28,8 @@ def look(config: Config, process: Process) -> Iterator[Finding]:
     sender.close()
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
-        yield error("worker", f"{shown}: {cause}: {detail}", look_at(cause, detail) if cause else "")
+        reason = NoAnswer(cause, detail) if cause else detail
+        yield error("worker", f"{shown}: {reason}", look_at(cause, detail) if cause else "")
         return
     rule = rule_for(beat.status, beat.headers)
     if rule is not None and rule.state.good:

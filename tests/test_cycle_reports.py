@@ -1,0 +1,181 @@
+"""What a cycle says: in the status line, in the journal, and of what it did not do."""
+
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from heartbeatd.clock import SystemClock
+from heartbeatd.core.alerting import Patience
+from heartbeatd.core.cyclelog import LogCycles
+from heartbeatd.core.events import MessageId
+from heartbeatd.core.gap import Before
+from heartbeatd.core.model import Alert, Beat, Note, Presence, Row, Sample, Track
+from heartbeatd.core.payload import Agent
+from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.waiting import Waiter
+
+SLOT_NS = 1_795_465_210 * NS_PER_S  # 2026-11-23T15:20:10 in Lima
+SITE = "http://www.google.com"
+
+
+class StoppedClock(SystemClock):
+    """It stands at the slot of the cycle that runs."""
+
+    at_ns = SLOT_NS
+
+    def now_ns(self) -> int:
+        return self.at_ns
+
+    def boottime_ns(self) -> int:
+        return self.at_ns - SLOT_NS
+
+
+class World:
+    """The edges of a cycle: what the probes see and the Worker answers is scripted, what is said is kept."""
+
+    waiting = 0
+    pending = 0
+
+    def __init__(self, samples: Sequence[Sample], beats: Sequence[Beat | None] | None = None) -> None:
+        self.samples, self.beats = iter(samples), beats
+        self.track: Track | None = None
+        self.rows: list[Row] = []
+        self.statuses: list[str] = []
+        self.sent = 0
+
+    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+        return next(self.samples)
+
+    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+        assert self.beats is not None
+        self.sent += 1
+        return self.beats[self.sent - 1]
+
+    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+        self.rows.append(row)
+        self.track = track or self.track
+
+    def alive(self, status: str) -> None:
+        self.statuses.append(status)
+
+
+def run(world: World, cycles: int, which: LogCycles = LogCycles.ALL) -> None:
+    """So many cycles, ten seconds apart."""
+    clock = StoppedClock()
+    heartbeat = world if world.beats is not None else None
+    rules = Rules(10, Patience(), "https://worker.example/", SITE, 120, which)
+    edges = Edges(world, heartbeat, world, None, world)
+    cycle = Cycle(edges, rules, Agent("nas", "1", 0), Before("boot"), clock, itertools.count(1), Waiter())
+    for number in range(cycles):
+        clock.at_ns = SLOT_NS + number * 10 * NS_PER_S
+        cycle.run(Tick(clock.at_ns))
+
+
+def said(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, str]]:
+    """Level and text of the journal's entries of a kind."""
+    return [
+        (record.levelno, record.getMessage())
+        for record in caplog.records
+        if getattr(record, "fields", {}).get("MESSAGE_ID") == kind
+    ]
+
+
+def containers(presence: Presence, detail: str = "", count: int | None = None) -> Sample:
+    """A sample in which the containers' probe says this."""
+    return Sample(SLOT_NS, 1.0, 2.0, 3.0, 4.0, count, True, 5.0, notes=(Note("containers", presence, detail),))
+
+
+def test_no_docker_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """Not installed, then installed, then refusing, then well, then removed: each is said once, by what it is."""
+    caplog.set_level(logging.INFO)
+    absent = containers(Presence.ABSENT, "there is no /run/docker.sock")
+    refusing = containers(Presence.FAULT, "Permission denied")
+    samples = [absent, absent, containers(Presence.READ, count=1), refusing, refusing]
+    world = World([*samples, containers(Presence.READ, count=2), absent])
+    run(world, 7)
+    assert said(caplog, MessageId.PROBE_CHANGED) == [
+        (25, "containers: can be read now"),
+        (logging.WARNING, "containers: cannot be read, and is unknown until it can be: Permission denied"),
+        (25, "containers: can be read again"),
+        (25, "containers: nothing to read any more: there is no /run/docker.sock"),
+    ]
+    told = [status.split("; ")[2] for status in world.statuses]
+    assert told == [
+        *[
+            "no docker",
+            "no docker",
+            "1 container",
+            "containers unknown",
+            "containers unknown",
+            "2 containers",
+            "no docker",
+        ]
+    ]
+    lines = [line for _, line in said(caplog, MessageId.CYCLE)]
+    assert [" no docker internet " in line for line in lines] == [word == "no docker" for word in told]
+    assert " containers ? " in lines[3]
+
+
+def test_containers_that_are_not_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """With docker.socket = "" nothing is said of Docker: it may well be there."""
+    caplog.set_level(logging.INFO)
+    world = World([containers(Presence.OFF, "switched off")])
+    run(world, 1)
+    assert "containers not counted" in world.statuses[0]
+    assert "containers off" in said(caplog, MessageId.CYCLE)[0][1]
+    assert said(caplog, MessageId.PROBE_CHANGED) == []
+
+
+def test_why_the_internet_check_fails_is_said_on_change(caplog: pytest.LogCaptureFixture) -> None:
+    """When it begins, when the cause is another, and when it is over; a check that was broken off says nothing."""
+    caplog.set_level(logging.INFO)
+
+    def seen(ok: bool | None, detail: str = "") -> Sample:
+        return Sample(SLOT_NS, internet_ok=ok, ping_ms=5.0 if ok else None, internet_detail=detail)
+
+    dns, slow = seen(False, "dns: the resolver did not answer"), seen(False, "timeout: no connection in time")
+    other_dns = seen(False, "dns: Name or service not known")
+    world = World([seen(True), dns, other_dns, seen(None), slow, seen(True), seen(True)])
+    run(world, 7)
+    assert said(caplog, MessageId.INTERNET_CHANGED) == [
+        (logging.WARNING, f"the internet check fails: {SITE}: dns: the resolver did not answer"),
+        (logging.WARNING, f"the internet check fails: {SITE}: timeout: no connection in time"),
+        (25, "the internet check passes again"),
+    ]
+    assert [status.split("; ")[1] for status in world.statuses[:4]] == [
+        "internet 5 ms",
+        f"internet down ({SITE}: dns: the resolver did not answer)",
+        f"internet down ({SITE}: dns: Name or service not known)",
+        "internet ?",
+    ]
+
+
+def test_a_worker_that_asks_to_wait_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Thirty seconds at first, then a minute: no heartbeat, no state, NULL; and the status line says until when."""
+    caplog.set_level(logging.INFO)
+    wait = Beat(429, headers={"retry-after": "86400"})
+    world = World([Sample(SLOT_NS)] * 11, [wait, wait, Beat(200), Beat(200)])
+    run(world, 11)
+    assert [row.worker_status for row in world.rows] == [429, None, None, 429, None, None, None, None, None, 200, 200]
+    assert "Worker asked to wait (Retry-After), no heartbeat before 15:20:40 (America/Lima); " in world.statuses[1]
+    assert "no heartbeat before 15:21:40 (America/Lima); " in world.statuses[4]
+    assert "worker asked to wait" in said(caplog, MessageId.CYCLE)[1][1]
+
+
+def test_without_a_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """The status line says so, the line of the cycle too."""
+    caplog.set_level(logging.INFO)
+    world = World([Sample(SLOT_NS)])
+    run(world, 1)
+    assert world.statuses[0].startswith("Worker not configured; ")
+    assert said(caplog, MessageId.CYCLE)[0][1].endswith("worker off")
+
+
+def test_a_heartbeat_that_was_broken_off() -> None:
+    """The agent is stopping: nothing is known of the Worker, which is configured all the same."""
+    world = World([Sample(SLOT_NS)], [None])
+    run(world, 1)
+    assert world.statuses[0].startswith("Worker not asked; ")

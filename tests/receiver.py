@@ -130,7 +130,7 @@ class Receiver:
                 if status == SILENCE:
                     receiver._over.wait()
                     return
-                self.send_response(status)
+                self.send_response_only(status)  # no Server header but the one a test wants
                 for name, value in receiver._headers.get(status, {}).items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))

@@ -130,21 +130,26 @@ class Cycle:
     def run(self, tick: Tick) -> None:
         """One cycle."""
         woke_ns = self._clock.monotonic_ns()
-        sample = self._tried("look", self._look, None) or Sample(self._clock.now_ns())
+        sample = self._tried("measure the host", self._look, None) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
-        beat = self._tried("beat", lambda: self._beat(sample, row_id), None)
-        seen, track, change, alerts = self._tried("think", lambda: self._think(sample, beat), NOTHING_SEEN)
-        alerts = (*self._tried("judge the time before", lambda: self._gap(sample.taken_ns), NO_ALERTS), *alerts)
+        beat = self._tried("send the heartbeat", lambda: self._beat(sample, row_id), None)
+        seen, track, change, alerts = self._tried(
+            "evaluate the Worker's answer", lambda: self._think(sample, beat), NOTHING_SEEN
+        )
+        alerts = (
+            *self._tried("tell how long nothing ran before this start", lambda: self._gap(sample.taken_ns), NO_ALERTS),
+            *alerts,
+        )
         row = row_of(sample, row_id, beat, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._tried("remember", lambda: self._edges.ledger.record(row, track, alerts), None)
-        self._tried("post alerts", lambda: self._post(alerts), None)
-        status = self._tried("sum up", lambda: self._status(tick, sample, beat, seen), "see the journal")
-        self._tried("report", lambda: self._report(status), None)
-        self._tried("log itself", lambda: self._log(tick, sample, row, beat, seen), None)
-        self._tried("log changes", lambda: self._log_changes(sample, change), None)
+        self._tried("store what it saw", lambda: self._edges.ledger.record(row, track, alerts), None)
+        self._tried("pass on its alerts", lambda: self._post(alerts), None)
+        status = self._tried("write the status line", lambda: self._status(tick, sample, beat, seen), "see the journal")
+        self._tried("report to systemd", lambda: self._report(status), None)
+        self._tried("write its line in the journal", lambda: self._log(tick, sample, row, beat, seen), None)
+        self._tried("log what has changed", lambda: self._log_changes(sample, change), None)
 
     def _tried(self, step: str, work: Callable[[], T], otherwise: T) -> T:
-        """What `work` returns, or `otherwise` if it fails in a way nobody foresaw, which is logged."""
+        """What `work` returns, or `otherwise` if it fails unexpectedly, which is logged."""
         try:
             return work()
         except Exception:

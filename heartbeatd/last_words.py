@@ -5,10 +5,13 @@ refused, the database gone. So it stands alone: the standard library only, nothi
 is not even TOML it still takes the line with the webhook's URL. Tries are repeated after 5 s, 10 s, 20 s … for `PATIENCE_S`.
 """
 
+import contextlib
+import errno
 import http.client
 import json
 import os
 import re
+import signal
 import socket
 import ssl
 import stat
@@ -19,11 +22,13 @@ import tomllib
 import urllib.parse
 import uuid
 from base64 import b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 CONFIG = "/etc/heartbeat/config.toml"
 SETTLE_S = 2.0
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # for each step of a try
+TRY_S = 20.0
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 PATIENCE_S = 600.0
@@ -130,15 +135,30 @@ def post(url: str, body: dict[str, object], attempt: int, queued_s: float) -> st
             )
         else:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
-        try:
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        with contextlib.closing(connection), _at_most(TRY_S):
             connection.request("POST", path, data.encode(), headers)
             status = connection.getresponse().status
-        finally:
-            connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         return getattr(error, "strerror", None) or type(error).__name__
     return None if 200 <= status < 300 else f"HTTP {status}"
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError in the block after that time: an answer need never end, and each part of it be in time."""
+
+    def end(number: int, frame: object) -> None:
+        raise TimeoutError(errno.ETIMEDOUT, "no answer in time")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(
+        signal.ITIMER_REAL, seconds, 1.0
+    )  # and again, if nobody heard the first: a destructor hears nothing
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _credential() -> str:

@@ -54,11 +54,13 @@ class Connection:
 class Scripted:
     """Listens from entering the `with` block to leaving it. Connection n gets script n, those after the last get the last."""
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *scripts: Script, tls: ssl.SSLContext | None = None, at: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self._scripts, self._tls = scripts, tls
         self.connections: list[Connection] = []
         self.over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(at)
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, name="accept")]
 

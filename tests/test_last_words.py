@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from heartbeatd.last_words import post, setting
 from tests.agent import PACKAGE, environment
 from tests.receiver import WEBHOOK, Receiver
-from tests.scripted import Scripted, answers
+from tests.scripted import Scripted, answers, endless
 
 
 def tell(config: Path, **more: str) -> "subprocess.CompletedProcess[str]":
@@ -115,3 +116,36 @@ def test_what_is_taken_from_a_broken_file() -> None:
     """The first line that sets the key; not a comment."""
     broken = b"#webhook_url = 'http://comment/'\n  webhook_url='http://a/b' # x\nwebhook_url = \"http://second/\"\n[[["
     assert setting(broken, "alerts", "webhook_url") == "http://a/b"
+
+
+@pytest.mark.parametrize(
+    ("head", "block", "pause_s"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100, 0),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y", 0.1),
+        (b"", b"", 0.1),
+    ],
+    ids=["100 without end", "a byte now and then", "silence"],
+)
+def test_an_answer_without_end(head: bytes, block: bytes, pause_s: float) -> None:
+    """Each try ends, whatever the webhook does: here after a second, in place of twenty."""
+    with Scripted(endless(head, block, pause_s)) as server:
+        began_s = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-IS", "-c", ONE_TRY, PACKAGE, server.url],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert time.monotonic() - began_s < 5
+    assert done.stdout == "no answer in time\n", done.stderr
+
+
+ONE_TRY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import last_words
+last_words.TRY_S = 1
+print(last_words.post(sys.argv[2], {"details": {}}, 1, 0))
+"""

@@ -23,7 +23,7 @@ The contract of a request:
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.core.model import Cause
@@ -31,7 +31,7 @@ from heartbeatd.net.answer import EXPLAINING, Answer, Interrupted, NoAnswer
 from heartbeatd.net.connect import connect
 from heartbeatd.net.explain import explain
 from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, message
-from heartbeatd.net.resolve import Resolver
+from heartbeatd.net.resolve import Address, Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.net.trust import trusting
 from heartbeatd.net.wire import Wire
@@ -180,7 +180,10 @@ class Client:
         self._phase = "resolving the name"
         addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
         self._phase = "connecting"
-        sock = connect(addresses, deadline_ns, waiter)
+        try:
+            sock = connect(addresses, deadline_ns, waiter)
+        except NoAnswer as error:
+            raise _pointing_at_us(error, target.host, addresses) from None
         self._phase = "talking to the server"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = self._wire = Wire(sock, deadline_ns, HANDSHAKE_BYTES)
@@ -204,3 +207,11 @@ def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:
     if first.cause is not Cause.RESET:
         waiter.wait(lambda: False, min(seconds_from_now(RETRY_PAUSE_S), deadline_ns))
     return seconds_until(deadline_ns) > 0
+
+
+def _pointing_at_us(error: NoAnswer, host: str, addresses: Sequence[Address]) -> NoAnswer:
+    """The same, with a word about a name that leads to this host itself: some DNS filters answer so."""
+    ours = addresses[0].sockaddr[0] if addresses and all(a.is_loopback for a in addresses) else host
+    if error.cause is not Cause.REFUSED or ours == host or host == "localhost":
+        return error
+    return NoAnswer(error.cause, f"{error.detail} ({host} is {ours}, which is this host itself)")

@@ -42,6 +42,11 @@ class Address:
         """True for 0.0.0.0 and ::, which belong to no host; to connect to them is to connect to oneself."""
         return self.sockaddr[0] in ("0.0.0.0", "::", "::ffff:0.0.0.0")
 
+    @property
+    def is_loopback(self) -> bool:
+        """True for an address of this host itself: 127.0.0.0/8 and ::1."""
+        return self.sockaddr[0].startswith("127.") or self.sockaddr[0] == "::1"
+
 
 Addresses = tuple[Address, ...]
 

@@ -17,8 +17,9 @@ from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter, seconds_from_now
+from tests import scripted
 from tests.faults.stage import Resolver as NameServer
-from tests.scripted import Scripted, answers
+from tests.scripted import Scripted, answers, then
 
 SHORT_S = 0.6  # less than the second that glibc waits for a server here
 Seen = dict[str, object]
@@ -93,6 +94,23 @@ def dead_first() -> Seen:
     return seen
 
 
+def moved() -> Seen:
+    """The name gets another address while a connection to the old one is kept: the old one answers on, then no more."""
+    server = NameServer("127.0.0.1", a="127.0.0.1")
+    client, statuses = Client(Resolver(), "test"), []
+    with (
+        Scripted(then(answers(times=3), scripted.silent)) as old,
+        Scripted(answers(), at=("127.0.0.7", old.port)) as new,
+    ):
+        request = Request("POST", Target.of(f"http://moving.example:{old.port}/"), {}, b"{}", repeatable=True)
+        for number in range(5):
+            statuses.append(client.send(request, 2, Waiter()).status)
+            if number == 0:
+                server.a = "127.0.0.7"
+        client.close()
+        return {"statuses": statuses, "old": len(old.connections), "new": len(new.connections)}
+
+
 def filtered() -> Seen:
     """A filter answers 0.0.0.0; something listens on this host at that very port."""
     server = NameServer("127.0.0.1", a="0.0.0.0")
@@ -101,6 +119,7 @@ def filtered() -> Seen:
         seen["connections"] = len(here.connections)
     server.a = "127.0.0.5"
     seen["loopback"] = look_up(Resolver())
+    seen["nobody"] = beat(Resolver(), "http://filtered.example:9/")
     seen["hosts"] = look_up(Resolver(), "filtered-by-hosts.example")
     return seen
 
@@ -138,6 +157,7 @@ def settle() -> None:
 CASES: dict[str, Callable[[], Seen]] = {
     "hung": hung,
     "dead first": dead_first,
+    "moved": moved,
     "filtered": filtered,
     "silent": silent,
 }

@@ -82,6 +82,13 @@ def test_the_first_of_two_name_servers_is_dead(tmp_path: Path) -> None:
 
 
 @pytest.mark.namespaces
+def test_an_address_that_changes(tmp_path: Path) -> None:
+    """A kept connection to the old address is good as long as it answers; once it does not, the name is looked up anew."""
+    found = seen(tmp_path, "moved", "nameserver 127.0.0.1\n")
+    assert found == {"statuses": [200] * 5, "old": 1, "new": 1}
+
+
+@pytest.mark.namespaces
 def test_a_name_that_a_filter_blocks(tmp_path: Path) -> None:
     """Said to be blocked, cause dns, and never a connection to this host itself; loopback addresses are taken as they are."""
     found = seen(tmp_path, "filtered", "nameserver 127.0.0.1\n")
@@ -89,6 +96,8 @@ def test_a_name_that_a_filter_blocks(tmp_path: Path) -> None:
     assert found["beat"]["detail"] == "blocked.example is blocked by a DNS filter, which answers 0.0.0.0"
     assert found["connections"] == 0
     assert found["loopback"]["addresses"] == ["127.0.0.5"]
+    assert found["nobody"]["cause"] == "refused"
+    assert found["nobody"]["detail"] == "Connection refused (filtered.example is 127.0.0.5, which is this host itself)"
     assert "blocked by a DNS filter" in found["hosts"]["detail"]
 
 

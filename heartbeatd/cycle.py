@@ -207,6 +207,8 @@ class Cycle:
             return None, None, None, ()
         before = self._edges.ledger.track
         after, change = alerting.advance(before, seen, self._rules.patience)
+        if before is not None and change is None and after.current is not before.current:
+            self._log_untold(before, after, seen)
         return seen, (after if after != before else None), change, self._alerts(change)
 
     def shift(self, by_ns: int) -> None:
@@ -356,6 +358,22 @@ class Cycle:
                 extra=said(MessageId.INTERNET_CHANGED, internet_ok=int(sample.internet_ok), detail=problem or None),
             )
         self._internet_problem = problem
+
+    def _log_untold(self, before: Track, after: Track, seen: Observation) -> None:
+        log.log(
+            NOTICE,
+            "the heartbeat Worker went from %s to %s; not announced, as it is flapping: %s in an hour",
+            before.current,
+            after.current,
+            counted(alerting.changes_in_an_hour(after, seen.at_ns), "change"),
+            extra=said(
+                MessageId.WORKER_CHANGED,
+                previous=before.current,
+                current=after.current,
+                worker_status=seen.status,
+                worker_cause=seen.cause,
+            ),
+        )
 
     def _log_probe(self, before: Presence | None, note: Note) -> None:
         level, what = _presence_change(before, note.presence)

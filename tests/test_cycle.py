@@ -207,6 +207,19 @@ def test_no_sign_of_life_where_nothing_is_delivered() -> None:
     assert "alerts are not delivered" in world.statuses[0]
 
 
+def test_changes_that_are_not_announced_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A Worker that is flapping: seven alerts, and a line for each change after them."""
+    caplog.set_level(logging.INFO, "heartbeatd")
+    world, clock = World(), HandSet()
+    one = cycle(world, clock)
+    for number in range(20):
+        world.status = 503 if number % 2 else 200
+        run(one, clock)
+    assert len(world.alerts) == 7
+    assert caplog.text.count("not announced, as it is flapping") == 19 - 7
+    assert "flapping: 19 changes in an hour" in caplog.text
+
+
 def after_a_boot(clock: HandSet, last_row_ns: int) -> Before:
     """Another boot than the one that stored the last row, by a clock that had been set otherwise."""
     return Before(NEW, Run(OLD, last_row_ns, ended=False, booted_ns=last_row_ns - 77 * S))

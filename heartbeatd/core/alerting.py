@@ -124,7 +124,8 @@ def _announced(track: Track, seen: Observation, since_ns: int) -> tuple[Track, C
         cause=seen.cause,
         detail=seen.detail,
         advice=seen.advice,
-        duration_s=max(0, since_ns - began_ns) / NS_PER_S if seen.state.good else None,
+        # Unknown where the outage would have begun later: an earlier boot noted that, by a clock that was ahead of this one.
+        duration_s=(since_ns - began_ns) / NS_PER_S if seen.state.good and since_ns >= began_ns else None,
         flapping=changes if changes > FLAPPING_CHANGES else 0,
     )
 

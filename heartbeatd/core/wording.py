@@ -89,13 +89,14 @@ def _turn_for_the_worse(host: str, change: Change, heartbeat_url: str, zone: Zon
 
 
 def _recovery(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
-    lasted = length(change.duration_s or 0)
+    known = change.duration_s is not None
+    lasted = length(change.duration_s) if change.duration_s is not None else "a time that is not known"
     cause = change.previous_cause
     # Only the cause is known of then: `refused` may also have been a connection that the system did not let through.
     said = f" ({'no connection' if cause is Cause.REFUSED else CAUSES[cause]})" if cause else ""
     again = _AGAIN.get(change.previous, "the heartbeat Worker is ok again")
     return Text(
-        f"{host}: {again} after {lasted}",
+        f"{host}: {again}" + (f" after {lasted}" if known else ""),
         f"The heartbeat Worker at {heartbeat_url} is ok again (HTTP {change.status}) since {clock(change.since_ns, zone)}. "
         f"Before that it was {change.previous}{said}. The problem lasted {lasted}{', on and off' if change.flapping else ''}.",
     )

@@ -31,6 +31,8 @@ from heartbeatd.sinks.store import BUSY_S, Store
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400
+DAY_NS = DAY_S * 1_000_000_000
+LEAP_NS = 30 * DAY_NS
 
 FORGET_EVERY = 60  # records between two looks at what is too old to keep
 
@@ -91,6 +93,7 @@ class Ledger:
         self._flushed_ns = 0
         self._records = 0
         self._more_to_prune = False
+        self._prune_from_boot_ns = 0
         self._certain = (
             False  # whether `track` is what was announced, or a starting point taken while nothing could be read
         )
@@ -153,9 +156,15 @@ class Ledger:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         if self.track is not None:
             self.track = self._track_to_write = shifted(self.track, by_ns, self._fixed)
+        if by_ns > DAY_NS:
+            self._hold_pruning()
         if self._store is not None and self._before is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
                 self._store.note_clock(booted_ns(self._clock))
+
+    def _hold_pruning(self) -> None:
+        """For a day: rows are not too old because somebody set the clock years ahead, and will set it back."""
+        self._prune_from_boot_ns = self._clock.boottime_ns() + DAY_NS
 
     def adjust(self, keeping: Keeping) -> None:
         """Keep by other rules from now on."""
@@ -202,6 +211,7 @@ class Ledger:
         try:
             stored = store.track()
             pending = store.pending()
+            lately_ns = store.sampled_ns(rows_after=DAY_S // self._keeping.interval_s)
             if self._before is not None:
                 store.watch()
                 # Last: it takes the place of what is read.
@@ -212,6 +222,8 @@ class Ledger:
             store.close()
             raise
         self._undelivered, self.pending = pending, len(pending)
+        if lately_ns is not None and self._clock.now_ns() - lately_ns > LEAP_NS:
+            self._hold_pruning()
         if not self._certain and stored is not None:
             # What was announced before this start wins over a starting point taken while the file could not be read.
             self.track, self._track_to_write = stored, None
@@ -277,6 +289,7 @@ class Ledger:
         """What is to be kept, if it is time to look for what is not."""
         self._records += 1
         due = self._more_to_prune or self._records % FORGET_EVERY == 0
+        due = due and self._clock.boottime_ns() >= self._prune_from_boot_ns
         return Keep(self._clock.now_ns(), self._keeping.days) if due else None
 
     def _write_or_say(self) -> None:

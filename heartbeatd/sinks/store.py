@@ -264,6 +264,20 @@ class Store:
                     (alert.attempts, reason, at_ns, alert.event_id),
                 )
 
+    def sampled_ns(self, rows_after: int) -> int | None:
+        """When the row was sampled that has so many stored after it, or the first row if there are fewer; None without rows."""
+        with _said_well(self.path):
+            found = self._connection.execute(
+                "SELECT timestamp_lima FROM metrics WHERE rowid <= (SELECT max(rowid) - ? FROM metrics)"
+                " ORDER BY rowid DESC LIMIT 1",
+                (rows_after,),
+            ).fetchone()
+            first = (
+                found
+                or self._connection.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid LIMIT 1").fetchone()
+            )
+            return _moment(first[0]) if first else None
+
     def begin_run(self, boot_id: str, booted_ns: int | None = None) -> Run | None:
         """Note that a run begins, and tell what is known of the one before; None if there was none. `booted_ns`: see `Run`."""
         with _said_well(self.path), self._transaction():
@@ -277,8 +291,13 @@ class Store:
         return Run(found[0], _moment(last[0]) if last else None, found[1] is not None, found[2])
 
     def note_clock(self, booted_ns: int) -> None:
-        """Note that the wall clock was stepped: what it would have shown at boot is another moment now."""
+        """Note that the wall clock was stepped: what it would have shown at boot is another moment now, and so is a takeover in
+        this boot, from which on the earlier agent's rows are spared."""
         with _said_well(self.path), self._transaction():
+            self._connection.execute(
+                "UPDATE takeover SET at_ns = at_ns + ? - run.booted_ns FROM run WHERE at_ns >= run.booted_ns",
+                (booted_ns,),
+            )
             self._connection.execute("UPDATE run SET booted_ns = ?", (booted_ns,))
 
     def end_run(self, now_ns: int) -> None:

@@ -162,6 +162,16 @@ def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: 
     assert again is not None and again.announced is state
 
 
+def test_a_length_that_cannot_be_true_is_unknown() -> None:
+    """The problem was announced by a clock that was years ahead, in an earlier boot: nothing is made up."""
+    track = Track(WorkerState.ERROR, 10**18, None, 10**18)
+    _, recovery = advance(track, Observation(WorkerState.OK, 10**17, 200), AT_ONCE)
+    assert recovery is not None and recovery.duration_s is None
+    text = wording.announce("nas", recovery, "https://worker/", LIMA_ZONE)
+    assert text.title == "nas: the Worker records heartbeats again"
+    assert "lasted a time that is not known" in text.message
+
+
 @pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Patience(3, 2)])
 def test_two_ways_of_failing_in_turn_are_one_problem(patience: Patience) -> None:
     """503, timeout, 503 and so on for ten minutes: one problem, one recovery, nothing between."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from heartbeatd.core.gap import Before, Run
 from heartbeatd.core.model import Track, WorkerState
 from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST
-from heartbeatd.sinks.ledger import FORGET_EVERY, Keeping, Ledger
+from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.sinks.ledger import DAY_NS, FORGET_EVERY, Keeping, Ledger
 from heartbeatd.sinks.store import PRUNE_ROWS, Store
 from tests.sinks.conftest import NOW_NS, alert, ids, row
 
@@ -375,3 +377,83 @@ def test_readers_outside_take_nothing_away(ledger: Ledger, path: Path) -> None:
     for number in range(1, 5):
         ledger.record(row(number), None, (alert(number),) if number % 2 else ())
         assert subprocess.check_output(read, text=True) == f"{number}\n"
+
+
+class SetClock(SystemClock):
+    """The machine's clock, as somebody sets it."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.offset_ns = now_ns - super().now_ns()
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.offset_ns
+
+
+def record_many(ledger: Ledger, first: int) -> int:
+    """Store so many rows that it is twice time to forget; the number of the next."""
+    for number in range(first, first + 2 * FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    return first + 2 * FORGET_EVERY
+
+
+def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
+    """Neither while it is, nor after a restart by that clock; once it is set back, what is too old by then goes."""
+    clock = SetClock(from_iso(row(0).timestamp_lima))
+    ledger = Ledger(path, clock, Keeping(10, days=1), before=Before("boot"))
+    ledger.open()
+    number = record_many(ledger, 0)
+    clock.offset_ns += 10 * 365 * DAY_NS
+    ledger.shift(10 * 365 * DAY_NS)
+    number = record_many(ledger, number)
+    ledger.close()
+    ledger = Ledger(path, clock, Keeping(10, days=1), before=Before("boot"))
+    ledger.open()
+    number = record_many(ledger, number)
+    assert ids(path) == [row(n).id for n in range(number)]
+    ledger.close()
+    clock.offset_ns -= (10 * 365 - 2) * DAY_NS
+    ledger = Ledger(path, clock, Keeping(10, days=1), before=Before("boot"))
+    ledger.open()
+    record_many(ledger, number)
+    ledger.close()
+    assert ids(path) == []
+
+
+@pytest.mark.parametrize("boot", ["this-boot", "another-boot"])
+def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
+    """What an earlier boot noted was noted by another clock; also where that clock was years ahead of this one."""
+    clock = SetClock(NOW_NS + 100 * DAY_NS)
+    before = Ledger(path, clock, Keeping(10), before=Before("this-boot"))
+    before.open()
+    before.record(row(1), Track(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS), ())
+    since_ns = before.track.since_ns if before.track is not None else 0
+    before.close()
+    ledger = Ledger(path, clock, Keeping(10), before=Before(boot))
+    ledger.open()
+    for step_ns in (DAY_NS, DAY_NS):
+        clock.offset_ns += step_ns
+        ledger.shift(step_ns)
+    moved_ns = 2 * DAY_NS if boot == "this-boot" else 0
+    assert ledger.track == Track(WorkerState.ERROR, since_ns + moved_ns, problem_since_ns=NOW_NS)
+    ledger.close()
+
+
+def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
+    """Within a boot, what was noted moves along all the same, once."""
+    clock = SetClock(NOW_NS)
+    for _ in range(3):
+        ledger = Ledger(path, clock, Keeping(10), before=Before("this-boot"))
+        ledger.open()
+        since_ns = ledger.track.since_ns if ledger.track is not None else 0
+        ledger.record(row(1), None if since_ns else Track(WorkerState.ERROR, NOW_NS), ())
+        ledger.close()
+        clock.offset_ns += DAY_NS if since_ns == 0 else 0
+    assert abs(since_ns - (NOW_NS + DAY_NS)) < STEP_NS
+
+
+def test_an_alert_keeps_the_clock_it_was_written_by(ledger: Ledger, path: Path) -> None:
+    """Through the database and back."""
+    written = replace(alert(1), boot_id="this-boot", booted_ns=NOW_NS)
+    ledger.record(row(1), None, (written,))
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert store.pending() == (written,)

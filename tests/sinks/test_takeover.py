@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.errors import StoreError
 from heartbeatd.sinks import schema
 from heartbeatd.sinks import store as store_module
@@ -167,3 +168,25 @@ def test_a_kill_in_the_middle_of_it(path: Path) -> None:
         assert store.taken_over in (rows, None)  # None: it was quicker than the kill
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("SELECT count(*), count(DISTINCT id) FROM metrics").fetchone() == (rows, rows)
+
+
+def test_a_clock_that_was_behind_shortens_no_grace(path: Path) -> None:
+    """Taken over by a machine without a battery clock that believes it is 2020, and is told better: the takeover was today."""
+    earlier(path, PLAIN, [old_row(1)])
+    believed_ns = NOW_NS - 6 * 365 * NS_PER_DAY
+    with closing(Store.open(path, believed_ns)) as store:
+        store.begin_run("boot", believed_ns - 1000)
+        store.note_clock(NOW_NS - 1000)
+        store.note_clock(NOW_NS - 1000)
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT at_ns FROM takeover").fetchone() == (NOW_NS,)
+
+
+def test_a_takeover_in_an_earlier_boot_stays_when_it_was(path: Path) -> None:
+    """It was noted by another clock."""
+    earlier(path, PLAIN, [old_row(1)])
+    with closing(Store.open(path, NOW_NS)) as store:
+        store.begin_run("boot", NOW_NS + 1000)
+        store.note_clock(NOW_NS + NS_PER_DAY)
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT at_ns FROM takeover").fetchone() == (NOW_NS,)

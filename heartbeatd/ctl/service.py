@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heartbeatd.credentials import NAMES, Credential, Credentials, passed, places, read
 from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.files import NotRegularFile, require_regular
 
 UNIT = "heartbeatd.service"
 USER = "heartbeat"
@@ -72,6 +73,8 @@ def credentials() -> Credentials:
     found: dict[str, Credential] = {}
     for name in NAMES:
         encrypted, plain = places(name)
+        for path in (encrypted, plain):
+            _refuse_what_is_no_file(path)
         for path, data in ((encrypted, _decrypted(encrypted, name)), (plain, read(plain))):
             if data is not None:
                 found.setdefault(name, Credential(str(path), data))
@@ -83,6 +86,17 @@ def credentials_hidden() -> bool:
     running = Path("/run/credentials") / UNIT
     stores = {place.parent for name in NAMES for place in places(name)}
     return any(os.access(folder, os.F_OK) and not os.access(folder, os.X_OK) for folder in (running, *stores))
+
+
+def _refuse_what_is_no_file(path: Path) -> None:
+    """Raises ConfigError for e.g. a FIFO, which would have whoever reads it wait for ever."""
+    try:
+        require_regular(path)
+    except NotRegularFile as error:
+        hint = "`heartbeatctl set-secret` puts a file in its place"
+        raise ConfigError(Problem(str(path), str(error.strerror), hint)) from None
+    except OSError:
+        return  # not there, or not for us to see
 
 
 def _decrypted(path: Path, name: str) -> bytes | None:

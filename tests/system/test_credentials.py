@@ -144,6 +144,16 @@ def test_many_at_once_do_not_disturb_each_other(installed: BootedHost) -> None:
     installed.run("heartbeatctl check --offline")
 
 
+def test_a_credential_that_is_no_file_is_named_at_once(installed: BootedHost) -> None:
+    """A FIFO in systemd's stores would have `check` wait for a writer; `set-secret` puts a file in its place."""
+    for place in ("/etc/credstore.encrypted/heartbeat.secret_key", "/etc/credstore/heartbeat.webhook_url.plain"):
+        installed.run(f"systemctl stop heartbeatd; rm -f {place}; mkfifo {place}")
+        done = installed.run("timeout 10 heartbeatctl check --offline", check=False)
+        assert done.returncode == 78
+        assert f"{place}: it is a FIFO, not a regular file" in done.stdout
+        installed.run(f"rm {place}")
+
+
 def test_bad_input_is_refused(installed: BootedHost) -> None:
     """Nothing, two words, too much, not root: a line that says so, and nothing is stored."""
     for text, code in (("", 78), ("two words", 78), ("$(head -c 9000 /dev/zero | tr '\\\\0' k)", 78)):
@@ -152,7 +162,7 @@ def test_bad_input_is_refused(installed: BootedHost) -> None:
         assert "two words" not in done.stderr
         assert done.stderr.count("\n") == 1
     done = installed.run("echo k | setpriv --reuid=nobody --clear-groups heartbeatctl set-secret", check=False)
-    assert done.returncode == 1
+    assert done.returncode == 77
     assert "sudo" in done.stderr
 
 
@@ -160,5 +170,7 @@ def test_removed_and_purged(installed: BootedHost, receiver: Receiver) -> None:
     """`--remove` forgets a credential; a purge leaves none behind."""
     installed.run("echo k | heartbeatctl set-secret")
     assert "removed /etc/credstore.encrypted/heartbeat.secret_key" in installed.out("heartbeatctl set-secret --remove")
+    installed.run("echo SECRET_KEY=k | heartbeatctl import-env --write --force -")
+    assert installed.path("/etc/heartbeat/config.toml.bak").exists()
     installed.run("echo k | heartbeatctl set-secret; apt-get purge --yes heartbeatd", timeout_s=120)
     assert installed.out("find /etc -path '*heartbeat*' -not -path '/etc/systemd/*'") == ""

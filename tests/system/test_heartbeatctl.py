@@ -128,6 +128,21 @@ def test_who_may_not_read_the_configuration_is_told_what_to_do(installed: Booted
     installed.run(f"{advice}; heartbeatctl check --offline")
 
 
+def test_an_agent_that_may_not_read_the_configuration_says_what_it_needs(installed: BootedHost) -> None:
+    """Which owner and rights, word for word, and with them it starts; whoever else may not read the file is told to use sudo."""
+    config = "/etc/heartbeat/config.toml"
+    configure(installed, "")
+    installed.run(f"systemctl stop heartbeatd; chown root:root {config}; chmod 600 {config}")
+    assert installed.run("systemctl start heartbeatd", check=False).returncode != 0
+    advice = f"chown root:heartbeat {config}; chmod 640 {config}"
+    assert (
+        f"Permission denied (see to it that root and the group heartbeat may read it: {advice})" in installed.journal()
+    )
+    installed.run(f"{advice}; systemctl reset-failed heartbeatd; systemctl start heartbeatd")
+    run = "setpriv --reuid=nobody --regid=nogroup --clear-groups heartbeatd"
+    assert "only root and the group heartbeat may read it: run this with sudo" in installed.run(run, check=False).stderr
+
+
 def test_a_mistake_is_shown_on_a_terminal_and_not_to_everybody(installed: BootedHost) -> None:
     """`check` shows the line without what may be a secret; the journal and STATUS=, which others may read, say where it is."""
     configure(installed, "[heartbeat]\nsecret_key = \u201chidden-key\u201d\n")

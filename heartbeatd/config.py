@@ -117,7 +117,9 @@ class Config:
     @property
     def longest_cycle_s(self) -> float:
         """Seconds a cycle may wait for others at the most: the slower of the two probes, then the heartbeat."""
-        return max(self.internet.timeout_seconds, self.docker.timeout_seconds) + self.heartbeat.timeout_seconds
+        docker_s = self.docker.timeout_seconds if self.docker.socket else 0.0
+        heartbeat_s = self.heartbeat.timeout_seconds if self.heartbeat.url else 0.0
+        return max(self.internet.timeout_seconds, docker_s) + heartbeat_s
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from heartbeatd.sinks.reloads import ReloadRequests
 
 IDENTIFIER = "heartbeatd"
 WORKING_US = 120_000_000
-WATCHDOG_MARGIN_S = 15  # what a cycle does beside waiting for others, on a slow disk or at the start
+WATCHDOG_MARGIN_S = 10  # what a cycle does beside waiting for others, on a slow disk or at the start
 LONGEST_LINE = 2000  # characters of a line of the log: a few kilobytes of one text help nobody
 
 
@@ -103,7 +103,7 @@ def watchdog_us(unit_us: int, interval_s: int, longest_cycle_s: float) -> int:
     """How long the watchdog should wait for the next sign of life, in µs, where WatchdogSec= says `unit_us`.
 
     For three cycles, so that a missed slot is no death; for the longest cycle that the configuration allows, which may begin an
-    interval after the last sign; and never for less than the unit says. 60 s, 10 s and a cycle of up to 62 s: 87 s.
+    interval after the last sign; and never for less than the unit says. 60 s, 10 s and a cycle of up to 62 s: 82 s.
     """
     cycle_us = int((interval_s + longest_cycle_s + WATCHDOG_MARGIN_S) * 1_000_000)
     return max(unit_us, 3 * interval_s * 1_000_000, cycle_us)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.receiver import SILENCE, WORKER, Receiver
+from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.system.conftest import MEASURE_ONLY, configure, state, wait_active
 from tests.system.host import BootedHost
 
@@ -129,6 +129,33 @@ def test_it_stops_within_two_seconds_while_a_request_hangs(running: BootedHost, 
     assert time.monotonic() - began < 2
     assert state(running, "Result") == "success"
     assert state(running, "ActiveState") == "inactive"
+
+
+def test_a_worker_may_be_slower_than_the_watchdog(running: BootedHost, receiver: Receiver) -> None:
+    """A watchdog of 3 s and a Worker that is given 6: it lives, and the outage is announced."""
+    receiver.answer(WORKER, 200, SILENCE)
+    running.path(DROP_IN).parent.mkdir(parents=True, exist_ok=True)
+    running.path(DROP_IN).write_text("[Service]\nWatchdogSec=3s\n")
+    worker = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 6\n'
+    configure(running, f'{MEASURE_ONLY}{worker}[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
+    running.run("systemctl daemon-reload; systemctl restart heartbeatd")
+    running.wait_for("the problem", lambda: receiver.received(WEBHOOK))
+    assert receiver.received(WEBHOOK)[0].body["details"]["cause"] == "timeout"
+    assert state(running, "NRestarts") == "0"
+    running.run(f"systemctl stop heartbeatd; rm {DROP_IN}; systemctl daemon-reload")
+    assert state(running, "Result") == "success"
+
+
+def test_the_host_is_renamed(running: BootedHost, receiver: Receiver) -> None:
+    """hostnamectl, and a reload: the next heartbeat carries the new name, although the sandbox has a copy of the old one."""
+    configure(running, f'{MEASURE_ONLY}[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\n')
+    running.run("systemctl restart heartbeatd")
+    running.wait_for("a beat", lambda: receiver.received(WORKER))
+    old = receiver.received(WORKER)[-1].body["host"]
+    running.run("hostnamectl set-hostname kitchen; systemctl reload heartbeatd")
+    running.wait_for("the new name", lambda: receiver.received(WORKER)[-1].body["host"] == "kitchen", timeout_s=10)
+    assert f"goes by the name kitchen from now on; before, it was {old}" in running.journal("--unit=heartbeatd")
+    running.run(f"hostnamectl set-hostname {old}; systemctl stop heartbeatd")
 
 
 def test_it_comes_up_with_the_machine(installed: BootedHost) -> None:

@@ -28,7 +28,7 @@ Cell = str | int | float | None
 TABLES = ("metrics", "alerts", "alert_state", *(period.table for period in PERIODS))
 BUSY_S = 1.0
 DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
-LARGEST_VALUE_BYTES = 64 << 10
+LARGEST_VALUE_BYTES = 1 << 20
 LONGEST_TEXT = 1000
 LARGEST_NUMBER = 1e15
 _WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
@@ -39,6 +39,11 @@ _HISTORY: tuple[tuple[str, str], ...] = (
     *((name, "INTEGER") for name in ("cycles", "worker_ok", "internet_ok")),
     *((f"{m}_{part}", "INTEGER" if part == "count" else "REAL") for m in MEASURES for part in (*_FURTHER, "count")),
 )
+# The columns that are read, whichever table they are in.
+_READ = {
+    *(name for name, _ in (*METRICS, *_HISTORY)),
+    *("subject", "announced", "since_ns", "number", "event_id", "last_error", "delivered_ns", "set_aside_ns", "rowid"),
+}
 _ROW = tuple((name, "TIME" if name == "timestamp_lima" else kind) for name, kind in METRICS)
 
 
@@ -120,7 +125,9 @@ class Reader:
         """
         names = ", ".join(name for name, _ in _HISTORY)
         query = f"SELECT {names} FROM {period.table} WHERE start >= ? AND start <= ? ORDER BY start LIMIT ?"
-        return [_cells(_HISTORY, values) for values in self._all(query, since, until, most)]
+        with reported(self.path):  # cell by cell, for all rows as they are may be gigabytes
+            rows = self._connection.execute(query, (since, until, most))
+            return [_cells(_HISTORY, values) for values in rows]
 
     def _all(self, query: str, *values: str | int) -> list[tuple[object, ...]]:
         with reported(self.path):
@@ -240,7 +247,7 @@ def _limit(connection: sqlite3.Connection) -> None:
 
 
 def _require_real_tables(connection: sqlite3.Connection) -> None:
-    """Raises sqlite3.OperationalError if one of our names is not a table, or has columns that are computed when they are read.
+    """Raises sqlite3.OperationalError if one of our names is not a table, or what is read of it is computed at that moment.
 
     SQLite's own list of tables would look into each view for it. What the schema says is what SQLite goes by.
     """
@@ -252,7 +259,8 @@ def _require_real_tables(connection: sqlite3.Connection) -> None:
         if not real or name.lower() in seen:
             raise sqlite3.OperationalError(f"{name} is not a table")
         seen.add(name.lower())
-        if any(column[6] for column in connection.execute(f"PRAGMA table_xinfo({name})").fetchall()):
+        columns = connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        if any(column[6] and column[1].lower() in _READ for column in columns):
             raise sqlite3.OperationalError(f"{name} has generated columns")
 
 

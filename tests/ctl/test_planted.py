@@ -242,6 +242,24 @@ def test_a_table_too_large_to_read_ends_at_the_deadline(config: Path, tmp_path: 
     assert re.search(r"alerts      2000000 queued|could not be read within", done.stdout)
 
 
+def test_what_users_add_is_in_nobodys_way(config: Path, tmp_path: Path) -> None:
+    """Columns of their own behind ours, computed or large, views, indexes and other tables."""
+    sql(
+        tmp_path / "metrics.db",
+        "ALTER TABLE metrics ADD COLUMN ram_gb REAL AS (ram_used_mb / 1024)",
+        "ALTER TABLE metrics ADD COLUMN note TEXT",
+        "UPDATE metrics SET note = hex(zeroblob(5000000))",
+        "CREATE INDEX by_hour ON metrics (substr(timestamp_lima, 1, 13))",
+        "CREATE VIEW latest AS SELECT * FROM metrics",
+        "CREATE TABLE notes (text TEXT)",
+    )
+    told = json.loads(ctl("status", "--config", config, "--json").stdout)
+    assert told["last_cycle"]["id"] == "row-000001"
+    assert told["alerts"]["queued"] == 1
+    assert ctl("history", "--config", config, "--days", "1000").returncode == 0
+    assert ctl("once", "--store", "--config", config).returncode == 0
+
+
 ODD: dict[str, str] = {
     "no time": "UPDATE metrics SET timestamp_lima = 'not a time'",
     "no zone": "UPDATE metrics SET timestamp_lima = '2026-11-23T15:20:10'",

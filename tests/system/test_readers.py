@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
 
@@ -103,7 +103,7 @@ def test_the_service_as_status_shows_it(installed: BootedHost, other: str, recei
 
 
 def test_a_test_alert_arrives_now_or_never(installed: BootedHost, other: str, receiver: Receiver) -> None:
-    """One that could not be delivered is taken out of the queue; behind a queue that is stuck none is put in."""
+    """One that fails, or is ended by Ctrl-C, is taken out of the queue; behind a queue that is stuck none is put in."""
     installed.run("systemctl restart heartbeatd")
     installed.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
     receiver.answer(WEBHOOK, 404)
@@ -112,6 +112,12 @@ def test_a_test_alert_arrives_now_or_never(installed: BootedHost, other: str, re
     assert "HTTP 404" in failed.stdout
     assert "taken out of the queue again; `heartbeatctl test-alert --direct`" in failed.stdout
     assert _queued(installed) == 0
+    receiver.answer(WEBHOOK, SILENCE)
+    given_up = installed.run("timeout --signal=INT 1.5 heartbeatctl test-alert || true")
+    assert given_up.stdout.startswith("queued as event ")
+    assert given_up.stderr == ""
+    assert _queued(installed) == 0
+    receiver.answer(WEBHOOK, 404)
     receiver.answer(WORKER, 500)
     installed.wait_for("a failed try", lambda: "last try: " in installed.run("heartbeatctl status", check=False).stdout)
     stuck = installed.run("heartbeatctl test-alert", check=False)

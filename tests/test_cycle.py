@@ -260,14 +260,27 @@ def test_who_vouches_for_the_clock(cycles: int) -> None:
 
 
 def test_a_restart_is_believed_at_once() -> None:
-    """Within a boot nothing is waited for: the kernel's own clock tells, even if the wall clock was set back meanwhile."""
+    """Within a boot nothing is waited for."""
     clock, world = HandSet(), World()
-    true_ns = clock.wall_ns
-    clock.wall_ns -= 17 * S
-    run_before = Run(NEW, true_ns - 24 * S, ended=False, booted_ns=true_ns - clock.boot_ns)
+    run_before = Run(NEW, clock.wall_ns - 24 * S, ended=False, booted_ns=clock.wall_ns - clock.boot_ns)
     run(cycle(world, clock, Before(NEW, run_before)), clock)
     (gap,) = told(world)
     assert gap["duration_seconds"] == 24.0
+
+
+def test_a_clock_that_was_set_back_between_two_runs_of_a_boot() -> None:
+    """The kernel's own clock tells the length; it is told once the clock is right again, with moments that are."""
+    clock, world = HandSet(), World()
+    true_ns = clock.wall_ns
+    run_before = Run(NEW, true_ns - 24 * S, ended=False, booted_ns=true_ns - clock.boot_ns)
+    clock.wall_ns -= 17 * S
+    one = cycle(world, clock, Before(NEW, run_before))
+    run(one, clock)
+    assert world.alerts == []
+    clock.wall_ns += 17 * S
+    run(one, clock)
+    (gap,) = told(world)
+    assert (gap["duration_seconds"], gap["at"]) == (24.0, "2026-11-24T17:07:40.000Z")
 
 
 def test_a_clock_that_was_ahead(caplog: pytest.LogCaptureFixture) -> None:

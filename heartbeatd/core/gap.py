@@ -9,7 +9,8 @@ at which it was switched off, or with one years ago, until a time server steps i
 would be one of seconds. So after a boot one of these is waited for: something that vouches for the clock (a time server that
 has synchronised it, a hardware clock that agrees with it), a step of the clock, or the end of `PATIENCE_NS`. The end of the gap
 is the first cycle, by the clock as it is when it is believed. Where the kernel has not been started again since, its own clock
-has run on, which nobody can set: that one tells the length, and there is nothing to wait for.
+has run on, which nobody can set: that one tells the length, and unless the wall clock was set meanwhile there is nothing to
+wait for.
 """
 
 from dataclasses import dataclass
@@ -104,13 +105,11 @@ def judge(before: Before, now: Now) -> Gap | None:
     if run is None or run.last_row_ns is None or began_boot_ns is None:
         return None
     until_ns = now.wall_ns - (now.boot_ns - began_boot_ns)
-    last_boot_ns = _same_kernels_last_row(run, before.boot_id, began_boot_ns, now)
-    if last_boot_ns is not None:
-        since_ns = until_ns - (began_boot_ns - last_boot_ns)
-    elif run.boot_id == before.boot_id or now.vouched or before.stepped or now.boot_ns - began_boot_ns >= PATIENCE_NS:
-        since_ns = run.last_row_ns
-    else:
+    waited = now.boot_ns - began_boot_ns >= PATIENCE_NS
+    if not (_clock_runs_on(run, before.boot_id, now) or now.vouched or before.stepped or waited):
         return None
+    last_boot_ns = _same_kernels_last_row(run, before.boot_id, began_boot_ns, now)
+    since_ns = run.last_row_ns if last_boot_ns is None else until_ns - (began_boot_ns - last_boot_ns)
     if until_ns < since_ns:
         return None
     kind, result = _kind(run, before.ending, before.boot_id)
@@ -123,6 +122,13 @@ def cannot_be_told(before: Before, now: Now) -> bool:
     return run is not None and run.last_row_ns is not None and now.vouched and run.last_row_ns > now.wall_ns
 
 
+def _clock_runs_on(run: Run, boot_id: str, now: Now) -> bool:
+    """True if the kernel has not been started again since, and nobody has set the wall clock: it is as right as it was."""
+    if run.booted_ns is None:  # an earlier version did not note it
+        return run.boot_id == boot_id
+    return abs(now.booted_ns - run.booted_ns) < STEP_NS
+
+
 def _same_kernels_last_row(run: Run, boot_id: str, began_boot_ns: int, now: Now) -> int | None:
     """When the last row was sampled, on the boot-time clock, if the kernel has not been started again since.
 
@@ -131,8 +137,8 @@ def _same_kernels_last_row(run: Run, boot_id: str, began_boot_ns: int, now: Now)
     if run.booted_ns is None or run.last_row_ns is None:
         return None
     last_boot_ns = run.last_row_ns - run.booted_ns
-    runs_on = run.boot_id == boot_id or abs(now.booted_ns - run.booted_ns) < STEP_NS
-    return last_boot_ns if runs_on and 0 <= last_boot_ns <= began_boot_ns else None
+    same = run.boot_id == boot_id or _clock_runs_on(run, boot_id, now)
+    return last_boot_ns if same and 0 <= last_boot_ns <= began_boot_ns else None
 
 
 def _kind(run: Run, ending: Ending | None, boot_id: str) -> tuple[GapKind, str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from heartbeatd.core.gap import PATIENCE_NS, Before, Ending, Gap, GapKind, Now, Run, cannot_be_told, judge
 from heartbeatd.core.payload import Agent, gap_alert
-from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 
 NOW_NS = 1_795_540_060 * NS_PER_S
 BEFORE_NS = NOW_NS - 8880 * NS_PER_S
@@ -76,17 +76,27 @@ def test_after_a_step_it_is_as_long_as_it_was() -> None:
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15), st.integers(-(10**18), 10**18), st.sampled_from([OLD, NEW]))
-def test_within_a_boot_the_kernel_tells(gap_ns: int, waited_ns: int, wrong_ns: int, boot: str) -> None:
-    """Whatever was done to the wall clock meanwhile, the length is that of the boot-time clock; a container that was booted
-    again, on a kernel that was not, has another boot id and the same clocks."""
+def test_within_a_boot_the_kernel_tells(gap_ns: int, waited_ns: int, moved_ns: int, boot: str) -> None:
+    """The length is that of the boot-time clock, whatever was done to the wall clock meanwhile; if that was set, it has to be
+    believed first. A container that is booted again, on a kernel that was not, has another boot id and the same clocks."""
     last_boot_ns, booted_ns = 10 * S, BEFORE_NS
     began_ns = last_boot_ns + gap_ns
     run = Run(OLD, booted_ns + last_boot_ns, False, booted_ns)
     boot_ns = began_ns + waited_ns
-    moved_ns = wrong_ns if boot == OLD else 0
-    found = judge(Before(boot, run, None, began_ns), Now(booted_ns + boot_ns + moved_ns, boot_ns))
+    if boot == NEW:
+        moved_ns = 0
+    now = Now(booted_ns + boot_ns + moved_ns, boot_ns)
+    at_once = judge(Before(boot, run, None, began_ns), now)
+    assert (at_once is not None) == (abs(moved_ns) < STEP_NS or waited_ns >= PATIENCE_NS)
+    found = judge(Before(boot, run, None, began_ns, stepped=True), now)
     assert found is not None
     assert (found.until_ns - found.since_ns, found.until_ns) == (gap_ns, booted_ns + began_ns + moved_ns)
+
+
+def test_a_restart_right_after_an_upgrade() -> None:
+    """The run before did not note its clock: within a boot it is believed, as it was."""
+    before = Before(OLD, Run(OLD, BEFORE_NS, False), None, S)
+    assert judge(before, Now(BEFORE_NS + 60 * S, S)) == Gap(GapKind.CRASH, BEFORE_NS, BEFORE_NS + 60 * S)
 
 
 def test_rows_of_a_clock_that_was_ahead() -> None:

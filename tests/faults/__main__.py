@@ -49,6 +49,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "clock set back while off": (clocks.clock_set_back_while_nothing_ran, 1, 1),
     "clock stepped, alert waiting": (clocks.clock_is_stepped_while_an_alert_waits, 1, 1),
     "a long cycle": (clocks.long_cycle, 1, 1),
+    "a generous timeout": (clocks.generous_timeout, 15, 5),
     "signals": (clocks.signals_at_any_moment, 90, 9),
     "kill -9": (process.killed_at_any_moment, 300, 8),
     "a mount hangs": (process.hanging_mount, 200, 10),

@@ -127,7 +127,7 @@ def outage_before_a_boot(stage: Stage) -> Outcome:
 
 
 def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
-    """Within one boot: the kernel's own clock tells how long it was, at once and once, whatever the wall clock shows."""
+    """Within one boot: the kernel's own clock tells how long it was, once the wall clock is right again, and once."""
     off_s = 8
     outcome = Outcome(f"kill -9, {off_s} s, the clock set back by {off_s - 1} s meanwhile, and forward later")
     wall = Wall(stage)
@@ -139,15 +139,19 @@ def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
     sleep_s(off_s)
     wall.set(f"-{off_s - 1}")
     with stage.agent(toml, **wall.environment) as agent:
+        sleep_s(3)
+        outcome.expect(not stage.delivered(), f"told by a clock that was set back: {stage.events()}")
+        wall.set("+0")
         with suppress(AssertionError):
             until(stage.delivered)
-        wall.set("+0")
-        sleep_s(3)
+        sleep_s(2)
         agent.stop()
     gaps = [alert.body["details"] for alert in stage.delivered()]
     outcome.alerts = f"{len(gaps)}/1"
     outcome.expect(len(gaps) == 1, f"alerts: {gaps}")
     outcome.expect(all(off_s <= gap["duration_seconds"] <= off_s + 3 for gap in gaps), f"alerts: {gaps}")
+    ended_s = [time.time() - datetime.fromisoformat(gap["at"]).timestamp() for gap in gaps]
+    outcome.expect(all(0 < ago_s < 10 for ago_s in ended_s), f"ended {ended_s} s ago")
     return outcome
 
 
@@ -192,6 +196,31 @@ def long_cycle(stage: Stage) -> Outcome:
     outcome.expect(sorted(gaps)[-2:] == [1, 3], f"gaps between slots: {gaps}")
     outcome.expect("2 slots missed" in agent.log, "what was missed is not counted")
     return stage.judge(outcome, agent, may_miss=2)
+
+
+def generous_timeout(stage: Stage) -> Outcome:
+    """A Worker that is given longer than the unit's watchdog has patience: each sign of life comes before it would bite."""
+    timeout_s = max(4, stage.seconds)
+    outcome = Outcome(f"the Worker hangs, timeout_seconds = {timeout_s}, WatchdogSec=3")
+    stage.receiver.answer(WORKER, 200, SILENCE)
+    with AgentProcess(stage.folder, stage.toml(timeout_s=timeout_s), WATCHDOG_USEC="3000000") as agent:
+        watchdog_s = int(agent.told()["WATCHDOG_USEC"]) / 1e6
+        agent.ready()
+        signs = [time.monotonic()]
+        for _ in range(2):
+            agent.cycles(1)
+            signs.append(time.monotonic())
+        stage.wait_for_events(1)
+        agent.stop()
+    longest_s = max(later - earlier for earlier, later in pairwise(signs))
+    outcome.expect(
+        timeout_s <= longest_s < watchdog_s, f"{longest_s:.1f} s between two signs of life, {watchdog_s} s allowed"
+    )
+    outcome.expect(stage.events() == [("problem", "unreachable", "timeout")], f"alerts: {stage.events()}")
+    outcome.alerts = f"{len(stage.events())}/1"
+    outcome.rows = f"{len(agent.rows('id'))}/2"
+    outcome.expect("Traceback" not in agent.log, "a traceback in the log")
+    return outcome
 
 
 def signals_at_any_moment(stage: Stage) -> Outcome:

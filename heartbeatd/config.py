@@ -20,6 +20,7 @@ from heartbeatd.toml_text import Document, understood
 
 DEFAULT_PATH = Path("/etc/heartbeat/config.toml")
 LARGEST_FILE_BYTES = 1 << 20
+LONGEST_LINE = 10_000
 # What may be repeated of a file in which a secret may stand anywhere.
 NAMES = frozenset({*SECTIONS, *(setting.name for setting in SETTINGS)})
 _NO_CREDENTIALS: Credentials = {}
@@ -150,6 +151,10 @@ def read(path: Path) -> Document:
         text = decoded(data)
     except ValueError as error:
         raise ConfigError(Problem(where, str(error), "save the file as UTF-8 text")) from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE:  # tomllib may need minutes for one
+            what = f"is longer than {LONGEST_LINE} characters"
+            raise ConfigError(Problem(f"{where}, line {number}", what, "a setting is one line of its own"))
     return understood(text, where, NAMES)
 
 

@@ -13,6 +13,7 @@ from heartbeatd.core.redact import shown_name
 from heartbeatd.errors import ConfigError, Problem
 
 MANUAL = "heartbeat-config.toml(5)"
+LONGEST_LINE = 1000  # characters that are looked at to say what is wrong with a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def _problem(text: str, message: str, where: str, known: Collection[str]) -> Pro
     number = _line_number(lines, message)
     if number is None:
         return Problem(where, "is not TOML: it has a number that is too long", f"see {MANUAL}")
-    line = lines[number - 1]
+    line = lines[number - 1][:LONGEST_LINE]
     what, hint = _twice(lines, number, message) or _cause(line, message)
     return Problem(f"{where}, line {number}", f"is not TOML: {what}", f"{hint}; see {MANUAL}", masked(line, known))
 

@@ -202,7 +202,8 @@ def test_a_key_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, w
         (b"[agent]\n[agent]\n", "is not TOML"),
         (b"a = 1\n\xff\n", "line 2"),
         (b"# " + b"x" * (1 << 20), "larger than 1 MiB"),
-        (b"a = " + b"[" * 100_000, "nested too deeply|is not TOML"),
+        (b"a = " + b"[" * 9_000, "nested too deeply|is not TOML"),
+        pytest.param(b"\na" + b".a" * 100_000, "line 2: is longer than 10000 characters", id="dotted"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path: Path, content: bytes | None, what: str) -> None:

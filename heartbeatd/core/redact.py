@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
+SHORTEST_VALUE = 6  # of a query: `prod` or `true` is no secret, and stands in many a line
 SHORTEST = 4  # what is shorter stands in every other word, and hides nothing
 
 
@@ -36,7 +37,8 @@ def secrets_in(url: str) -> Iterator[str]:
     yield query
     for part in query.split("&"):
         value = part.partition("=")[2]
-        yield from (value, unquote(value))
+        if len(value) >= SHORTEST_VALUE:
+            yield from (value, unquote(value))
 
 
 class Redactor:

@@ -54,7 +54,8 @@ def _statement(text: str, at: int, number: int, found: EnvFile) -> int:
             return end
         given = quoted.group(1)
     else:
-        given = re.sub(r"(^|\s)\s*#.*" if given[:1].isspace() else r"\s+#.*", "", given).strip()
+        comment = re.search(r"(?<=\s)#", given)
+        given = (given[: comment.start()] if comment else given).strip()
     found.bad_values.pop(name, None)
     try:
         found.values[name] = given if mark == "'" else _expanded(given, found.values, quoted=mark == '"')
@@ -83,5 +84,5 @@ def _expanded(text: str, known: dict[str, str], *, quoted: bool) -> str:
             )
         return known[name]
 
-    pattern = r"\\(?P<escaped>.)|\$\$|\$(?P<plain>[A-Za-z_]\w*)|\$\{(?P<braced>[^}]*)\}"
+    pattern = r"\\(?P<escaped>.)|\$\$|\$(?P<plain>[A-Za-z_]\w*)|\$\{(?:(?P<braced>[A-Za-z_]\w*)\})?"
     return re.sub(pattern, value, text, flags=re.DOTALL | re.ASCII)

@@ -103,6 +103,13 @@ def test_env_files_are_read_as_docker_reads_them(text: str, value: str) -> None:
     assert not found.bad_values
 
 
+@pytest.mark.parametrize("unit", ["${", "$", "\\", " ", "#", '"', "'", 'A="\n', "A='\n", "${a}"])
+@pytest.mark.parametrize("before", ["", "A=", "A=x", 'A="'])
+def test_a_large_file_takes_no_longer(before: str, unit: str) -> None:
+    """A megabyte of what could be scanned again and again from each place takes well under the test's time."""
+    assert dotenv.parse(before + unit * ((1 << 20) // len(unit)))
+
+
 @pytest.mark.parametrize(
     ("text", "lines"),
     [

@@ -12,6 +12,7 @@ import pytest
 from tests.agent import CHECKOUT, environment, python
 from tests.receiver import WORKER, Receiver
 
+pytestmark = pytest.mark.slow  # many processes
 ODD_NAME = "größe-→-日本-\x1b[31m"
 
 

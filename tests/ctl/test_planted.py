@@ -2,9 +2,9 @@
 
 import json
 import os
-import re
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import lru_cache
@@ -19,6 +19,7 @@ from heartbeatd.sinks.store import Store
 from tests.agent import CHECKOUT, environment, python
 from tests.sinks.conftest import NOW_NS, alert, row
 
+pytestmark = pytest.mark.slow  # a hundred processes
 Planted = Callable[[Path], None]
 MOST_BYTES = 600 << 20  # of address space, which is several times what is used
 MOST_CPU_S = 20
@@ -228,18 +229,46 @@ def test_nothing_is_stored_where_a_trigger_would_run(config: Path, tmp_path: Pat
     assert "triggers" in done.stderr
 
 
-def test_a_table_too_large_to_read_ends_at_the_deadline(config: Path, tmp_path: Path) -> None:
-    """Without an index that SQLite could use, two million hours are looked through for a while, and then that is said."""
+def test_a_table_too_large_to_read_ends_at_the_deadline(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an index, rows by the hundred thousand are looked through until then; and that is said."""
+    database = tmp_path / "metrics.db"
     sql(
-        tmp_path / "metrics.db",
+        database,
         "DROP TABLE alerts",
         "CREATE TABLE alerts (number, delivered_ns, set_aside_ns, last_error)",
-        "CREATE TABLE n (i)",
-        "INSERT INTO n WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000) SELECT i FROM n",
-        "INSERT INTO alerts SELECT i, NULL, NULL, 'x' FROM n",
+        "INSERT INTO alerts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
+        " SELECT i, NULL, NULL, 'x' FROM n",
     )
-    done = ctl("status", "--config", config)
-    assert re.search(r"alerts      2000000 queued|could not be read within", done.stdout)
+    with closing(Reader.open(database)) as reader:
+        assert reader.queue().waiting == 300000
+    monkeypatch.setattr("heartbeatd.sinks.reader.DEADLINE_S", 0.0)
+    with pytest.raises(StoreError, match="could not be read within 0 s"), closing(Reader.open(database)) as reader:
+        reader.queue()
+
+
+HANGS = """
+import sys, threading
+from pathlib import Path
+from heartbeatd.ctl import database
+from heartbeatd.errors import StoreError
+database.GRACE_S = 0.2 - database.DEADLINE_S
+try:
+    database.read(Path(sys.argv[1]), Path(sys.argv[2]), lambda reader: threading.Event().wait())
+except StoreError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_a_filesystem_that_hangs_holds_nobody_up(config: Path, tmp_path: Path) -> None:
+    """What waits in the kernel cannot be interrupted: it is left behind, and the process ends."""
+    words = [sys.executable, "-c", HANGS, str(config), str(tmp_path / "metrics.db")]
+    done = subprocess.run(
+        words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("the file or its filesystem did not answer within 0.2 s\n")
 
 
 def test_what_users_add_is_in_nobodys_way(config: Path, tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ from heartbeatd.sinks.store import Store
 from tests.agent import PACKAGE, environment, python
 from tests.sinks.conftest import NOW_NS, row
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = [
+    pytest.mark.slow,  # many processes
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else"),
+]
 NOBODY = "nobody"
 CLOSED = 'socket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 

@@ -27,10 +27,10 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import EXPLAINING, Answer, Interrupted, NoAnswer
+from heartbeatd.net.answer import Answer, Interrupted, NoAnswer
 from heartbeatd.net.connect import connect
 from heartbeatd.net.explain import explain
-from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, message
+from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, explaining, message
 from heartbeatd.net.resolve import Address, Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.net.trust import trusting
@@ -95,16 +95,16 @@ class Client:
 
     def _try(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
         with self._explaining(waiter):
-            kept = self._kept(request.target)
+            began_ns, kept = time.monotonic_ns(), self._kept(request.target)
             if kept is None:
                 return self._ask_anew(request, deadline_ns, waiter)
-            began_ns = self._say(kept, request, deadline_ns)
-            patience_ns = self._patience_ns(began_ns, deadline_ns) if request.repeatable else deadline_ns
+            asked_ns = self._say(kept, request, deadline_ns)
+            patience_ns = self._patience_ns(asked_ns, deadline_ns) if request.repeatable else deadline_ns
             if patience_ns >= deadline_ns or kept.heard_by(patience_ns):
-                return self._hear(kept, request, began_ns, began_ns)
+                return self._hear(kept, request, began_ns, asked_ns)
             self._wire = None
         try:
-            return self._ask_anew_while(kept, request, began_ns, deadline_ns, waiter)
+            return self._ask_anew_while(kept, request, asked_ns, deadline_ns, waiter)
         finally:
             if kept is not self._wire:
                 kept.close()
@@ -151,15 +151,15 @@ class Client:
         response = Final(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
         response.begin()
         self._response = response
-        headers = {name: value[:100] for name in EXPLAINING if (value := response.headers.get(name))}
+        headers = explaining(response)
         now_ns = time.monotonic_ns()
         self._slowest_s = max((now_ns - asked_ns) / 1e9, self._slowest_s * _FADING)
         return Answer(response.status, (now_ns - began_ns) / 1e6, headers)
 
-    def _patience_ns(self, began_ns: int, deadline_ns: int) -> int:
+    def _patience_ns(self, asked_ns: int, deadline_ns: int) -> int:
         """Until when a kept connection may be silent; beyond the deadline if it should have all the time there is."""
-        half_s = (deadline_ns - began_ns) / 2e9
-        return began_ns + int(max(half_s, LEAST_PATIENCE_S, 2 * self._slowest_s) * 1e9)
+        half_s = (deadline_ns - asked_ns) / 2e9
+        return asked_ns + int(max(half_s, LEAST_PATIENCE_S, 2 * self._slowest_s) * 1e9)
 
     def _kept(self, target: Target) -> Wire | None:
         """The kept connection if it leads there and is still good. If not, it is closed."""

@@ -3,9 +3,9 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, parse_headers
 
+from heartbeatd.net.answer import EXPLAINING
 from heartbeatd.net.target import Target
 from heartbeatd.net.wire import Unusable, Wire
 
@@ -33,12 +33,19 @@ class Final(HTTPResponse):
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(INTERIM_ANSWERS + 1):
             version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed does not show it
-            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if status == 101:
                 raise Unusable("HTTP 101: the server goes over to another protocol, which nobody asked for")
-            if status >= HTTPStatus.OK:
+            if status >= 200:
                 return version, status, reason
             parse_headers(self.fp)
         raise Unusable(f"more than {INTERIM_ANSWERS} interim answers (HTTP 1xx), and no final one")
+
+
+def explaining(response: HTTPResponse) -> dict[str, str]:
+    """Those headers that `Answer` carries."""
+    # As they came: to ask for one by its name is slow, because it is looked at as a header of e-mail then.
+    found = ((name.lower(), value) for name, value in response.headers.raw_items())
+    return {name: value[:100] for name, value in found if name in EXPLAINING and value}
 
 
 def drained(wire: Wire, response: HTTPResponse) -> bool:

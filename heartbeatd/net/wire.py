@@ -33,6 +33,7 @@ class Wire:
         self._sock = sock
         self._incoming = select.poll()
         self._incoming.register(sock, select.POLLIN)
+        self._heard = False  # something has come in that is not read yet
         self._tls: _Tls | None = None
         self._reader = _Reader(_Incoming(self))
         self.allow(deadline_ns, most_bytes)
@@ -65,6 +66,8 @@ class Wire:
         """Fill some of `buffer`; the bytes that came, 0 at the end."""
         tls = self._tls
         try:
+            if tls and self._heard:
+                tls.feed(self._take(READ_BYTES))
             data = self._through_tls(lambda: tls.object.read(len(buffer))) if tls else self._take(len(buffer))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
@@ -73,7 +76,8 @@ class Wire:
 
     def heard_by(self, moment_ns: int) -> bool:
         """Wait for something to come in, or for the end of the connection; False if nothing has by that moment."""
-        return bool(self._incoming.poll(max(0.0, seconds_until(moment_ns)) * 1000))
+        self._heard = bool(self._incoming.poll(max(0.0, seconds_until(moment_ns)) * 1000))
+        return self._heard
 
     def quiet(self) -> bool:
         """True if the connection stands, and nothing has come in that was not asked for. Waits for nothing."""
@@ -110,7 +114,8 @@ class Wire:
                     self._send(tls.outgoing.read())
                 raise
             else:
-                self._send(tls.outgoing.read())
+                if tls.outgoing.pending:
+                    self._send(tls.outgoing.read())
                 return done
 
     def _take(self, most_bytes: int) -> bytes:
@@ -118,7 +123,9 @@ class Wire:
         if self._left_bytes <= 0:
             raise Unusable(f"the answer is larger than {self._most_bytes // 1024} KiB")
         while True:
-            self._wait(self._incoming)
+            if not self._heard:
+                self._wait(self._incoming)
+            self._heard = False
             try:
                 data = self._sock.recv(min(most_bytes, self._left_bytes))
             except BlockingIOError:
@@ -127,7 +134,7 @@ class Wire:
             return data
 
     def _send(self, data: bytes) -> None:
-        left = memoryview(data)
+        left = memoryview(data) if data else b""
         while left:
             if self._deadline_ns is not None and seconds_until(self._deadline_ns) <= 0:
                 raise TimeoutError

@@ -71,6 +71,16 @@ def test_what_is_sent(client: Client, waiter: Waiter, monkeypatch: pytest.Monkey
     }
 
 
+def test_headers_that_explain(client: Client, waiter: Waiter) -> None:
+    """Those of a few names, whatever bytes are in them, cut to size; the last of a name counts."""
+    headers = (
+        "SERVER: cloud\xfflare\r\nRetry-After: 1\r\nretry-after: 2\r\nCF-Mitigated: " + "x" * 999 + "\r\nX-Other: y\r\n"
+    )
+    with Scripted(says(f"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n{headers}\r\n".encode("latin-1"))) as server:
+        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+    assert answer.headers == {"server": "cloud\xfflare", "retry-after": "2", "cf-mitigated": "x" * 100}
+
+
 def test_a_connection_is_kept(client: Client, waiter: Waiter) -> None:
     """Many requests go over one connection."""
     with Scripted(answers(body=b"{}")) as server:

@@ -14,6 +14,7 @@ The contract of a request:
   and its answer counts if the new one brings none in time. So that a server that is merely slow is not sent everything twice,
   the kept connection is given `LEAST_PATIENCE_S`, and twice the time of the slowest of the last answers, if that is longer;
   where this leaves no time for a second try, there is none;
+- so a request is sent twice at the most;
 - an answer has `ANSWER_BYTES` at the most, up to `INTERIM_ANSWERS` interim ones (1xx) before it included;
 - the answer counts once its status line and headers are in; its body is not waited for. What has come of it by the next request
   is read then, at most `DRAIN_BYTES`, to go on with the connection; if that was not all of it, a new one is made;
@@ -59,18 +60,18 @@ class Client:
         self._wire: Wire | None = None
         self._server: tuple[bool, str, int] | None = None
         self._response: HTTPResponse | None = None
-        self._phase = ""
+        self._phase, self._sent = "", 0  # what is being done of a request, and how often it has been sent
         self._slowest_s = 0.0
         self._distrusted = False
 
     def send(self, request: Request, timeout_s: float, waiter: Waiter) -> Answer:
         """`request` from beginning to end. Raises NoAnswer; Interrupted if `waiter` is, which says nothing of the server."""
-        deadline_ns = seconds_from_now(timeout_s)
+        deadline_ns, self._sent = seconds_from_now(timeout_s), 0
         with waiter.ending(self.cut):
             try:
                 return self._try(request, deadline_ns, waiter)
             except NoAnswer as first:
-                if not _may_retry(first, deadline_ns, waiter):
+                if self._sent > 1 or not _may_retry(first, deadline_ns, waiter):
                     raise
                 return self._try(request, deadline_ns, waiter)
 
@@ -142,7 +143,7 @@ class Client:
 
     def _say(self, wire: Wire, request: Request, deadline_ns: int) -> int:
         """Send the request; when that was."""
-        self._phase = "waiting for the answer"
+        self._phase, self._sent = "waiting for the answer", self._sent + 1
         wire.allow(deadline_ns, ANSWER_BYTES)
         wire.sendall(message(request, self._user_agent))
         return time.monotonic_ns()

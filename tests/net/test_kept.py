@@ -10,7 +10,7 @@ from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
-from tests.scripted import Connection, Scripted, answers, endless, silent, then
+from tests.scripted import Connection, Scripted, answers, endless, resets, silent, then
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -67,6 +67,16 @@ def test_a_dead_server_costs_no_more_than_the_time(client: Client) -> None:
             beat(client, server.url, 1.2)
         assert 1.1 < time.monotonic() - began_s < 2.5
         assert caught.value.cause is Cause.TIMEOUT
+        assert len(server.connections) == 2
+
+
+def test_two_requests_at_the_most(client: Client) -> None:
+    """Silent on the kept connection, reset on the new one: there is time left, and no third."""
+    with Scripted(then(answers(times=1), silent), resets, answers()) as server:
+        assert beat(client, server.url, 2) == 200
+        with pytest.raises(NoAnswer) as caught:
+            beat(client, server.url, 2)
+        assert caught.value.cause is Cause.RESET
         assert len(server.connections) == 2
 
 

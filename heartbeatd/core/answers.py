@@ -175,6 +175,9 @@ CHECK_SAYS: dict[Check, str] = {
     Check.INCONCLUSIVE: "failed, but it also failed while the Worker answered, so it says nothing (see internet.url).",
 }
 
+# In the detail of `dns`: the name was looked up, or is none, so that no uplink can explain it.
+BLOCKED = "is blocked by a DNS filter"
+NO_NAME = "is no host name"
 _UPLINK = "this host's uplink (cable, router, provider)"
 _LOOK_AT: dict[Cause, str] = {
     Cause.NO_INTERNET: f"Look at {_UPLINK}.",
@@ -187,6 +190,7 @@ _LOOK_AT: dict[Cause, str] = {
 _TIMEOUT_PASSED = "Look at the Worker itself, and at a firewall that drops packets."
 _TIMEOUT = f"Look at {_UPLINK}, at a firewall that drops packets, and at the Worker itself."
 _CERTIFICATE = "Look at the Worker's certificate, at heartbeat.ca_file and at this host's clock."
+_ALLOW = "Allow the name in heartbeat.url on the name server that this host asks (/etc/resolv.conf)."
 _NO_ROUTE = (
     "This host could not begin a connection: look at its network, its routes and its firewall, and at heartbeat.url."
 )
@@ -211,7 +215,8 @@ def judge(
         beat = Beat(None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer")
     check = _check(internet_ok, check_explains)
     cause = beat.cause or Cause.PROTOCOL
-    if check is Check.FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED):
+    named = BLOCKED in beat.detail or NO_NAME in beat.detail
+    if check is Check.FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED) and not named:
         cause = Cause.NO_INTERNET
     found = f"The internet check{f' ({asked})' if asked else ''} {CHECK_SAYS[check]}"
     advice = f"{found} {look_at(cause, beat.detail, check)}"
@@ -222,6 +227,10 @@ def look_at(cause: Cause, detail: str = "", check: Check = Check.UNKNOWN) -> str
     """Where to look when there was no answer for this reason, in a sentence; `detail` says more about the reason."""
     if cause is Cause.TIMEOUT:
         return _TIMEOUT_PASSED if check is Check.PASSED else _TIMEOUT
+    if cause is Cause.DNS and BLOCKED in detail:
+        return _ALLOW
+    if cause is Cause.DNS and NO_NAME in detail:
+        return "Look at heartbeat.url."
     if cause is Cause.TLS and detail.startswith("certificate"):
         return _CERTIFICATE
     return _NO_ROUTE if is_no_route(cause, detail) else _LOOK_AT[cause]

@@ -17,6 +17,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from heartbeatd.core.answers import BLOCKED, NO_NAME
 from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.waiting import Waiter, seconds_from_now
@@ -138,7 +139,7 @@ def _usable(host: str, found: Addresses, port: int) -> Addresses:
     """
     usable = tuple(address.at(port) for address in found if not address.nowhere)
     if found and not usable:
-        raise NoAnswer(Cause.DNS, f"{host} is blocked by a DNS filter, which answers {found[0].sockaddr[0]}")
+        raise NoAnswer(Cause.DNS, f"{host} {BLOCKED}, which answers {found[0].sockaddr[0]}")
     return usable
 
 
@@ -147,7 +148,7 @@ def _reason(host: str, failed: OSError | UnicodeError | None) -> str:
     if failed is None:
         return f"the resolver did not answer for {shown}"
     if isinstance(failed, UnicodeError):
-        return f"{shown} is no host name: a part of it is empty or longer than 63 characters"
+        return f"{shown} {NO_NAME}: a part of it is empty or longer than 63 characters"
     return f"{shown}: {failed.strerror or failed}"
 
 

@@ -161,6 +161,26 @@ def test_certificates_and_other_tls(detail: str, look: str) -> None:
     assert ("heartbeat.ca_file" in text) == detail.startswith("certificate")
 
 
+@pytest.mark.parametrize(
+    ("detail", "look"),
+    [
+        (
+            "worker.example is blocked by a DNS filter, which answers 0.0.0.0",
+            "Allow the name in heartbeat.url on the name server",
+        ),
+        ("a..b is no host name: a part of it is empty or longer than 63 characters", "Look at heartbeat.url."),
+    ],
+)
+def test_a_name_that_is_the_fault_itself(detail: str, look: str) -> None:
+    """The name server answered, or was never asked: that is told, also while the internet check fails."""
+    text = told(Beat(None, Cause.DNS, detail), internet_ok=False)
+    assert f"name resolution failed: {detail}." in text
+    assert look in text
+    assert FAILED in text
+    assert "no internet" not in text
+    assert "uplink" not in text
+
+
 def test_a_number_that_is_no_answer() -> None:
     """It is told as a protocol error, with what the check found, like any other."""
     text = told(Beat(999), None)

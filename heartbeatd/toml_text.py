@@ -13,6 +13,7 @@ from heartbeatd.core.redact import shown_name
 from heartbeatd.errors import ConfigError, Problem
 
 MANUAL = "heartbeat-config.toml(5)"
+MOST_LINES = 5  # that are named where one thing stands more than once
 LONGEST_LINE = 1000  # characters that are looked at to say what is wrong with a line
 
 
@@ -75,8 +76,8 @@ def _twice(lines: list[str], number: int, message: str) -> tuple[str, str] | Non
         what, hint = "this key stands more than once", "leave one of them"
     if len(found) < 2:  # it is another name for the same, such as a.b = 1 under no heading
         return "what stands here is already set above", "set it once"
-    *most, last = map(str, found)
-    return f"{what}, on lines {', '.join(most)} and {last}", hint
+    named = [str(n) for n in found[:MOST_LINES]] + ["others"] * (len(found) > MOST_LINES)
+    return f"{what}, on lines {', '.join(named[:-1])} and {named[-1]}", hint
 
 
 def _cause(line: str, message: str) -> tuple[str, str]:

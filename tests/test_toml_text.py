@@ -125,3 +125,9 @@ def test_each_problem_names_its_line(tmp_path: Path) -> None:
         "line 7: there is no such key in [heartbeat]",
         "line 3: agent.interval_seconds: it is a text; write the number without quotes",
     ]
+
+
+def test_a_heading_that_stands_often_is_named_by_its_first_lines(tmp_path: Path) -> None:
+    """Not a list as long as the file."""
+    assert "on lines 1, 2, 3, 4, 5 and others" in refused(tmp_path, b"[storage]\n" * 9).what
+    assert "on lines 1, 2, 3, 4 and 5" in refused(tmp_path, b"[storage]\n" * 5).what

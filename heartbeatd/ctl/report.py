@@ -170,7 +170,7 @@ def _worker(report: Report, row: dict[str, Cell]) -> str:
     if report.config is not None and not report.config.heartbeat.url:
         return "not configured: nothing is sent"
     status = row["worker_status"]
-    now = "no answer"
+    now = "no answer, or no heartbeat sent, in the last cycle"
     if isinstance(status, int):
         rule = rule_for(status)
         now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"

@@ -135,7 +135,12 @@ def test_systemd_that_does_not_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "line"), [(None, "no answer"), (503, "HTTP 503, error"), (99, "HTTP 99, which means nothing")]
+    ("status", "line"),
+    [
+        (None, "no answer, or no heartbeat sent, in the last cycle"),
+        (503, "HTTP 503, error"),
+        (99, "HTTP 99, which means nothing"),
+    ],
 )
 def test_what_the_worker_answered(status: int | None, line: str) -> None:
     """An odd status is not taken for silence."""

@@ -156,15 +156,20 @@ class Ledger:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         if self.track is not None:
             self.track = self._track_to_write = shifted(self.track, by_ns, self._fixed)
-        if by_ns > DAY_NS:
-            self._hold_pruning()
-        if self._store is not None and self._before is not None:
+        if self._store is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
-                self._store.note_clock(booted_ns(self._clock))
+                self._hold_pruning_after_a_leap(self._store)
+                if self._before is not None:
+                    self._store.note_clock(booted_ns(self._clock))
 
-    def _hold_pruning(self) -> None:
-        """For a day: rows are not too old because somebody set the clock years ahead, and will set it back."""
-        self._prune_from_boot_ns = self._clock.boottime_ns() + DAY_NS
+    def _hold_pruning_after_a_leap(self, store: Store) -> None:
+        """For a day: rows are not too old because somebody set the clock years ahead, and will set it back.
+
+        It has leapt if a day's worth of rows ago lies more than a month back. Raises StoreError.
+        """
+        lately_ns = store.sampled_ns(rows_after=DAY_S // self._keeping.interval_s)
+        if lately_ns is not None and self._clock.now_ns() - lately_ns > LEAP_NS:
+            self._prune_from_boot_ns = self._clock.boottime_ns() + DAY_NS
 
     def adjust(self, keeping: Keeping) -> None:
         """Keep by other rules from now on."""
@@ -211,7 +216,7 @@ class Ledger:
         try:
             stored = store.track()
             pending = store.pending()
-            lately_ns = store.sampled_ns(rows_after=DAY_S // self._keeping.interval_s)
+            self._hold_pruning_after_a_leap(store)
             if self._before is not None:
                 store.watch()
                 # Last: it takes the place of what is read.
@@ -222,8 +227,6 @@ class Ledger:
             store.close()
             raise
         self._undelivered, self.pending = pending, len(pending)
-        if lately_ns is not None and self._clock.now_ns() - lately_ns > LEAP_NS:
-            self._hold_pruning()
         if not self._certain and stored is not None:
             # What was announced before this start wins over a starting point taken while the file could not be read.
             self.track, self._track_to_write = stored, None

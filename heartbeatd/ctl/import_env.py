@@ -51,12 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise ConfigError([*problems, *lines])
     for note in (*(f"{line}; passed over" for line in lines), *_notes(env, where)):
         print(f"heartbeatctl: {note}", file=sys.stderr)
-    text = render(env.values)
     if arguments.write:
-        _write(arguments.config, text, force=arguments.force)
+        _write(arguments.config, env.values, force=arguments.force)
     else:
         _keep_from_others()
-        print(text, end="")
+        print(render(env.values), end="")
     return ExitCode.OK
 
 
@@ -70,6 +69,19 @@ def render(values: dict[str, str]) -> str:
                 # A JSON string of visible ASCII is a TOML string, too.
                 lines.append(f"{key.partition('.')[2]} = {json.dumps(values[variable])}")
     return "\n".join(lines) + "\n"
+
+
+def filled(template: str, values: dict[str, str]) -> str | None:
+    """The shipped config.toml with the values in place of its commented defaults; None if it has no such line for one."""
+    left = {key: values[variable] for variable, key in VARIABLES.items() if values.get(variable)}
+    section, lines = "", template.split("\n")
+    for number, line in enumerate(lines):
+        if heading := re.fullmatch(r"\[(\w+)\]", line):
+            section = heading.group(1)
+        elif (default := re.match(r"#(\w+) = ", line)) and f"{section}.{default.group(1)}" in left:
+            name = default.group(1)
+            lines[number] = f"{name} = {json.dumps(left.pop(f'{section}.{name}'))}"
+    return None if left else "\n".join(lines)
 
 
 def _refused(env: EnvFile, where: str) -> list[Problem]:
@@ -115,18 +127,21 @@ def _read(path: Path) -> str:
         raise ConfigError(Problem(str(path), str(error), "is it the earlier agent's .env file?")) from None
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
+def _write(path: Path, values: dict[str, str], *, force: bool) -> None:
     """Put it in place as a whole, or leave all as it was. Raises HeartbeatdError."""
     root = os.geteuid() == 0
     mode, group = (0o640, _group()) if root else (0o600, -1)
     try:
         before = _before(path)
-        if before is not None and _has_settings(before):
+        text = None
+        if before is not None and not _has_settings(before):
+            text = filled(decoded(before), values)  # its comments stay
+        elif before is not None:
             if not force:
                 hint = f"--force replaces it, and keeps it as {path}.bak"
                 raise HeartbeatdError(Problem(str(path), "has settings already, and is left as it is", hint))
             write_atomically(path.with_name(f"{path.name}.bak"), before, mode, group)
-        write_atomically(path, text.encode(), mode, group)
+        write_atomically(path, (text or render(values)).encode(), mode, group)
     except OSError as error:
         kind = NotAllowedError if isinstance(error, PermissionError) and not root else HeartbeatdError
         raise kind(Problem(str(path), f"cannot be written: {error.strerror}")) from None

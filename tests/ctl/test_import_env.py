@@ -182,6 +182,9 @@ def test_write_puts_it_in_place(env: Path, tmp_path: Path, before: bytes | None)
     assert "heartbeatctl check" in done.stdout
     assert rights(target) & 0o137 == 0
     assert list(target.parent.iterdir()) == [target]
+    if before == SHIPPED:  # and its comments are all there
+        comments = [line for line in SHIPPED.decode().splitlines() if line.startswith("# ")]
+        assert [line for line in target.read_text().splitlines() if line.startswith("# ")] == comments
 
 
 @pytest.mark.parametrize(

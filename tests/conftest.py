@@ -59,6 +59,15 @@ def _name(pid: str) -> str:
         return ""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs root is skipped without it, and named at the end."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if any(item.get_closest_marker(marker) for marker in ("docker", "namespaces")):
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what was skipped."""
     if report.skipped:

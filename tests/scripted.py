@@ -142,11 +142,11 @@ def says(data: bytes) -> Script:
 
 
 def endless(head: bytes, block: bytes, pause_s: float = 0.0) -> Script:
-    """Sends `head`, and then `block` again and again for as long as anybody listens."""
+    """Sends `head` and `block`, and then `block` again and again for as long as anybody listens."""
 
     def script(connection: Connection) -> None:
         connection.read_request()
-        connection.send(head)
+        connection.send(head + block)  # at once, so that what follows the head is there when that is
         while not connection.over.wait(pause_s):
             connection.send(block)
 

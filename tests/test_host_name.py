@@ -53,6 +53,7 @@ def test_a_name_that_is_no_text(receiver: Receiver, tmp_path: Path) -> None:
         assert "Traceback" not in agent.log
 
 
+@pytest.mark.namespaces
 @pytest.mark.parametrize(
     "verb", [("once", "--send", "--json"), ("test-alert", "--direct"), ("check", "--offline"), ("status",)]
 )

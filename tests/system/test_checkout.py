@@ -1,6 +1,8 @@
 """A stranger's first minutes: a bare Debian, a checkout, `make` and git, and nothing prepared."""
 
 import os
+import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -116,3 +118,20 @@ def said(host: BootedHost) -> str:
     """What `make run` has printed."""
     output = host.path(OUTPUT)
     return output.read_text() if output.exists() else ""
+
+
+@pytest.mark.release
+def test_make_test_by_somebody_with_sudo(checkout: BootedHost) -> None:
+    """Without root `make test` installs what is missing by sudo, passes, and names at the end what needs root."""
+    checkout.run("apt-get install --yes -qq --no-install-recommends passwd sudo", timeout_s=300)
+    checkout.run("useradd --create-home dev && echo 'dev ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/dev")
+    checkout.run(f"cp -a {INSIDE} /home/dev/heartbeatd && chown -R dev: /home/dev/heartbeatd")
+    pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    if certificates := pip.get("PIP_CERT"):  # of a machine that reaches the package index through a proxy
+        shutil.copy(certificates, checkout.path("/home/dev/proxy.pem"))
+        pip["PIP_CERT"] = "/home/dev/proxy.pem"
+    settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in pip.items())
+    command = f"cd heartbeatd && export {settings} LANG=C.UTF-8; make test"
+    done = checkout.run(f"su --login dev --command {shlex.quote(command)}", timeout_s=3000, check=False)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "SKIPPED, AND SO NOT CHECKED" in done.stdout

@@ -200,7 +200,7 @@ class Cycle:
             beat,
             sample.internet_ok,
             check_explains=self._check_explains,
-            asked=self._rules.internet_url,
+            asked=self._asked(sample),
         )
         self._learn(beat, sample.internet_ok)
         if seen is None:
@@ -265,8 +265,11 @@ class Cycle:
     def _status(self, tick: Tick, sample: Sample, beat: Beat | None, seen: Observation | None) -> str:
         next_at = time_of_day(tick.slot_ns + self._rules.interval_s * NS_PER_S, self._agent.zone)
         told = wording.worker_state(seen, beat, self._no_beat())
-        url = self._rules.internet_url
-        return wording.status_line(sample, told, notes=self._notes(), next_at=next_at, internet_url=url)
+        return wording.status_line(sample, told, notes=self._notes(), next_at=next_at, asked=self._asked(sample))
+
+    def _asked(self, sample: Sample) -> str:
+        """What the internet check asked, and why it failed, e.g. `http://www.google.com: dns: the name has no address`."""
+        return ": ".join(filter(None, (self._rules.internet_url, sample.internet_detail)))
 
     def _report(self, status: str) -> None:
         """The status, and a sign of life, unless what delivers alerts has died: then systemd is to start all of it anew."""

@@ -94,6 +94,10 @@ def test_a_check_that_always_fails_is_no_cause(receiver: Receiver, tmp_path: Pat
             agent.stop()
     (alert,) = receiver.received(WEBHOOK)
     assert alert.body["details"]["cause"] == "refused"
+    assert (
+        "Likely cause: connection refused. The internet check (http://127.0.0.1:9/: Connection refused) failed, but it also "
+        "failed while the Worker answered, so it says nothing (see internet.url)."
+    ) in alert.body["message"]
 
 
 def test_patience(receiver: Receiver, tmp_path: Path) -> None:

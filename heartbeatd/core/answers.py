@@ -204,7 +204,7 @@ def judge(
     The internet check only explains: if it failed too and the Worker's silence looks like a dead uplink (no name, no
     connection), the cause is `no internet`. An answer, even a refusal by TLS or a reset, shows that something was reached.
     `check_explains` is False where the check had been failing while the Worker answered: then it explains nothing.
-    `asked` is the address the check asked, fit to be shown.
+    `asked` is the address the check asked, fit to be shown, and if it failed, why.
     """
     if beat is None:
         return None

@@ -164,15 +164,14 @@ def hour_line(hour: Hour, zone: Zone) -> str:
     )
 
 
-def status_line(sample: Sample, told: str, *, notes: Sequence[str], next_at: str, internet_url: str = "") -> str:
+def status_line(sample: Sample, told: str, *, notes: Sequence[str], next_at: str, asked: str = "") -> str:
     """`STATUS=`: the Worker first, then the host, then what is out of the ordinary, then when the next cycle is.
 
-    `told` is what there is to say of the Worker, `internet_url` what the internet check asked, fit to be shown.
+    `told` is what there is to say of the Worker, `asked` is what the internet check asked, and why it failed.
     """
     figures = (
         f"cpu {_percent(sample.cpu_percent)}, ram {_percent(sample.ram_percent)}, disk {_percent(sample.disk_percent)}"
     )
-    asked = ": ".join(filter(None, (internet_url, sample.internet_detail)))
     return "; ".join(
         (
             f"Worker {told}",

@@ -14,7 +14,6 @@ from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Beat, Observation, Presence, Row, Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
-from heartbeatd.core.redact import shown_url
 from heartbeatd.core.wording import cycle_line
 from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
@@ -52,8 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
     beat = _send(config, process, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
-    asked = shown_url(config.internet.url)
-    seen = answers.judge(process.clock.now_ns(), beat, sample.internet_ok, asked=asked)
+    seen = answers.judge(process.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, process, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)

@@ -9,12 +9,12 @@ from heartbeatd import __version__, last_stop
 from heartbeatd.config import Config, load
 from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.gap import Before
-from heartbeatd.core.names import unhelpful_name
 from heartbeatd.core.redact import shown_url
 from heartbeatd.credentials import passed
 from heartbeatd.daemon import Daemon, Signals
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
 from heartbeatd.process import Process, host_name, keeping, open_ledger
+from heartbeatd.remarks import remarks
 from heartbeatd.sinks import systemd
 from heartbeatd.sinks.ledger import Ledger
 
@@ -72,7 +72,7 @@ class Agent:
         new.start()
         self.config, self._ledger, self._work = config, kept, new
         self._say_name()
-        say_what_is_off(config)
+        say_what_is_off(config, self.host)
         return new
 
     def _say_name(self) -> None:
@@ -80,7 +80,6 @@ class Agent:
         before, self.host = self.host, host_name(self.config, self._process.names)
         if self.host != before:
             log.log(NOTICE, "this host goes by the name %s from now on; before, it was %s", self.host, before)
-            say_unhelpful_name(self.host)
 
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
@@ -113,18 +112,10 @@ def _check_authorities(ca_file: str) -> None:
     trusting(ca_file)
 
 
-def say_what_is_off(config: Config) -> None:
-    """Said once, so that nobody waits for heartbeats or alerts that were never asked for."""
-    if not config.heartbeat.url:
-        log.warning("heartbeat.url is not set: measuring and storing only, no heartbeats are sent")
-    elif not config.alerts.webhook_url:
-        log.warning("alerts.webhook_url is not set: changes of the Worker are only logged")
-    if config.longest_cycle_s >= config.agent.interval_seconds:
-        log.warning(
-            "a cycle may wait %g s and agent.interval_seconds is %d: slots will be missed when others are slow",
-            config.longest_cycle_s,
-            config.agent.interval_seconds,
-        )
+def say_what_is_off(config: Config, host: str) -> None:
+    """A warning for each of the `remarks`."""
+    for remark in remarks(config, host):
+        log.warning("%s", remark)
 
 
 def run(path: Path) -> int:
@@ -161,12 +152,6 @@ def _refusal(error: HeartbeatdError) -> str:
     return f"configuration refused: {first.where}{more}; what is wrong there: sudo heartbeatctl check"
 
 
-def say_unhelpful_name(host: str) -> None:
-    """A warning, if the name does not tell this host from others."""
-    if unhelpful_name(host):
-        log.warning("this host is called %s: set agent.hostname, or alerts of several hosts cannot be told apart", host)
-
-
 def _announce(agent: Agent, process: Process) -> None:
     config = agent.config
     service = process.service
@@ -183,5 +168,4 @@ def _announce(agent: Agent, process: Process) -> None:
         config.storage.path,
         extra=said(MessageId.STARTED, version=__version__, host=agent.host),
     )
-    say_unhelpful_name(agent.host)
-    say_what_is_off(config)
+    say_what_is_off(config, agent.host)

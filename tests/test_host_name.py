@@ -83,4 +83,4 @@ def test_a_host_is_renamed(receiver: Receiver, tmp_path: Path) -> None:
         assert receiver.received(WORKER)[-1].body["host"] == "kitchen"
         agent.stop()
     assert agent.log.count("goes by the name kitchen from now on; before, it was debian") == 1
-    assert agent.log.count("this host is called debian: set agent.hostname") == 1
+    assert agent.log.count("this host is called debian (set it") == 1

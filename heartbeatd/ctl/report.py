@@ -12,6 +12,7 @@ from heartbeatd.core.moments import LIMA_ZONE, Zone, clock, counted, from_iso, i
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.wording import internet
 from heartbeatd.ctl.service import Service
+from heartbeatd.errors import Problem
 from heartbeatd.sinks.reader import Announced, Cell, Queue
 
 STALE_CYCLES = 3
@@ -38,6 +39,7 @@ class Report:
     now_ns: int
     monotonic_ns: int
     refusal: str = ""  # why the configuration could not be read
+    failure: Problem | None = None  # why systemd cannot start the service
 
     @property
     def age_s(self) -> float | None:
@@ -93,7 +95,8 @@ class Report:
 def facts(report: Report) -> dict[str, object]:
     """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
     seen, row, announced = report.seen, report.seen.row or {}, report.seen.announced
-    reasons = [report.refusal, seen.trouble, "" if report.unit is not None else "systemd does not answer"]
+    failure = str(report.failure) if report.failure is not None else ""
+    reasons = [failure, report.refusal, seen.trouble, "" if report.unit is not None else "systemd does not answer"]
     return {
         "service": asdict(report.unit) if report.unit is not None else None,
         "last_cycle": seen.row,
@@ -118,6 +121,9 @@ def facts(report: Report) -> dict[str, object]:
 def lines(report: Report) -> Iterator[str]:
     """What people read; each line still has to go through `plain`."""
     yield from _service(report.unit)
+    if report.failure is not None:
+        yield f"            {report.failure.what} ({report.failure.where})"
+        yield f"            → {report.failure.hint}"
     seen = report.seen
     if seen.trouble:
         yield f"database    {seen.trouble}"

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from heartbeatd.config import DEFAULT_PATH, Config, load
+from heartbeatd.credentials import Credentials
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, NotAllowedError, Problem, StoreError
 from heartbeatd.files import read_regular
@@ -19,10 +20,13 @@ BEGAN_AS_ROOT = os.geteuid() == 0  # when this was loaded, which is before anyth
 MOST_LINKS = 40  # as many as the kernel follows
 
 
-def configuration(path: Path) -> Config:
-    """The configuration with the service's credentials. Raises NotAllowedError if we may not read them, else ConfigError."""
+def configuration(path: Path, credentials: Credentials | None = None) -> Config:
+    """The configuration with `credentials`, by default the service's.
+
+    Raises NotAllowedError if we may not read the file or them, else ConfigError.
+    """
     if os.geteuid() == 0:
-        return load(path, service.credentials())
+        return load(path, service.credentials() if credentials is None else credentials)
     try:
         read_regular(path, 0)
     except PermissionError:
@@ -30,7 +34,7 @@ def configuration(path: Path) -> Config:
     except OSError:
         pass  # `load` says what is wrong
     try:
-        return load(path, service.credentials())
+        return load(path, service.credentials() if credentials is None else credentials)
     except ConfigError:
         # A key that is missing may be one that only root can see.
         if is_of_service(path) and service.credentials_hidden():

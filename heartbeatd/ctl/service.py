@@ -5,16 +5,21 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.credentials import NAMES, Credential, Credentials, passed, places, read
+from heartbeatd.credentials import NAMES, PLAIN, Credential, Credentials, passed, places, read
+from heartbeatd.ctl import unit_file
+from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, require_regular
 
 UNIT = "heartbeatd.service"
 USER = "heartbeat"
+CREDENTIALS = Path("/run/credentials") / UNIT
 _PROPERTIES = (
     *("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts"),
     *("ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "MainPID"),
+    *("ExecMainCode", "ExecMainStatus", "NeedDaemonReload"),
 )
+_EXITED = "1"  # CLD_EXITED of waitid(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,8 @@ class Service:
     since: str
     since_monotonic_us: int
     pid: int
+    exit_status: int | None = None  # the last main process's; None if it did not exit by itself
+    outdated: bool = False  # the unit's files have changed, and systemd has not read them again
 
     @property
     def running(self) -> bool:
@@ -59,33 +66,68 @@ def look() -> Service | None:
         since=found.get("ActiveEnterTimestamp", ""),
         since_monotonic_us=int(found.get("ActiveEnterTimestampMonotonic", "0") or 0),
         pid=int(found.get("MainPID", "0") or 0),
+        exit_status=int(found.get("ExecMainStatus", "0")) if found.get("ExecMainCode") == _EXITED else None,
+        outdated=found.get("NeedDaemonReload") == "yes",
     )
 
 
 def credentials() -> Credentials:
-    """Those of the running service, if we may read them; else, as root, those it would be given from systemd's stores.
+    """Those of the running service, if we may read them; else, as root, those it would be given. Raises ConfigError."""
+    loaded = loaded_credentials()
+    if loaded is not None:
+        return loaded
+    given, problems = given_credentials(unit_file.service_settings(UNIT))
+    if problems:
+        raise ConfigError(problems)
+    return given
 
-    What a drop-in passes in some other way is not known before the service runs.
+
+def loaded_credentials() -> Credentials | None:
+    """Those of the running service; None if it does not run, has none, or they are not for us."""
+    return passed(CREDENTIALS) if os.access(CREDENTIALS, os.X_OK) else None
+
+
+def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, ...]]:
+    """Those the service would be given at its next start, as far as we may read them, and what is wrong with others.
+
+    They come from systemd's stores, or from where the unit's `settings` say (a drop-in may name another file).
     """
-    running = Path("/run/credentials") / UNIT
-    if os.access(running, os.X_OK):
-        return passed(running)
+    elsewhere = _named_elsewhere(settings)
     found: dict[str, Credential] = {}
+    problems: list[Problem] = []
     for name in NAMES:
         encrypted, plain = places(name)
-        for path in (encrypted, plain):
-            _refuse_what_is_no_file(path)
-        for path, data in ((encrypted, _decrypted(encrypted, name)), (plain, read(plain))):
+        for identifier, path, is_encrypted in ((name, encrypted, True), (name + PLAIN, plain, False)):
+            path, is_encrypted = elsewhere.get(identifier, (path, is_encrypted))
+            try:
+                _refuse_what_is_no_file(path)
+                data = _decrypted(path, identifier) if is_encrypted else read(path)
+            except ConfigError as error:
+                problems += error.problems
+                continue
             if data is not None:
                 found.setdefault(name, Credential(str(path), data))
-    return found
+    return found, tuple(problems)
 
 
 def credentials_hidden() -> bool:
     """True if there may be credentials of the service that we cannot see."""
-    running = Path("/run/credentials") / UNIT
     stores = {place.parent for name in NAMES for place in places(name)}
-    return any(os.access(folder, os.F_OK) and not os.access(folder, os.X_OK) for folder in (running, *stores))
+    return any(os.access(folder, os.F_OK) and not os.access(folder, os.X_OK) for folder in (CREDENTIALS, *stores))
+
+
+def _named_elsewhere(settings: Settings) -> dict[str, tuple[Path, bool]]:
+    """Per credential the file that the unit names by an absolute path, and whether it is encrypted. The last one counts."""
+    found: dict[str, tuple[Path, bool]] = {}
+    for setting, value in settings:
+        if setting in ("LoadCredential", "LoadCredentialEncrypted"):
+            identifier, _, path = value.partition(":")
+            found.pop(identifier, None)
+            if path.startswith("/"):
+                found[identifier] = (Path(path), setting == "LoadCredentialEncrypted")
+            elif not value:
+                found.clear()
+    return found
 
 
 def _refuse_what_is_no_file(path: Path) -> None:
@@ -112,7 +154,9 @@ def _decrypted(path: Path, name: str) -> bytes | None:
         reason = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise ConfigError(
             Problem(
-                str(path), f"cannot be decrypted: {reason}", "it was made on another machine? `heartbeatctl set-secret`"
+                str(path),
+                f"cannot be decrypted, and systemd will not start the service with it (status 243): {reason}",
+                "was it made on another machine, or for another TPM? `heartbeatctl set-secret` stores it anew",
             )
         ) from None
     return done.stdout

@@ -7,7 +7,7 @@ from pathlib import Path
 from heartbeatd.clock import SystemClock
 from heartbeatd.config import Config, parse
 from heartbeatd.core.plain import plain
-from heartbeatd.ctl import database, rights, service
+from heartbeatd.ctl import database, rights, service, start_failure
 from heartbeatd.ctl.report import Report, Seen, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
 from heartbeatd.sinks.reader import NoDatabaseError, Reader
@@ -34,8 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     except NotAllowedError as error:
         failed, seen = error, Seen(trouble="not allowed: run it with sudo")
     clock = SystemClock()
+    failure = start_failure.of_service(unit) if unit is not None else None
     refusal = str(failed) if failed is not None and config is None else ""
-    report = Report(config, unit, seen, clock.now_ns(), clock.monotonic_ns(), refusal)
+    report = Report(config, unit, seen, clock.now_ns(), clock.monotonic_ns(), refusal, failure)
     if arguments.json:
         print(json.dumps(facts(report), indent=2))
     else:

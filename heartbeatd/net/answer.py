@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from heartbeatd.core.model import Cause
 
-# Who answered in the server's place, why, and when to ask again.
-EXPLAINING = ("cf-mitigated", "retry-after", "server")
+# Who answered in the server's place, why, when to ask again, and what may be sent.
+EXPLAINING = ("cf-mitigated", "retry-after", "server", "access-control-allow-methods")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, require_regular
 
+_FILE = "file that the user heartbeat can read"
+
 
 def trusting(ca_file: str = "") -> ssl.SSLContext:
     """A context that checks certificates and names. Raises ConfigError if `ca_file` cannot be used.
@@ -28,6 +30,8 @@ def trusting(ca_file: str = "") -> ssl.SSLContext:
             # A name that leads nowhere is not repeated: it may be a secret, put into the wrong setting.
             there = isinstance(error, NotRegularFile | PermissionError | ssl.SSLError)
             named = ca_file if there else "the file it names"
-            hint = "it should be a PEM file of certificate authorities"
+            hint = (
+                f"it should be a {'PEM file of certificate authorities' if isinstance(error, ssl.SSLError) else _FILE}"
+            )
             raise ConfigError(Problem("heartbeat.ca_file", f"{named}: {error.strerror or error}", hint)) from None
     return context

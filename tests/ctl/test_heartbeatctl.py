@@ -39,7 +39,8 @@ def config(tmp_path: Path, receiver: Receiver) -> Path:
     file.write_text(
         f'[agent]\nhostname = "under-test"\n[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n'
         f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "hidden-key"\ntimeout_seconds = 5\n'
-        f'[internet]\nurl = "{receiver.url("/")}"\n[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}?token=hidden-token"\n'
+        f'[internet]\nurl = "{receiver.url("/")}"\n[alerts]\nalert_after = 2\n'
+        f'webhook_url = "{receiver.url(WEBHOOK)}?token=hidden-token"\n'
     )
     file.chmod(0o640)
     return file
@@ -121,7 +122,19 @@ def test_check_when_all_is_well(config: Path, receiver: Receiver) -> None:
     lines = [line.split()[:2] for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert {subject for verdict, subject in lines if verdict != "ok"} <= {"clock"}
     assert {subject for _, subject in lines} == {
-        *("configuration", "secrets", "names", "worker", "webhook", "internet", "docker", "storage", "clock")
+        *(
+            "configuration",
+            "host",
+            "sandbox",
+            "secrets",
+            "names",
+            "worker",
+            "webhook",
+            "internet",
+            "docker",
+            "storage",
+            "clock",
+        )
     }
     assert len(receiver.received(WORKER)) == 1
     assert receiver.received(WEBHOOK) == []

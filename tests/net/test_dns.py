@@ -22,12 +22,12 @@ mount -t tmpfs tmpfs /tmp
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
 mount --bind "$1/hosts" /etc/hosts
-exec "$2" -m tests.net.dns_child "$3"
+exec "$2" -m "$4" "$3"
 """
 
 
-def seen(folder: Path, case: str, resolv_conf: str) -> dict[str, Any]:
-    """What a case of dns_child saw."""
+def seen(folder: Path, case: str, resolv_conf: str, child: str = "tests.net.dns_child") -> dict[str, Any]:
+    """What a case of `child` saw."""
     inside = Path("/run") / f"hb-dns-{folder.name}"  # the child has a /tmp of its own
     inside.mkdir()
     try:
@@ -35,7 +35,7 @@ def seen(folder: Path, case: str, resolv_conf: str) -> dict[str, Any]:
         (inside / "nsswitch.conf").write_text("hosts: files dns\n")
         (inside / "hosts").write_text("127.0.0.1 localhost\n0.0.0.0 filtered-by-hosts.example\n")
         done = subprocess.run(
-            ["unshare", "--net", "--mount", "sh", "-ec", INSIDE, "sh", str(inside), sys.executable, case],
+            ["unshare", "--net", "--mount", "sh", "-ec", INSIDE, "sh", str(inside), sys.executable, case, child],
             cwd=CHECKOUT,
             capture_output=True,
             text=True,

@@ -1,78 +1,118 @@
 """`heartbeatctl check`: what is wrong before anything runs. Each module here looks at one thing.
 
-As root everything is tried as the user heartbeat, because that is who the agent is.
+As root what the agent would use is tried as the user heartbeat and in the service's own sandbox (`sandbox`), because that is
+who and where the agent is. Where that is not possible the same is tried from outside, and that is said.
 """
 
 import argparse
-import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from heartbeatd.config import Config
-from heartbeatd.core.plain import plain
-from heartbeatd.ctl import rights
-from heartbeatd.ctl.check import clock, configuration, containers, internet, names, storage, webhook, worker
-from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok
-from heartbeatd.errors import ConfigError, ExitCode
-from heartbeatd.process import Process
+from heartbeatd.ctl import rights, service, unit_file
+from heartbeatd.ctl.check import configuration, files, report, sandbox, tries, unit
+from heartbeatd.ctl.check.finding import Finding, error, ok, warning
+from heartbeatd.ctl.check.situation import EngineSocket, Situation, identity
+from heartbeatd.ctl.unit_file import Settings
+from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.sinks.systemd import is_journal
 
-# What is tried, in this order.
-TRIES: tuple[Callable[[Config, Process], Iterator[Finding]], ...] = (
-    names.look,
-    worker.look,
-    webhook.look,
-    internet.look,
-    containers.look,
-    storage.look,
-    clock.look,
-)
-LONGEST = 2000  # characters of a text
-_LEVELS = {Verdict.OK: "<6>", Verdict.WARNING: "<4>", Verdict.ERROR: "<3>"}
+OUTSIDE = "what follows was looked at from outside the service's sandbox"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """The verb's options."""
     parser.add_argument("--offline", action="store_true", help="only validate the file; try nothing")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 nothing is wrong (warnings may be), 1 something is, 77 not allowed, 78 the file is refused."""
+    settings = unit_file.service_settings(service.UNIT)
+    given, spoilt = service.given_credentials(settings)
+    loaded = service.loaded_credentials()
     try:
-        config = rights.configuration(arguments.config)
+        config = rights.configuration(arguments.config, unit.in_force(given, loaded))
     except ConfigError as refused:
-        for problem in refused.problems:
-            line = f": {problem.shown}" if problem.shown and not is_journal(sys.stdout) else ""
-            _print(error("configuration", f"{problem.where}: {problem.what}{line}", problem.hint))
+        problems = spoilt or refused.problems  # what is missing is what could not be decrypted
+        report.show(map(_refused, problems), as_json=arguments.json, quiet=arguments.quiet)
         return refused.exit_code
-    failed = False
-    misplaced = list(configuration.misplaced())
-    rights.give_up_root(arguments.config, Path(config.storage.path))
-    for finding in itertools.chain(misplaced, _findings(config, arguments.config, offline=arguments.offline)):
-        failed = failed or finding.verdict is Verdict.ERROR
-        if finding.verdict is Verdict.ERROR or not arguments.quiet:
-            _print(finding)
-    return ExitCode.FAILED if failed else ExitCode.OK
+    found = [
+        *(_refused(problem, "secrets") for problem in spoilt),
+        *configuration.misplaced(),
+        *unit.waiting_credentials(given, loaded),
+    ]
+    findings = _findings(config, arguments.config, settings, found, offline=arguments.offline)
+    well = report.show(findings, as_json=arguments.json, quiet=arguments.quiet)
+    return ExitCode.OK if well else ExitCode.FAILED
 
 
-def _print(finding: Finding) -> None:
-    # As ExecReload= the output goes to the journal: sd-daemon(3) tells it there how bad a line is.
-    level = _LEVELS[finding.verdict] if is_journal(sys.stdout) else ""
-    print(f"{level}{finding.verdict:<8} {finding.subject:<14} {plain(finding.text, LONGEST)}", flush=True)
-    if finding.hint:
-        print(f"{level}{'':<23} → {plain(finding.hint, LONGEST)}", flush=True)
+def _refused(problem: Problem, subject: str = "configuration") -> Finding:
+    """The line that is wrong is shown, too, unless everybody might read it then."""
+    line = f": {problem.shown}" if problem.shown and not is_journal(sys.stdout) else ""
+    return error(subject, f"{problem.where}: {problem.what}{line}", problem.hint)
 
 
-def _findings(config: Config, path: Path, *, offline: bool) -> Iterator[Finding]:
-    yield ok("configuration", f"{path} is valid")
-    yield from configuration.look(config, path)
+def _findings(
+    config: Config, path: Path, settings: Settings, found: list[Finding], *, offline: bool
+) -> Iterator[Finding]:
+    """All that is found, the quick things first. `found` is what only root could see."""
+    folder = identity(Path(config.storage.path).parent)
+    engine = EngineSocket.at(Path(config.docker.socket.removeprefix("unix://")))
+    situation = Situation(config, path, service.look(), folder, settings, engine)
+    yield from configuration.look(situation)
+    yield from found
     if offline:
+        yield from _outside(situation, files.look)
         return
-    process = Process()
+    said = list(unit.look(situation))
+    yield from said
+    yield from _tried(situation, said)
+
+
+def _tried(situation: Situation, said: list[Finding]) -> Iterator[Finding]:
+    """The tries, in the sandbox if that can be. What has been `said` is not said again."""
+    outside = _why_outside(situation)
+    if outside is None:
+        try:
+            yield from sandbox.tries(situation)
+        except sandbox.NotSetUp as failed:
+            finding = unit.cannot_start(failed.status, situation)
+            if finding not in said:
+                yield finding
+            outside = warning("sandbox", OUTSIDE)
+        except sandbox.NoSandbox as failed:
+            outside = warning("sandbox", f"{OUTSIDE}: {failed}")
+    if outside is not None:
+        yield outside
+        yield from _outside(situation, tries.findings)
+        return
+    yield ok("sandbox", f"all this was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
+
+
+def _outside(situation: Situation, look: Callable[[Situation], Iterator[Finding]]) -> Iterator[Finding]:
+    """What `look` finds, by an agent's rights; if root can act as nobody else, nothing of the database is touched."""
     try:
-        for look in TRIES:
-            yield from look(config, process)
-    finally:
-        process.close()
+        rights.give_up_root(situation.path, Path(situation.config.storage.path))
+    except StoreError as unsafe:
+        for problem in unsafe.problems:
+            yield error("storage", f"{problem.where}: {problem.what}", problem.hint)
+        look = partial(tries.findings, but="storage") if look is tries.findings else look
+    yield from look(situation)
+
+
+def _why_outside(situation: Situation) -> Finding | None:
+    """Why the service's sandbox is not used, None if it is."""
+    if not rights.is_of_service(situation.path):
+        return ok("sandbox", f"{OUTSIDE}: the service does not run by {situation.path}")
+    if situation.service is None:
+        return ok("sandbox", f"{OUTSIDE}: systemd does not answer here")
+    if not situation.settings:
+        return ok("sandbox", f"{OUTSIDE}: there is no {service.UNIT} here")
+    if os.geteuid() != 0:
+        return warning("sandbox", f"{OUTSIDE}: only root can go in", "run it with sudo")
+    return None

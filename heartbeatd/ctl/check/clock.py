@@ -2,25 +2,46 @@
 
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
-from heartbeatd.config import Config
 from heartbeatd.ctl.check.finding import Finding, ok, warning
+from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.process import Process
 
+BATTERY_CLOCKS = Path("/sys/class/rtc")
+_NAMES = ("NTP", "NTPSynchronized", "CanNTP", "LocalRTC")
 
-def look(config: Config, process: Process) -> Iterator[Finding]:
+
+def look(situation: Situation, process: Process) -> Iterator[Finding]:
     """As systemd-timedated sees it."""
-    words = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+    words = ["timedatectl", "show", *(f"--property={name}" for name in _NAMES)]
     try:
-        shown = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        yield warning("clock", "cannot tell whether the clock is synchronised: timedatectl does not answer")
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True).stdout
+    except FileNotFoundError:
+        yield warning("clock", "whether the clock is synchronised is not known: there is no timedatectl here")
         return
-    if shown == "yes":
-        yield ok("clock", "the clock is synchronised")
-    else:
-        yield warning(
+    except (OSError, subprocess.SubprocessError):
+        yield warning("clock", "whether the clock is synchronised is not known: timedatectl has no answer")
+        return
+    battery = BATTERY_CLOCKS.exists() and any(BATTERY_CLOCKS.iterdir())
+    yield judge(dict(line.partition("=")[::2] for line in shown.splitlines()), battery=battery)
+
+
+def judge(properties: dict[str, str], *, battery: bool) -> Finding:
+    """What timedatectl's properties say, and whether a clock goes on while the host is switched off."""
+    if properties.get("NTPSynchronized") == "yes":
+        return ok("clock", "the clock is synchronised")
+    text = "the clock is not synchronised, and timestamps and TLS depend on it"
+    if not battery:
+        text += "; there is no battery clock that would keep the time while the host is off"
+    if properties.get("NTP") == "yes":
+        return warning(
             "clock",
-            "the clock is not synchronised",
-            "install systemd-timesyncd or chrony: timestamps and TLS depend on it",
+            text,
+            "a time service runs and has not set it yet: `timedatectl timesync-status`, or `chronyc sources`",
         )
+    if properties.get("CanNTP") == "yes":
+        return warning("clock", text, "a time service is installed and switched off: `timedatectl set-ntp true`")
+    return warning(
+        "clock", text, "install systemd-timesyncd or chrony; in a container the clock is the host's: see to it there"
+    )

@@ -1,12 +1,13 @@
-"""Whether running containers can be counted."""
+"""Whether running containers can be counted: the helper is asked, which has the rights."""
 
 import grp
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config import Config
 from heartbeatd.core.model import Presence
 from heartbeatd.ctl.check.finding import Finding, ok, warning
+from heartbeatd.ctl.check.situation import EngineSocket, Situation
 from heartbeatd.probes import base, reader
 from heartbeatd.probes.containers import Containers
 from heartbeatd.process import Process
@@ -16,9 +17,10 @@ READER = "heartbeatd-containers"
 READER_USER = "heartbeat-containers"
 
 
-def look(config: Config, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Process) -> Iterator[Finding]:
     """Counted as in each cycle."""
-    settings = config.docker
+    settings = situation.config.docker
+    path = Path(settings.socket.removeprefix("unix://"))
     probe = Containers(process.lane("docker"), settings.socket, settings.timeout_seconds)
     probe.warm_up(seconds_from_now(10), process.waiter)
     reading = base.begin(
@@ -29,19 +31,47 @@ def look(config: Config, process: Process) -> Iterator[Finding]:
         yield ok("docker", f"{reading.value} containers run")
     elif reading.note.presence in (Presence.ABSENT, Presence.OFF):
         yield ok("docker", f"{reading.note.detail}; container_count stays NULL")
+    elif not reader.SOCKET.exists() and not _runs(situation):
+        yield ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
     else:
-        hint = _hint(Path(settings.socket.removeprefix("unix://")))
-        yield warning("docker", f"{reading.note.detail}; container_count stays NULL", hint)
+        yield warning(
+            "docker",
+            f"{reading.note.detail}; container_count stays NULL",
+            hint(reading.note.detail, path, situation.engine),
+        )
 
 
-def _hint(path: Path) -> str:
-    """What to do about an engine that cannot be read."""
-    if not reader.SOCKET.exists():
-        return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so too); or set docker.socket to nothing"
+def _runs(situation: Situation) -> bool:
+    return situation.service is not None and situation.service.running
+
+
+def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = reader.SOCKET) -> str:
+    """What to do about an engine that cannot be read, by what the helper says of it, and by whose its socket is."""
+    if not asked.exists():
+        return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so, too)"
+    if "reads " in detail:
+        return f"name the same socket as docker.socket and in the drop-in for {READER}.service: heartbeatd(8), DOCKER"
+    if "permission denied" in detail.lower():
+        return _no_rights(path, engine)
+    if "connection refused" in detail:
+        return "is the engine running? `systemctl status docker`"
+    if "no answer in time" in detail or "hang" in detail:
+        return (
+            "is the engine busy, or does it hang? `docker info`; docker.timeout_seconds says how long it is waited for"
+        )
+    return f"`journalctl -u {READER}` says more"
+
+
+def _no_rights(path: Path, engine: EngineSocket | None) -> str:
+    """Why the helper has none: not in the group of the socket, in it since it was started, or the socket is not for a group."""
     try:
-        group = grp.getgrgid(path.stat().st_gid)
-    except (OSError, KeyError):
-        return f"`journalctl -u {READER}` says more"
-    if READER_USER not in group.gr_mem and group.gr_name != "root":
+        group = grp.getgrgid(engine.group) if engine is not None else None
+    except KeyError:
+        group = None
+    if engine is None or group is None:
+        return "the engine is Podman's, or rootless? heartbeatd(8), DOCKER, says how the helper is let in"
+    if group.gr_gid == 0 or not engine.mode & stat.S_IWGRP:
+        return f"{path} is for its owner alone: heartbeatd(8), DOCKER, says how the helper is let in"
+    if READER_USER not in group.gr_mem:
         return f"`adduser {READER_USER} {group.gr_name}` and `systemctl restart {READER}`"
-    return f"is the engine up? `docker info`; `journalctl -u {READER}` says more"
+    return f"{READER_USER} is in the group {group.gr_name} by now: `systemctl restart {READER}`"

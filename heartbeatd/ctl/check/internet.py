@@ -1,28 +1,28 @@
-"""Whether the internet check gets an answer."""
+"""Whether the internet check passes."""
 
 from collections.abc import Iterator
 
 from heartbeatd import wiring
-from heartbeatd.config import Config
 from heartbeatd.core.redact import shown_url
 from heartbeatd.ctl.check.finding import Finding, ok, warning
-from heartbeatd.net.answer import NoAnswer
-from heartbeatd.net.http import Client, Request
-from heartbeatd.net.target import Target
+from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.net.http import Client
+from heartbeatd.probes.internet import Internet
 from heartbeatd.process import Process
 
 
-def look(config: Config, process: Process) -> Iterator[Finding]:
-    """Asked as in each cycle."""
-    url = config.internet.url
-    client, shown = Client(process.resolver, wiring.USER_AGENT), shown_url(url)
+def look(situation: Situation, process: Process) -> Iterator[Finding]:
+    """Asked and judged as in each cycle."""
+    settings = situation.config.internet
+    client, shown = Client(process.resolver, wiring.USER_AGENT), shown_url(settings.url)
     try:
-        answer = client.send(Request("HEAD", Target.of(url)), config.internet.timeout_seconds, process.waiter)
-    except NoAnswer as failed:
-        yield warning("internet", f"{shown}: {failed}", "is this host online? if it is, choose another internet.url")
-    else:
-        yield ok(
-            "internet", f"{shown} is reachable (it answers HEAD with HTTP {answer.status}, {answer.took_ms:.0f} ms)"
-        )
+        ping = Internet(client, settings.url).check(settings.timeout_seconds, process.waiter)
     finally:
         client.close()
+    if ping.ok:
+        yield ok("internet", f"{shown} is reachable (it answered within {ping.ms:.0f} ms)")
+        return
+    hint = "is this host online? If it is, choose another internet.url"
+    if ping.detail.startswith("HTTP"):
+        hint = "choose another internet.url: only an answer of 2xx or 3xx counts as reachable"
+    yield warning("internet", f"{shown}: {ping.detail}, which counts as no internet", hint)

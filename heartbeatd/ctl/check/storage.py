@@ -4,48 +4,96 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config import Config
-from heartbeatd.ctl import service
+from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
+from heartbeatd.ctl.check.situation import Situation, identity
+from heartbeatd.ctl.rights import user_name
+from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.process import Process
 from heartbeatd.sinks.reader import open_to_read
 
 STATE = Path("/var/lib/heartbeat")
+OWN = Path("/srv/heartbeat")  # what is proposed where storage.path is in no folder of the agent's own
 
 
-def look(config: Config, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Process) -> Iterator[Finding]:
     """The folder, then the file in it."""
-    path = Path(config.storage.path)
-    try:
-        is_folder = path.parent.is_dir()
-    except OSError as failed:
-        yield error(
-            "storage",
-            f"{path.parent}: {failed.strerror}",
-            f"the user {service.USER} has to get there: choose another folder for storage.path, or open the way to this one",
-        )
+    path = Path(situation.config.storage.path)
+    wrong = _folder(path.parent, situation)
+    if wrong is not None:
+        yield wrong
         return
-    if not is_folder:
-        yield _no_folder(path.parent)
-    elif not os.access(path.parent, os.W_OK | os.X_OK):
-        yield error("storage", f"{path.parent} cannot be written", _hint(path))
+    if path.parent == STATE and not STATE.exists():
+        yield ok("storage", f"there is no folder {STATE}; systemd makes it at the first start")
     elif not path.exists():
         yield ok("storage", f"{path} will be created")
-    elif not os.access(path, os.R_OK | os.W_OK):
-        yield error("storage", f"{path} cannot be read and written", _hint(path))
+    elif not os.access(path, os.R_OK):
+        yield error("storage", f"the user {user_name()} cannot read {path}", _given_to_the_agent(path))
     else:
         yield from _database(path)
 
 
-def _no_folder(folder: Path) -> Finding:
-    if folder == STATE:
-        return ok("storage", f"there is no folder {folder}; systemd makes it at the first start")
+def _folder(folder: Path, situation: Situation) -> Finding | None:
+    """What keeps a database from being made in `folder`; None if nothing does."""
+    found = identity(folder)
+    hidden = is_hidden(folder, situation)
+    if hidden and (found is None or found != situation.folder):
+        return error(
+            "storage", f"the service has another {folder} than others: {hidden} in its unit", _own_folder(folder)
+        )
+    if found is None:
+        if folder == STATE:
+            return None
+        shut = next((above for above in reversed(folder.parents) if not os.access(above, os.X_OK)), None)
+        if shut is not None:
+            text = f"the user {user_name()} cannot get to {folder}: it may not enter {shut}"
+            return error("storage", text, _own_folder(folder))
+        return error("storage", f"there is no folder {folder}", _own_folder(folder, is_new=True))
+    if not folder.is_dir():
+        return error("storage", f"{folder} is not a folder", _own_folder(folder))
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        return _read_only(folder, situation)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return error("storage", f"the user {user_name()} cannot write in {folder}", _own_folder(folder))
+    return None
+
+
+def _read_only(folder: Path, situation: Situation) -> Finding:
+    if not situation.sandboxed:
+        return error("storage", f"the filesystem of {folder} is mounted read-only", "mount it to be written to")
+    ours = folder.stat().st_uid == os.geteuid()
     return error(
         "storage",
-        f"there is no folder {folder}",
-        f"install -d -o {service.USER} -g {service.USER} -m 750 {folder}",
+        f"{folder} is read-only for the service: ReadWritePaths= of its unit does not name it, or it is mounted read-only",
+        _drop_in(folder) if ours else _own_folder(folder),
     )
+
+
+def _own_folder(folder: Path, *, is_new: bool = False) -> str:
+    """The commands for a folder of the agent's own: `folder` itself, if that is plainly meant to be one."""
+    user = user_name()
+    if folder == STATE:
+        return _given_to_the_agent(folder / "metrics.db")
+    meant = is_new or folder.name.startswith(USER)
+    own = folder if meant and not _is_private(folder) else OWN
+    owner = f"-o {USER} -g {USER}" if user == USER else f"-o {user}"
+    made = f"install -d {owner} -m 750 {own}" + ("" if own == folder else f', storage.path = "{own}/metrics.db"')
+    return f"{made}, and {_drop_in(own)}" if user == USER else made
+
+
+def _given_to_the_agent(path: Path) -> str:
+    """The command that makes the file the agent's; with what is beside it only in the agent's own state directory."""
+    return f"chown -R {USER}:{USER} {STATE}" if path.parent == STATE else f"chown {USER}:{USER} {path}"
+
+
+def _is_private(folder: Path) -> bool:
+    """True for what ProtectHome= and PrivateTmp= keep from the service."""
+    return any(folder.is_relative_to(top) for top in (*HOMES, *TEMPORARY))
+
+
+def _drop_in(folder: Path) -> str:
+    return f"`systemctl edit heartbeatd` with the lines [Service] and ReadWritePaths={folder}; `systemctl restart heartbeatd`"
 
 
 def _database(path: Path) -> Iterator[Finding]:
@@ -57,18 +105,11 @@ def _database(path: Path) -> Iterator[Finding]:
         return
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
-    taken_over = "alert_state" not in tables and "metrics" in tables
-    yield ok(
-        "storage",
-        f"{path} is the earlier agent's; it will be taken over, every row kept"
-        if taken_over
-        else f"{path} can be used",
-    )
-
-
-def _hint(path: Path) -> str:
-    """What makes the database's folder the agent's to write in."""
-    hint = f"chown -R {service.USER}:{service.USER} {path.parent}"
-    if path.parent != STATE:
-        hint += f", and a drop-in for the unit with ReadWritePaths={path.parent}"
-    return hint
+    if "alert_state" not in tables and "metrics" in tables:
+        yield ok("storage", f"{path} is the earlier agent's; it will be taken over, every row kept")
+    elif not os.access(path, os.W_OK):
+        yield ok(
+            "storage", f"{path} belongs to somebody else; the agent will go on with a copy of its own in its place"
+        )
+    else:
+        yield ok("storage", f"{path} can be used")

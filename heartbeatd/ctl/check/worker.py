@@ -4,23 +4,28 @@ import os
 from collections.abc import Iterator
 
 from heartbeatd import wiring
-from heartbeatd.config import Config
 from heartbeatd.core.answers import look_at, rule_for
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import shown_url
-from heartbeatd.ctl.check.finding import Finding, error, ok, warning
+from heartbeatd.ctl.check.finding import Finding, error, ok
+from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.errors import ConfigError
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.process import Process
 
 
-def look(config: Config, process: Process) -> Iterator[Finding]:
-    """One heartbeat without figures, and what is answered."""
+def look(situation: Situation, process: Process) -> Iterator[Finding]:
+    """One heartbeat without figures, and what is answered. Without a URL there is nothing to try: see `remarks`."""
+    config = situation.config
     shown = shown_url(config.heartbeat.url)
-    sender = wiring.heartbeat(config, process)
+    try:
+        sender = wiring.heartbeat(config, process)
+    except ConfigError:  # `files` has said why
+        yield error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
+        return
     if sender is None:
-        yield warning("worker", "heartbeat.url is not set: nothing is sent", "set heartbeat.url and a key")
         return
     now_ns = process.clock.now_ns()
     body = heartbeat_body(wiring.agent(config, process), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)

@@ -1,0 +1,96 @@
+"""Whether the agent can read what it needs: the configuration, the key, the authorities. Opened as whoever we are by now."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from heartbeatd.config import LARGEST_FILE_BYTES, Config
+from heartbeatd.credentials import ENCRYPTED_STORE, STORE
+from heartbeatd.ctl.check.finding import Finding, error, warning
+from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.ctl.rights import user_name
+from heartbeatd.ctl.service import USER
+from heartbeatd.ctl.unit_file import is_on
+from heartbeatd.errors import ConfigError
+from heartbeatd.files import read_regular
+from heartbeatd.net.trust import trusting
+
+# What ProtectHome= takes away from a service, and what PrivateTmp= replaces.
+HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
+
+
+def look(situation: Situation) -> Iterator[Finding]:
+    """Errors and warnings only: a file that is as it should be is nothing to speak of."""
+    config, key_file = situation.config, file_of_key(situation.config)
+    yield from _readable("configuration", situation.path, situation)
+    if key_file is not None:
+        yield from _readable("secrets", key_file, situation)
+    origins = (config.heartbeat.secret_from, config.alerts.webhook_from)
+    for file in (situation.path, key_file):
+        if file is not None and str(file) in (o.partition(": ")[0] for o in origins) and _readable_by_all(file):
+            yield warning("secrets", f"everybody on this host can read {file}", f"chmod o-rwx {file}")
+    if config.heartbeat.ca_file:
+        yield from _authorities(Path(config.heartbeat.ca_file), situation)
+
+
+def file_of_key(config: Config) -> Path | None:
+    """What `heartbeat.secret_key_file` names, if the key comes from there."""
+    path = Path(config.heartbeat.secret_from)
+    is_one = path.is_absolute() and not config.heartbeat.secret_from.endswith(": heartbeat.secret_key")
+    return path if is_one and path.parent not in (ENCRYPTED_STORE, STORE) else None
+
+
+def is_hidden(path: Path, situation: Situation) -> str:
+    """The unit's setting that keeps the service away from what is there for others; "" if there is none to blame."""
+    if not situation.sandboxed:
+        return ""
+    home, temporary = situation.setting("ProtectHome"), situation.setting("PrivateTmp")
+    if is_on(home) and home != "read-only" and any(path.is_relative_to(folder) for folder in HOMES):
+        return f"ProtectHome={home}"
+    return f"PrivateTmp={temporary}" if is_on(temporary) and any(path.is_relative_to(f) for f in TEMPORARY) else ""
+
+
+def _authorities(file: Path, situation: Situation) -> Iterator[Finding]:
+    found = list(_readable("heartbeat", file, situation))
+    yield from found
+    if not found:
+        try:
+            trusting(str(file))
+        except ConfigError as refused:
+            for problem in refused.problems:
+                yield error("heartbeat", f"{problem.where}: {problem.what}", problem.hint)
+
+
+def _readable(subject: str, file: Path, situation: Situation) -> Iterator[Finding]:
+    try:
+        read_regular(file, LARGEST_FILE_BYTES)
+    except OSError as failed:
+        hidden = is_hidden(file, situation)
+        if hidden:
+            yield error(subject, f"the service cannot see {file}: {hidden} in its unit hides it", _moved(file))
+        elif isinstance(failed, PermissionError):
+            yield _not_allowed(subject, file)
+        else:
+            yield error(subject, f"{file} cannot be read: {failed.strerror}", "it should be a readable file")
+
+
+def _not_allowed(subject: str, file: Path) -> Finding:
+    user = user_name()
+    shut = next((folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK)), None)
+    if shut is not None:
+        return error(subject, f"the user {user} cannot read {file}: it may not enter {shut}", _moved(file))
+    hint = f"chown root:{USER} {file}; chmod 640 {file}" if user == USER else f"let the user {user} read it"
+    return error(subject, f"the user {user} cannot read {file}", hint)
+
+
+def _moved(file: Path) -> str:
+    return f"keep it in /etc/heartbeat: install -o root -g {USER} -m 640 {file} /etc/heartbeat/, and name that file instead"
+
+
+def _readable_by_all(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:  # no file, or in a folder that is not for us, and so not for all
+        return False

@@ -1,0 +1,57 @@
+"""The service as systemd has it: whether it comes up, and with which credentials it runs."""
+
+from collections.abc import Iterator
+
+from heartbeatd.core.moments import counted
+from heartbeatd.credentials import NAMES, Credentials
+from heartbeatd.ctl import start_failure
+from heartbeatd.ctl.check.finding import Finding, error, warning
+from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.ctl.unit_file import is_on
+
+
+def look(situation: Situation) -> Iterator[Finding]:
+    """What keeps it from starting, and what systemd has not taken in yet."""
+    unit = situation.service
+    if unit is None:
+        return
+    if unit.outdated:
+        yield warning(
+            "service",
+            "the unit's files have changed since systemd read them",
+            "`systemctl daemon-reload`, then restart it",
+        )
+    status = start_failure.setup_status(unit)
+    if status is not None:
+        yield cannot_start(status, situation)
+    elif not unit.running and is_on(situation.setting("PrivateUsers")) and not start_failure.user_namespaces():
+        yield cannot_start(start_failure.SET_USER, situation)
+
+
+def cannot_start(status: int, situation: Situation) -> Finding:
+    """Why, with the step's `status`, and how often it was tried."""
+    problem = start_failure.explain(status, start_failure.facts(situation.settings))
+    restarts = situation.service.restarts if situation.service is not None else 0
+    tried = f", tried {counted(restarts + 1, 'time')}" if restarts else ""
+    return error("service", f"{problem.what} ({problem.where}{tried})", problem.hint)
+
+
+def in_force(given: Credentials, loaded: Credentials | None) -> Credentials:
+    """`given`, each as the running service has it where that is the same."""
+    have = loaded or {}
+    return {name: have[name] if name in have and have[name].data == one.data else one for name, one in given.items()}
+
+
+def waiting_credentials(given: Credentials, loaded: Credentials | None) -> Iterator[Finding]:
+    """Credentials that were stored, changed or removed while the service ran: it has those of its start until the next."""
+    for name in NAMES if loaded is not None else ():
+        stored, running = given.get(name), (loaded or {}).get(name)
+        if (stored and stored.data) == (running and running.data):
+            continue
+        how = "was removed" if stored is None else "is stored" if running is None else "was changed"
+        kept = "does not have it yet" if running is None else "goes on with the one it started with"
+        yield warning(
+            "secrets",
+            f"the credential {name} {how}, and the running service {kept}: it waits for a restart, a reload is not enough",
+            "`systemctl restart heartbeatd`",
+        )

@@ -1,0 +1,85 @@
+"""What the tests of the checks share: a situation made of a configuration, and what is found in it."""
+
+import json
+import os
+import pickle
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.config import Config, parse
+from heartbeatd.ctl.check.finding import Finding, Verdict
+from heartbeatd.ctl.check.situation import Situation, identity
+from heartbeatd.ctl.check.tries import Look
+from heartbeatd.ctl.service import Service
+from heartbeatd.process import Process
+from tests.agent import CHECKOUT, environment, python
+
+_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+Found = Callable[[Look, Situation], list[Finding]]
+
+
+def config(**sections: Mapping[str, object]) -> Config:
+    """A configuration with these settings, that asks nobody outside."""
+    quiet: dict[str, Mapping[str, object]] = {
+        "internet": {"url": "http://127.0.0.1:9/"},
+        "docker": {"socket": ""},
+        "alerts": {"alert_after": 2},
+    }
+    return parse({name: {**quiet.get(name, {}), **sections.get(name, {})} for name in {**quiet, **sections}})
+
+
+def situation(
+    path: Path = Path("/dev/null"), service: Service | None = None, **sections: Mapping[str, object]
+) -> Situation:
+    """As heartbeatctl makes it."""
+    made = config(**sections)
+    return Situation(made, path, service, identity(Path(made.storage.path).parent))
+
+
+@pytest.fixture
+def found() -> Iterator[Found]:
+    """What a check finds."""
+    process = Process()
+    yield lambda look, given: list(look(given, process))
+    process.close()
+
+
+def found_by_nobody(given: Situation, *, prefix: Sequence[str | Path] = ()) -> dict[str, list[Finding]]:
+    """By subject, what the user nobody finds, as the sandbox starts it."""
+    assert os.geteuid() == 0
+    done = subprocess.run(
+        [*map(str, prefix), *_NOBODY, *python("heartbeatd.ctl.check.inside")],
+        cwd=CHECKOUT,
+        env=environment(),
+        input=pickle.dumps(given),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    by_subject: dict[str, list[Finding]] = {}
+    for line in done.stdout.splitlines():
+        finding = _finding(line)
+        by_subject.setdefault(finding.subject, []).append(finding)
+    return by_subject
+
+
+def _finding(line: bytes) -> Finding:
+    read = json.loads(line)
+    return replace(Finding(**read), verdict=Verdict(read["verdict"]))
+
+
+def unit(
+    active: str = "active",
+    sub: str = "running",
+    exit_status: int | None = 0,
+    *,
+    restarts: int = 0,
+    outdated: bool = False,
+) -> Service:
+    """The service in a state."""
+    return Service(active, sub, "enabled", "", restarts, "", 0, 1, exit_status, outdated)

@@ -99,9 +99,10 @@ def _outside(situation: Situation, look: Callable[[Situation], Iterator[Finding]
     try:
         rights.give_up_root(situation.path, Path(situation.config.storage.path))
     except StoreError as unsafe:
-        for problem in unsafe.problems:
-            yield error("storage", f"{problem.where}: {problem.what}", problem.hint)
-        look = partial(tries.findings, but="storage") if look is tries.findings else look
+        if look is tries.findings:
+            for problem in unsafe.problems:
+                yield error("storage", f"{problem.where}: {problem.what}", problem.hint)
+            look = partial(tries.findings, but="storage")
     yield from look(situation)
 
 

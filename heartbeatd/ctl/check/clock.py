@@ -9,7 +9,7 @@ from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.process import Process
 
 BATTERY_CLOCKS = Path("/sys/class/rtc")
-_NAMES = ("NTP", "NTPSynchronized", "CanNTP", "LocalRTC")
+_NAMES = ("NTP", "NTPSynchronized", "CanNTP")
 
 
 def look(situation: Situation, process: Process) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-from heartbeatd.ctl.check.finding import Finding, Verdict
+from heartbeatd.ctl.check.finding import Finding, Verdict, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.unit_file import DIRECTORIES, Settings, own_directories
 
@@ -56,6 +56,7 @@ def tries(situation: Situation) -> Iterator[Finding]:
     except OSError as error:
         raise NoSandbox(f"systemd-run: {error.strerror}") from None
     limit = threading.Timer(LIMIT_S + 10, child.kill)
+    limit.daemon = True  # Ctrl-C does not wait for it
     limit.start()
     said = False
     with child:
@@ -66,9 +67,8 @@ def tries(situation: Situation) -> Iterator[Finding]:
         except BrokenPipeError:
             pass  # it has ended already: its status says why
         for line in child.stdout:
-            found = json.loads(line)
             said = True
-            yield Finding(Verdict(found["verdict"]), *(str(found[name]) for name in ("subject", "text", "hint")))
+            yield read(line)
         complaint = child.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
         status = child.wait()
     limit.cancel()
@@ -78,6 +78,15 @@ def tries(situation: Situation) -> Iterator[Finding]:
     if status >= FIRST_SETUP_STATUS:
         raise NotSetUp(status)
     raise NoSandbox(complaint or f"systemd-run ended with status {status}")
+
+
+def read(line: bytes) -> Finding:
+    """What a line from inside says."""
+    try:
+        found = json.loads(line)
+        return Finding(Verdict(found["verdict"]), *(str(found[name]) for name in ("subject", "text", "hint")))
+    except (ValueError, LookupError, TypeError):
+        return warning("sandbox", f"what is said inside is not understood: {line[:100].decode(errors='replace')}")
 
 
 def _systemd_run(settings: Settings) -> list[str]:

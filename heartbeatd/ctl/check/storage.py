@@ -28,8 +28,9 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
         yield ok("storage", f"there is no folder {STATE}; systemd makes it at the first start")
     elif not path.exists():
         yield ok("storage", f"{path} will be created")
-    elif not os.access(path, os.R_OK):
-        yield error("storage", f"the user {user_name()} cannot read {path}", _given_to_the_agent(path))
+    elif unreadable := [file for file in _with_what_is_beside(path) if not os.access(file, os.R_OK)]:
+        for file in unreadable:
+            yield error("storage", f"the user {user_name()} cannot read {file}", _given_to_the_agent(file))
     else:
         yield from _database(path)
 
@@ -96,6 +97,11 @@ def _drop_in(folder: Path) -> str:
     return f"`systemctl edit heartbeatd` with the lines [Service] and ReadWritePaths={folder}; `systemctl restart heartbeatd`"
 
 
+def _with_what_is_beside(path: Path) -> list[Path]:
+    """The files of the database that are there."""
+    return [file for suffix in ("", "-wal", "-shm") if (file := path.with_name(path.name + suffix)).exists()]
+
+
 def _database(path: Path) -> Iterator[Finding]:
     try:
         connection = open_to_read(path)
@@ -107,7 +113,7 @@ def _database(path: Path) -> Iterator[Finding]:
     connection.close()
     if "alert_state" not in tables and "metrics" in tables:
         yield ok("storage", f"{path} is the earlier agent's; it will be taken over, every row kept")
-    elif not os.access(path, os.W_OK):
+    elif not all(os.access(file, os.W_OK) for file in _with_what_is_beside(path)):
         yield ok(
             "storage", f"{path} belongs to somebody else; the agent will go on with a copy of its own in its place"
         )

@@ -116,6 +116,20 @@ def test_a_file_of_roots(folder: Path) -> None:
 
 
 @pytest.mark.namespaces
+def test_a_wal_of_roots(folder: Path) -> None:
+    """Left beside a database that was copied: the agent would need what is in it."""
+    path = ours(folder) / "metrics.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE alert_state (subject TEXT)")
+    ours(path)
+    beside = folder / "metrics.db-wal"
+    beside.touch(mode=0o600)
+    finding = the(kept_in(path))
+    assert finding.verdict is Verdict.ERROR
+    assert finding.hint == f"chown heartbeat:heartbeat {beside}"
+
+
+@pytest.mark.namespaces
 def test_a_damaged_file(folder: Path) -> None:
     """It is said before anything runs."""
     path = ours(folder) / "metrics.db"

@@ -143,6 +143,12 @@ def test_what_of_it_the_tries_are_run_with() -> None:
     ]
 
 
+def test_what_is_said_inside_is_not_believed_blindly() -> None:
+    """The user of the sandbox may have written it: a line that is no finding is shown as that."""
+    for line in (b"{}\n", b"\xff\n", b'{"verdict": "fine", "subject": "", "text": "", "hint": ""}\n', b"[1]\n"):
+        assert sandbox.read(line).verdict is Verdict.WARNING
+
+
 KEY, URL = "heartbeat.secret_key", "heartbeat.webhook_url"
 ONE, OTHER = Credential("a", b"one"), Credential("b", b"other")
 

@@ -48,7 +48,10 @@ class Remembers(Protocol):
     """The ledger."""
 
     track: Track | None
-    pending: int
+
+    @property
+    def pending(self) -> int:
+        """Alerts that have not arrived."""
 
     @property
     def waiting(self) -> int:

@@ -12,6 +12,7 @@ from heartbeatd.core.names import HostNames, name_in_file, name_in_force
 from heartbeatd.core.redact import Redactor
 from heartbeatd.files import read_regular
 from heartbeatd.net.resolve import Resolver
+from heartbeatd.sinks.background import BackgroundLedger
 from heartbeatd.sinks.ledger import Keeping, Ledger
 from heartbeatd.sinks.systemd import Notifier, boot_id
 from heartbeatd.waiting import Lane, Waiter
@@ -81,8 +82,13 @@ def keeping(config: Config) -> Keeping:
     return Keeping(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
 
 
-def open_ledger(config: Config, process: Process, before: Before | None = None) -> Ledger:
-    """The ledger at the configured path, opened as far as it can be. `before`: see Ledger; only an agent gives one."""
-    made = Ledger(Path(config.storage.path), process.clock, keeping(config), process.working, before)
+def ledger(config: Config, process: Process, before: Before | None = None) -> Ledger:
+    """The ledger at the configured path, not open yet. `before`: see Ledger; only an agent gives one."""
+    return Ledger(Path(config.storage.path), process.clock, keeping(config), process.working, before)
+
+
+def open_ledger(config: Config, process: Process, before: Before | None = None) -> BackgroundLedger:
+    """The same on a thread of its own, opened as far as it can be."""
+    made = BackgroundLedger(ledger(config, process, before), keeping(config), process.waiter)
     made.open()
     return made

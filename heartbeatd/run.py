@@ -16,7 +16,7 @@ from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
 from heartbeatd.process import Process, host_name, keeping, open_ledger
 from heartbeatd.remarks import remarks
 from heartbeatd.sinks import systemd
-from heartbeatd.sinks.ledger import Ledger
+from heartbeatd.sinks.background import BackgroundLedger
 
 if TYPE_CHECKING:
     from heartbeatd.wiring import Wired
@@ -67,7 +67,7 @@ class Agent:
             raise
         self._stop()
         if kept is not old:
-            _move(old, kept)
+            old.move_to(kept)
         kept.adjust(keeping(config))
         new.start()
         self.config, self._ledger, self._work = config, kept, new
@@ -87,7 +87,7 @@ class Agent:
         self._ledger.close()
         self._process.close()
 
-    def _wired(self, config: Config, ledger: Ledger) -> "Wired":
+    def _wired(self, config: Config, ledger: BackgroundLedger) -> "Wired":
         from heartbeatd.wiring import Wired
 
         return Wired(config, self._process, ledger)
@@ -95,14 +95,6 @@ class Agent:
     def _stop(self) -> None:
         if self._work is not None:
             self._work.stop()
-
-
-def _move(old: Ledger, new: Ledger) -> None:
-    """From one database to another: the announced state, what is not stored or not delivered yet; and the run there ends."""
-    handed = old.hand_over()
-    if new.adopt(handed):
-        old.moved(handed, new.path)
-    old.close()
 
 
 def _check_authorities(ca_file: str) -> None:

@@ -116,10 +116,15 @@ class Lane:
         """Start `work`. Raises `Hung` if the call before it still has not come back."""
         if self.busy:
             raise Hung(self.name)
+        return self.queue(work, deadline_ns, waiter)
+
+    def queue(self, work: Callable[[], T], deadline_ns: int, waiter: Waiter) -> Call[T]:
+        """Have `work` done after what was started before it. Whoever queues sees to it that not too much piles up."""
         call = Call(self.name, work, deadline_ns, waiter)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
+            thread.start()
+            self._thread = thread
         self._current = call  # type: ignore[assignment]  # a Call of T is a Call of object to the lane
         self._jobs.put(call)  # type: ignore[arg-type]
         return call

@@ -3,8 +3,6 @@
 To load it is to load nearly all there is, so the daemon does that after it has said that it is ready.
 """
 
-from pathlib import Path
-
 from heartbeatd import __version__
 from heartbeatd.config import Config
 from heartbeatd.core.alerting import Patience
@@ -18,10 +16,9 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
 from heartbeatd.process import Process, host_name
+from heartbeatd.sinks.background import BackgroundLedger
 from heartbeatd.sinks.heartbeat import Heartbeat
-from heartbeatd.sinks.ledger import Ledger
 from heartbeatd.sinks.outbox import Outbox
-from heartbeatd.sinks.store import Store
 from heartbeatd.sinks.webhook import Webhook
 from heartbeatd.waiting import Waiter
 
@@ -64,19 +61,16 @@ def webhook(config: Config, process: Process) -> Webhook | None:
 class Wired:
     """A running configuration."""
 
-    def __init__(self, config: Config, process: Process, ledger: Ledger) -> None:
+    def __init__(self, config: Config, process: Process, ledger: BackgroundLedger) -> None:
         self.ledger, self._process = ledger, process
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._resolver = process.resolver
         self._probes, self._pinger = probes(config, process)
         self._heartbeat = heartbeat(config, process)
         self._webhook = webhook(config, process)
-        path = Path(config.storage.path)
         self._outbox: Outbox | None = None
         if self._webhook is not None:
-            self._outbox = Outbox(
-                lambda: Store.open(path, process.clock.now_ns()), self._webhook, process.clock, process.before.boot_id
-            )
+            self._outbox = Outbox(ledger.queue(), self._webhook, process.clock, process.before.boot_id)
         self.cycle = Cycle(
             Edges(self._probes, self._heartbeat, ledger, self._outbox, process.service),
             Rules(

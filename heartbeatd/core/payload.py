@@ -154,12 +154,15 @@ def by_this_clock(alert: Alert, now_ns: int, boot_id: str, booted_ns: int) -> Al
 def delivery(alert: Alert, now_ns: int) -> bytes:
     """The body of one try to deliver `alert`: with its `attempt` (from 1) and the `queued_seconds` it has waited.
 
-    A message that waited a minute or more says so in its text, since it speaks of the past.
+    A message that waited a minute or more says so in its text, since it speaks of the past. Raises ValueError if what was
+    stored is no JSON object.
     """
-    message: dict[str, object] = json.loads(alert.body)
+    message: object = json.loads(alert.body)
+    if not isinstance(message, dict):
+        raise ValueError("no JSON object")
     queued_s = max(0.0, round((now_ns - alert.queued_ns) / NS_PER_S, 3))
     if queued_s >= 60:
-        message["message"] = f"{message['message']} (This message waited {length(queued_s)} to be delivered.)"
+        message["message"] = f"{message.get('message', '')} (This message waited {length(queued_s)} to be delivered.)"
     details = message.get("details")
     message["details"] = {
         **(details if isinstance(details, dict) else {}),

@@ -18,7 +18,7 @@ from heartbeatd.core.wording import cycle_line
 from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
-from heartbeatd.process import Process, open_ledger
+from heartbeatd.process import Process, ledger
 from heartbeatd.waiting import seconds_from_now
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
@@ -71,11 +71,12 @@ def _send(config: Config, process: Process, sample: Sample, row_id: str) -> Beat
 
 
 def _store(config: Config, process: Process, row: Row) -> None:
-    ledger = open_ledger(config, process)
-    ledger.record(row, None, ())
-    if ledger.trouble:
-        raise StoreError(Problem(config.storage.path, ledger.trouble))
-    ledger.close()
+    kept = ledger(config, process)
+    kept.open()
+    kept.record(row, None, ())
+    if kept.trouble:
+        raise StoreError(Problem(config.storage.path, kept.trouble))
+    kept.close()
 
 
 def _print(

@@ -22,10 +22,13 @@ class Answer:
 
 
 class NoAnswer(Exception):
-    """No status came back; `cause` and `detail` say why. The detail names hosts and system errors, never a secret."""
+    """No status came back; `cause` and `detail` say why. The detail names hosts and system errors, never a secret.
 
-    def __init__(self, cause: Cause, detail: str) -> None:
-        self.cause, self.detail = cause, detail
+    `sent` is True if the request had gone out by then: the other side may have acted on it.
+    """
+
+    def __init__(self, cause: Cause, detail: str, *, sent: bool = False) -> None:
+        self.cause, self.detail, self.sent = cause, detail, sent
         super().__init__(detail if cause in detail.casefold().split() else f"{cause}: {detail}")
 
 

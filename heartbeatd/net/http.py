@@ -44,6 +44,7 @@ ANSWER_BYTES = 64 * 1024
 HANDSHAKE_BYTES = 128 * 1024
 RETRY_PAUSE_S = 0.2
 LEAST_PATIENCE_S = 0.5
+_SENT = "waiting for the answer"
 _FADING = 0.9  # how much of the slowest answer's time is left of it after another
 _NO_RETRY = (Cause.TIMEOUT, Cause.TLS)
 
@@ -134,7 +135,9 @@ class Client:
             self.close()
             if waiter.interrupted:
                 raise Interrupted from None
-            raise explain(error, self._phase) from error
+            failed = explain(error, self._phase)
+            failed.sent = self._phase == _SENT
+            raise failed from error
 
     def _ask_anew(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
         began_ns = time.monotonic_ns()
@@ -143,7 +146,7 @@ class Client:
 
     def _say(self, wire: Wire, request: Request, deadline_ns: int) -> int:
         """Send the request; when that was."""
-        self._phase, self._sent = "waiting for the answer", self._sent + 1
+        self._phase, self._sent = _SENT, self._sent + 1
         wire.allow(deadline_ns, ANSWER_BYTES)
         wire.sendall(message(request, self._user_agent))
         return time.monotonic_ns()

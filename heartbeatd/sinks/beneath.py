@@ -6,9 +6,6 @@ by stat(2) alone. None of them is opened but the WAL, which SQLite takes no lock
 another way than SQLite's, and closes it again, takes all locks of this process on it away (2.2).
 """
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -52,24 +49,22 @@ class Beneath:
         """False if another file is at the path, or none."""
         return _identity(self.path) == self.main
 
-    def harm(self) -> Harm | None:
-        """What was done to the files, as far as their names tell."""
-        if not self.in_place():
-            return Harm.REPLACED
+    def looked_at(self) -> tuple[bool, bool]:
+        """Whether the file is in place, and whether it was written since this was asked last: by a checkpoint, or otherwise."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False, False
+        before, self.written = self.written, (found.st_mtime_ns, found.st_size)
+        return (found.st_dev, found.st_ino) == self.main, self.written != before
+
+    def lost(self) -> Harm | None:
+        """Which of the files beside it was deleted, or replaced by another."""
         if self.wal is not None and _identity(beside(self.real, "-wal")) != self.wal:
             return Harm.WAL
         if self.index is not None and _identity(beside(self.real, "-shm")) != self.index:
             return Harm.INDEX
         return None
-
-    def written_since(self) -> bool:
-        """True if the main file was written since this was asked last: a checkpoint, of whichever process, or something else."""
-        try:
-            found = self.real.stat()
-        except OSError:
-            return False
-        before, self.written = self.written, (found.st_mtime_ns, found.st_size)
-        return self.written != before
 
     def learn_salt(self) -> None:
         """What tells our WAL from others'."""
@@ -82,21 +77,11 @@ class Beneath:
             beside(self.real, "-wal").unlink(missing_ok=True)
         beside(self.real, "-shm").unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def theirs_kept(self) -> Iterator[None]:
-        """Closing the database removes the WAL by its name: one that is not ours has its name back after that."""
-        wal = beside(self.real, "-wal")
-        kept = beside(self.real, "-wal.kept")
-        if self.in_place() or _identity(wal) in (None, self.wal):
-            yield
-            return
-        with contextlib.suppress(OSError):
-            os.link(wal, kept)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                kept.replace(wal)
+    def remove_left(self) -> None:
+        """After the main file was replaced: what belongs to the one before it and still has its name. SQLite leaves it there."""
+        for suffix, ours in (("-wal", self.wal), ("-shm", self.index)):
+            if ours is not None and _identity(beside(self.real, suffix)) == ours:
+                beside(self.real, suffix).unlink(missing_ok=True)
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -25,7 +25,7 @@ from heartbeatd.core.model import Alert, Row, Track
 from heartbeatd.core.moments import counted
 from heartbeatd.core.retention import QUEUE_MOST, Keep
 from heartbeatd.core.schedule import STEP_NS
-from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks.beneath import Harm
 from heartbeatd.sinks.store import BUSY_S, Store
 
@@ -94,11 +94,22 @@ class Ledger:
         self._records = 0
         self._more_to_prune = False
         self._prune_from_boot_ns = 0
-        self._certain = (
+        self.fixed: frozenset[int] = frozenset()  # moments of the track that an earlier boot noted
+        self.certain = (
             False  # whether `track` is what was announced, or a starting point taken while nothing could be read
         )
         self._knows_run = False
-        self._fixed: frozenset[int] = frozenset()  # moments of the track that an earlier boot noted
+        self.closed = False
+
+    def on_progress(self, call: Callable[[], None]) -> None:
+        """Have `call` called, too, while the database is brought up to date."""
+        working = self._working
+
+        def both() -> bool:
+            call()
+            return working is not None and working()
+
+        self._working = both
 
     @property
     def waiting(self) -> int:
@@ -113,25 +124,62 @@ class Ledger:
     def open(self) -> None:
         """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too."""
         try:
-            self._ready()
+            self._ready(closely=True)
         except StoreError as error:
             self._say_trouble(error)
 
     def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
         """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
+        self.note(row, track, alerts, certain=self.certain)
+        self.write()
+
+    def note(self, row: Row, track: Track | None, alerts: tuple[Alert, ...], *, certain: bool) -> None:
+        """Remember one cycle in memory. `track` follows from what was `certain` then: a guess does not win over what is."""
         self._rows.append(row)
         self._alerts.extend(alerts)
-        if track is not None:
+        if track is not None and certain >= self.certain:
             self.track = self._track_to_write = track
-        self._write_or_say()
+
+    def write(self) -> None:
+        """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
+        try:
+            self._write()
+        except CorruptStoreError as error:
+            if self._set_aside(error):
+                self._try_again()
+        except StoreError as error:
+            if self._store is None or error.code in PASSING:
+                self._say_trouble(error)
+                return
+            self._store.close()
+            self._store = None
+            self._try_again()
+
+    def undelivered(self) -> tuple[Alert, ...]:
+        """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
+        stored = self._undelivered
+        if self._store is not None:
+            with contextlib.suppress(StoreError):
+                stored = self._store.pending()
+        return tuple({alert.event_id: alert for alert in (*stored, *self._alerts)}.values())
+
+    def mark_attempt(self, alert: Alert, reason: str) -> None:
+        """Note that a try to deliver `alert` failed. Raises StoreError."""
+        self._usable().mark_attempt(alert, reason)
+
+    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+        """Note that `alert` has arrived. Raises StoreError."""
+        self._usable().mark_delivered(alert, at_ns)
+        self._drop(alert)
+
+    def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+        """Note that `alert` is not sent any more, and why. Raises StoreError."""
+        self._usable().set_aside((alert,), at_ns, reason)
+        self._drop(alert)
 
     def hand_over(self) -> Handed:
         """What the ledger of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
-        alerts = {alert.event_id: alert for alert in (*self._undelivered, *self._alerts)}
-        if self._store is not None:
-            with contextlib.suppress(StoreError):
-                alerts = {alert.event_id: alert for alert in (*self._store.pending(), *self._alerts)}
-        return Handed(tuple(self._rows), tuple(alerts.values()), self.track, self._certain, self._fixed)
+        return Handed(tuple(self._rows), self.undelivered(), self.track, self.certain, self.fixed)
 
     def adopt(self, handed: Handed) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
@@ -139,8 +187,8 @@ class Ledger:
         self._alerts.extendleft(reversed(handed.alerts))
         if handed.track is not None and (handed.certain or self.track is None):
             self.track = self._track_to_write = handed.track
-            self._fixed = handed.fixed
-        self._write_or_say()
+            self.fixed = handed.fixed
+        self.write()
         return not self._trouble
 
     def moved(self, handed: Handed, to: Path) -> None:
@@ -155,7 +203,7 @@ class Ledger:
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         if self.track is not None:
-            self.track = self._track_to_write = shifted(self.track, by_ns, self._fixed)
+            self.track = self._track_to_write = shifted(self.track, by_ns, self.fixed)
         if self._store is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
                 self._hold_pruning_after_a_leap(self._store)
@@ -178,7 +226,7 @@ class Ledger:
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
-        self._flushed_ns = 0
+        self._flushed_ns, self.closed = 0, True
         if self._rows or self._alerts or self._track_to_write:
             self._try_again()
         if self._store is not None:
@@ -190,9 +238,20 @@ class Ledger:
         if self._rows:
             log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._trouble)
 
-    def _ready(self) -> Store:
+    def _usable(self) -> Store:
+        """The database as it is open. Raises StoreError if it is not: to open it is the cycle's part."""
+        if self._store is None:
+            raise StoreError(Problem(str(self.path), "is not open"))
+        return self._store
+
+    def _drop(self, alert: Alert) -> None:
+        """Of what is known to be undelivered, which another file would get."""
+        self._undelivered = tuple(other for other in self._undelivered if other.event_id != alert.event_id)
+        self._alerts = deque((a for a in self._alerts if a.event_id != alert.event_id), maxlen=QUEUE_MOST)
+
+    def _ready(self, *, closely: bool) -> Store:
         """The open database; opened anew if it is not, or if something was done to its files."""
-        harm = self._store.harm() if self._store is not None else None
+        harm = self._store.harm(closely=closely) if self._store is not None else None
         if harm is not None and self._store is not None:
             self._store.give_up(harm)
             self._store = None
@@ -227,12 +286,12 @@ class Ledger:
             store.close()
             raise
         self._undelivered, self.pending = pending, len(pending)
-        if not self._certain and stored is not None:
+        if not self.certain and stored is not None:
             # What was announced before this start wins over a starting point taken while the file could not be read.
             self.track, self._track_to_write = stored, None
             if self._before is not None and self._before.run is not None:
                 self._take_up_clock(stored, self._before.run, self._before.boot_id)
-        self._certain = True
+        self.certain = True
         if store.taken_over is not None:
             log.log(
                 NOTICE,
@@ -247,17 +306,17 @@ class Ledger:
         """Moments of an earlier boot stay what they are however the clock is stepped; those of this one move along."""
         noted = moments(stored)
         if run.boot_id != boot_id or run.booted_ns is None:
-            self._fixed = noted
+            self.fixed = noted
             return
-        self._fixed = frozenset(at_ns for at_ns in noted if at_ns < run.booted_ns)
+        self.fixed = frozenset(at_ns for at_ns in noted if at_ns < run.booted_ns)
         by_ns = booted_ns(self._clock) - run.booted_ns
         if abs(by_ns) >= STEP_NS:  # while nothing ran
-            self.track = self._track_to_write = shifted(stored, by_ns, self._fixed)
+            self.track = self._track_to_write = shifted(stored, by_ns, self.fixed)
 
     def _write(self) -> None:
-        store = self._ready()
         now_ns = self._clock.monotonic_ns()
         due = bool(self._alerts or self._track_to_write) or now_ns - self._flushed_ns >= FLUSH_NS
+        store = self._ready(closely=due)
         if due:
             store.look_again()
         flush = due or self._keeping.flush_rows
@@ -294,21 +353,6 @@ class Ledger:
         due = self._more_to_prune or self._records % FORGET_EVERY == 0
         due = due and self._clock.boottime_ns() >= self._prune_from_boot_ns
         return Keep(self._clock.now_ns(), self._keeping.days) if due else None
-
-    def _write_or_say(self) -> None:
-        """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
-        try:
-            self._write()
-        except CorruptStoreError as error:
-            if self._set_aside(error):
-                self._try_again()
-        except StoreError as error:
-            if self._store is None or error.code in PASSING:
-                self._say_trouble(error)
-                return
-            self._store.close()
-            self._store = None
-            self._try_again()
 
     def _try_again(self) -> None:
         try:

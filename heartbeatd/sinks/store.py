@@ -22,7 +22,7 @@ from heartbeatd.core.moments import from_iso
 from heartbeatd.core.retention import QUEUE_MOST, Keep, cutoff
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.files import require_regular
-from heartbeatd.sinks import advice, history, schema
+from heartbeatd.sinks import history, schema
 from heartbeatd.sinks.beneath import Beneath, Harm, beside
 
 BUSY_S = 1.0
@@ -96,6 +96,8 @@ class Store:
                 require_regular(path)
             _make_ours(path)
             connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+            # A text that somebody damaged is one bad row, and not the end of reading.
+            connection.text_factory = lambda text: text.decode(errors="replace")
             try:
                 schema.found(connection)
                 _switch_to_wal(connection, busy_s)
@@ -117,18 +119,27 @@ class Store:
             # What is in the WAL goes into the file itself, so that there is something to know it again by.
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._beneath = Beneath.of(self.path)
-            self._beneath.written_since()
+            self._beneath.looked_at()
             self._folded, _ = self._in_file(None)
 
     def in_place(self) -> bool:
         """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
         return self._beneath.in_place()
 
-    def harm(self) -> Harm | None:
-        """What others did to the files since `watch`: then this connection is of no use any more, see `give_up`."""
-        harm = self._beneath.harm()
-        if harm is not None or not self._beneath.written_since():
-            return harm
+    def harm(self, *, closely: bool) -> Harm | None:
+        """What others did to the files since `watch`: then this connection is of no use any more, see `give_up`.
+
+        Looked at `closely`, the files beside it count, too. That costs more, and nothing is lost while they are missed.
+        """
+        in_place, written = self._beneath.looked_at()
+        if not in_place:
+            return Harm.REPLACED
+        if closely and (lost := self._beneath.lost()) is not None:
+            return lost
+        if not written:
+            if closely:
+                self._beneath.learn_salt()
+            return None
         before = self._folded
         try:
             now, kept_id = self._in_file(before.last)
@@ -137,28 +148,35 @@ class Store:
         except sqlite3.Error:  # somebody's checkpoint is under way, or it is damaged, which `look_again` finds out
             self._beneath.written = None
             return None
-        self._beneath.learn_salt()
-        self._folded = now
         known_again = ours is None or ours[0] == kept_id
-        return None if known_again and before.schema <= now.schema <= schema_now else Harm.OVERWRITTEN
+        if not known_again or not before.schema <= now.schema <= schema_now:
+            return Harm.OVERWRITTEN
+        self._folded = now
+        self._beneath.learn_salt()
+        return None
 
     def give_up(self, harm: Harm) -> None:
         """Close after `harm`, so that nothing is lost. Raises StoreError if that is not possible yet: then it stays open."""
-        if harm is Harm.WAL:
-            with _said_well(self.path):
-                (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                if busy:
-                    raise sqlite3.OperationalError(
-                        "its -wal file was deleted, and a reader holds up saving what was in it"
-                    )
         if harm is Harm.OVERWRITTEN:
             self._connection.interrupt()  # then closing does not write the WAL into a file that it does not belong to
-            self.close()
-            with _said_well(self.path):
+        elif harm is not Harm.INDEX and not self._fold() and harm is Harm.WAL:
+            what = "its -wal file was deleted, and somebody who reads holds up saving what was in it"
+            waits = StoreError(Problem(str(self.path), what, _locked(self.path)))
+            waits.code = sqlite3.SQLITE_BUSY
+            raise waits
+        self.close()
+        with _said_well(self.path):
+            if harm is Harm.OVERWRITTEN:
                 self._beneath.remove_ours()
-            return
-        with self._beneath.theirs_kept():
-            self.close()
+            elif harm is Harm.REPLACED:
+                self._beneath.remove_left()
+
+    def _fold(self) -> bool:
+        """Write all that is in the WAL into the file itself; False if that was not possible."""
+        with contextlib.suppress(sqlite3.Error):
+            (busy, pages, folded) = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return not busy and pages == folded
+        return False
 
     def _in_file(self, rowid: int | None) -> tuple["_Folded", str | None]:
         """How far the WAL has been folded into the file, and the id of the row `rowid` there."""
@@ -225,7 +243,8 @@ class Store:
         """The alerts still to be delivered, the oldest first."""
         with _said_well(self.path):
             rows = self._connection.execute(
-                f"SELECT {_ALERT} FROM alerts WHERE {_PENDING} ORDER BY number LIMIT ?",
+                f"SELECT {_ALERT.replace('attempts', 'CAST(attempts AS INTEGER)')} FROM alerts"
+                f" WHERE {_PENDING} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
             return tuple(Alert(*row) for row in rows)
@@ -286,6 +305,7 @@ class Store:
             self._connection.execute(
                 "INSERT OR REPLACE INTO run (latest, boot_id, booted_ns) VALUES (1, ?, ?)", (boot_id, booted_ns)
             )
+        self._beneath.learn_salt()
         if found is None:
             return None
         return Run(found[0], _moment(last[0]) if last else None, found[1] is not None, found[2])
@@ -455,7 +475,8 @@ def _said_well(path: Path) -> Iterator[None]:
         raised.code = code & 0xFF
         raise raised from error
     except OSError as error:
-        hint = advice.to_write(path) if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT) else ""
+        seen = error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOENT)
+        hint = _looked_at(path) if seen else ""
         raise StoreError(Problem(str(path), error.strerror or str(error), hint)) from error
     except ValueError as error:  # a word in alert_state that this version does not know
         raise CorruptStoreError(Problem(str(path), f"database: {error}", "it was changed by hand")) from error
@@ -468,10 +489,16 @@ def _hint(path: Path, code: int, name: str) -> str:
         sqlite3.SQLITE_CORRUPT: "the file is damaged",
         sqlite3.SQLITE_NOTADB: "the file is damaged, or something else",
     }
-    seen = hints.get(code) or advice.to_write(path)
+    seen = hints.get(code) or _looked_at(path)
     if not seen and code == sqlite3.SQLITE_IOERR:
         return f"{name}: the system could not read or write it; `dmesg` says whether that is the disk's fault"
     return seen or (f"{name}: see sqlite.org/rescode.html" if name else "")
+
+
+def _looked_at(path: Path) -> str:
+    from heartbeatd.sinks import advice  # only loaded where something is wrong
+
+    return advice.to_write(path)
 
 
 def _locked(path: Path) -> str:

@@ -1,6 +1,8 @@
 """The webhook: one POST of an alert to n8n. Delivered means 2xx; everything else is to be tried again."""
 
-from heartbeatd.core.model import Alert
+from enum import StrEnum
+
+from heartbeatd.core.model import Alert, Cause
 from heartbeatd.core.payload import delivery
 from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
@@ -8,8 +10,22 @@ from heartbeatd.net.target import Target
 from heartbeatd.waiting import Waiter
 
 
+class Failure(StrEnum):
+    """What a try that failed says about the alert, and about those behind it."""
+
+    DOWN = "down"  # the webhook takes nothing at present, or nothing with these credentials, or at this address
+    ERROR = "error"  # it broke off over this alert, or over any
+    REFUSED = "refused"  # it does not take this alert
+    LATE = "late"  # it was sent this alert, and may have taken it, but did not answer in time
+    UNREADABLE = "unreadable"  # what is stored is no alert
+
+
 class NotDelivered(Exception):
     """This try failed; the text says why, without the URL's user info or query."""
+
+    def __init__(self, reason: str, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(reason)
 
 
 class Webhook:
@@ -22,13 +38,15 @@ class Webhook:
         """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Interrupted when the agent is stopping."""
         headers = {"Content-Type": "application/json"}
         try:
-            answer = self._client.send(
-                Request("POST", self._target, headers, delivery(alert, now_ns)), self._timeout_s, waiter
-            )
+            body = delivery(alert, now_ns)
+        except (ValueError, TypeError, RecursionError, OverflowError):
+            raise NotDelivered("what is stored is no JSON object", Failure.UNREADABLE) from None
+        try:
+            answer = self._client.send(Request("POST", self._target, headers, body), self._timeout_s, waiter)
         except NoAnswer as error:
-            raise NotDelivered(str(error)) from None
+            raise self._unanswered(error) from None
         if not 200 <= answer.status < 300:
-            raise NotDelivered(f"HTTP {answer.status}" + (_NOT_REGISTERED if answer.status == 404 else ""))
+            raise NotDelivered(f"HTTP {answer.status}{_EXPLAINED.get(answer.status, '')}", failure_of(answer.status))
         return answer.status
 
     def distrust(self) -> None:
@@ -39,5 +57,23 @@ class Webhook:
         """Let go of the connection."""
         self._client.close()
 
+    def _unanswered(self, error: NoAnswer) -> NotDelivered:
+        if not error.sent:
+            return NotDelivered(str(error), Failure.DOWN)
+        if error.cause is not Cause.TIMEOUT:
+            return NotDelivered(str(error), Failure.ERROR)
+        late = f"it was sent and not answered within {self._timeout_s:g} s; {RESPOND}"
+        return NotDelivered(late, Failure.LATE)
 
-_NOT_REGISTERED = " (n8n answers so while the workflow is not active, or to a wrong path)"
+
+def failure_of(status: int) -> Failure:
+    """What an answer that is no 2xx says. 401 and 403 are about the credentials, 404 about the flow; 408, 425, 429, 5xx pass."""
+    if status == 500:
+        return Failure.ERROR
+    if 400 <= status < 500 and status not in (401, 403, 404, 408, 425, 429):
+        return Failure.REFUSED
+    return Failure.DOWN
+
+
+RESPOND = "if this is n8n, set Respond of its Webhook node to Immediately"
+_EXPLAINED = {404: " (n8n answers so while the workflow is not active, or to a wrong path)"}

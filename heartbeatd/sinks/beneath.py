@@ -6,6 +6,7 @@ by stat(2) alone. None of them is opened but the WAL, which SQLite takes no lock
 another way than SQLite's, and closes it again, takes all locks of this process on it away (2.2).
 """
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -99,8 +100,13 @@ def _identity(path: Path) -> Identity | None:
 
 def _salt(wal: Path) -> int | None:
     try:
-        with wal.open("rb") as file:
-            header = file.read(_WAL_HEADER_BYTES)
+        opened = os.open(wal, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        header = os.read(opened, _WAL_HEADER_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(opened)
     return int.from_bytes(header[_SALT], "big") if len(header) == _WAL_HEADER_BYTES else None

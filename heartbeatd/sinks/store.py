@@ -143,17 +143,26 @@ class Store:
         before = self._folded
         try:
             now, kept_id = self._in_file(before.last)
-            (schema_now,) = self._connection.execute("PRAGMA schema_version").fetchone()
-            ours = self._connection.execute("SELECT id FROM metrics WHERE rowid = ?", (before.last,)).fetchone()
         except sqlite3.Error:  # somebody's checkpoint is under way, or it is damaged, which `look_again` finds out
             self._beneath.written = None
             return None
-        known_again = ours is None or ours[0] == kept_id
-        if not known_again or not before.schema <= now.schema <= schema_now:
-            return Harm.OVERWRITTEN
+        with _said_well(self.path):
+            if before.schema > now.schema or not self._is_ahead_of(now, before, kept_id):
+                return Harm.OVERWRITTEN
         self._folded = now
         self._beneath.learn_salt()
         return None
+
+    def _is_ahead_of(self, now: "_Folded", before: "_Folded", kept_id: str | None) -> bool:
+        """Whether the file itself has what this connection sees, or less. `kept_id` is in the row that was last known in it."""
+        try:
+            (schema_now,) = self._connection.execute("PRAGMA schema_version").fetchone()
+            ours = self._connection.execute("SELECT id FROM metrics WHERE rowid = ?", (before.last,)).fetchone()
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _CORRUPT:  # the WAL was overwritten, too
+                return False
+            raise
+        return bool(now.schema <= schema_now) and (ours is None or ours[0] == kept_id)
 
     def give_up(self, harm: Harm) -> None:
         """Close after `harm`, so that nothing is lost. Raises StoreError if that is not possible yet: then it stays open."""

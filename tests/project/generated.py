@@ -4,12 +4,13 @@
 """
 
 import argparse
+import itertools
 import json
 import re
 from pathlib import Path
 
 from heartbeatd.core.alerting import TRANSITIONS
-from heartbeatd.core.answers import STATES
+from heartbeatd.core.answers import STATES, StateRule, rule_for
 from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Cause, WorkerState
 from heartbeatd.settings import SECTIONS, SETTINGS, Setting
@@ -55,11 +56,31 @@ def manual_settings() -> str:
     return "\n".join(lines)
 
 
+# What each state says, in a few words; heartbeat-protocol(7) has the meaning of each status.
+_STATES: dict[WorkerState, str] = {
+    WorkerState.OK: "the heartbeat is recorded",
+    WorkerState.DEGRADED: "received, but recoveries may not be announced",
+    WorkerState.REJECTED: "wrong key, wrong address, too many requests, or stopped before the Worker",
+    WorkerState.ERROR: "the Worker could not process it, or could not be run",
+    WorkerState.UNREACHABLE: f"no answer, with the cause: {', '.join(Cause)}",
+}
+
+
 def answers() -> str:
-    """The Worker's answers as a Markdown table."""
+    """The states of the Worker, and the statuses that lead to each, as a Markdown table."""
+    ranges: dict[WorkerState, list[str]] = {state: [] for state in WorkerState}
+    for state, statuses in itertools.groupby(range(200, 600), lambda status: _rule(status).state):
+        first, *_, last = [*statuses] * 2
+        ranges[state].append(str(first) if first == last else f"{first}–{last}")
+    ranges[WorkerState.UNREACHABLE] = ["none"]
     lines = ["| answer | state | meaning |", "|---|---|---|"]
-    lines += [f"| {numbers} | {state} | {meaning} |" for numbers, state, meaning in _answers()]
-    return "\n".join(lines)
+    return "\n".join(lines + [f"| {', '.join(ranges[state])} | {state} | {_STATES[state]} |" for state in WorkerState])
+
+
+def _rule(status: int) -> StateRule:
+    rule = rule_for(status)
+    assert rule is not None, f"{status} is an HTTP status"
+    return rule
 
 
 def manual_answers() -> str:
@@ -111,8 +132,8 @@ def diagram() -> str:
         "```mermaid",
         "stateDiagram-v2",
         "    bad : degraded, rejected, error or unreachable",
-        "    [*] --> ok : first answer ever, in silence",
-        "    [*] --> bad : first answer ever, in silence",
+        "    [*] --> ok : first answer, recorded without an alert",
+        "    [*] --> bad : first answer, recorded without an alert",
     ]
     for t in TRANSITIONS:
         lines.append(f"    {names[t.good_before]} --> {names[t.good_now]} : {t.event} ({t.says})")

@@ -4,6 +4,7 @@ What the agent's user owns, whoever takes over the agent can replace: the databa
 of root's. So before a database is opened, root becomes the user that could have put something else there.
 """
 
+import errno
 import os
 import pwd
 import stat
@@ -35,7 +36,10 @@ def configuration(path: Path, credentials: Credentials | None = None) -> Config:
         pass  # `load` says what is wrong
     try:
         return load(path, service.credentials() if credentials is None else credentials)
-    except ConfigError:
+    except ConfigError as refused:
+        for problem in refused.problems:  # the file that holds the key, for the agent alone to read
+            if problem.what.endswith(os.strerror(errno.EACCES)):
+                raise NotAllowedError(problem) from None
         # A key that is missing may be one that only root can see.
         if is_of_service(path) and service.credentials_hidden():
             raise NotAllowedError(Problem("credentials of the service", "only root may read them")) from None

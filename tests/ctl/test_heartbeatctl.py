@@ -5,7 +5,7 @@ import os
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -46,10 +46,10 @@ def config(tmp_path: Path, receiver: Receiver) -> Path:
     return file
 
 
-def ctl(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def ctl(*words: str | Path, stdin: str = "", prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run heartbeatctl; no output of it ever shows a traceback or a secret."""
     done = subprocess.run(
-        python("heartbeatd.ctl", *words),
+        [*prefix, *python("heartbeatd.ctl", *words)],
         cwd=CHECKOUT,
         env=environment(),
         input=stdin,

@@ -182,6 +182,16 @@ def test_a_credential_of_another_machine(stopped: BootedHost) -> None:
     assert any(finding["subject"] == "clock" for finding in said.findings)
 
 
+def test_somebody_who_may_read_the_configuration(stopped: BootedHost) -> None:
+    """A member of the agent's group is not the agent: what that may do is not known, and nobody is told to give files away."""
+    as_member = "setpriv --reuid=4242 --regid=4242 --groups=$(getent group heartbeat | cut -d: -f3)"
+    done = stopped.run(f"{as_member} heartbeatctl check --json", check=False)
+    said = Said(done.returncode, json.loads(done.stdout))
+    assert said.status == 0
+    assert "only root can tell" in said.bad("storage", "warning")["text"]
+    assert "chown" not in done.stdout
+
+
 def test_docker_before_the_first_start(stopped: BootedHost) -> None:
     """There is an engine, and nobody to ask yet: nothing is wrong."""
     configure(stopped, MEASURE_ONLY.replace('[docker]\nsocket = ""\n', ""))

@@ -7,13 +7,12 @@ who and where the agent is. Where that is not possible the same is tried from ou
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.config import Config
 from heartbeatd.ctl import rights, service, unit_file
-from heartbeatd.ctl.check import configuration, files, report, sandbox, tries, unit
+from heartbeatd.ctl.check import configuration, report, sandbox, tries, unit
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, identity
 from heartbeatd.ctl.unit_file import Settings
@@ -67,7 +66,7 @@ def _findings(
     yield from configuration.look(situation)
     yield from found
     if offline:
-        yield from _outside(situation, files.look)
+        yield from _outside(situation, offline=True)
         return
     said = list(unit.look(situation))
     yield from said
@@ -89,21 +88,28 @@ def _tried(situation: Situation, said: list[Finding]) -> Iterator[Finding]:
             outside = warning("sandbox", f"{OUTSIDE}: {failed}")
     if outside is not None:
         yield outside
-        yield from _outside(situation, tries.findings)
+        yield from _outside(situation)
         return
     yield ok("sandbox", f"all this was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
 
 
-def _outside(situation: Situation, look: Callable[[Situation], Iterator[Finding]]) -> Iterator[Finding]:
-    """What `look` finds, by an agent's rights; if root can act as nobody else, nothing of the database is touched."""
+def _outside(situation: Situation, *, offline: bool = False) -> Iterator[Finding]:
+    """What is found by an agent's rights, from outside of its sandbox. What cannot be judged with our own is left out."""
+    but: tuple[str, ...] = ()
     try:
         rights.give_up_root(situation.path, Path(situation.config.storage.path))
     except StoreError as unsafe:
-        if look is tries.findings:
-            for problem in unsafe.problems:
-                yield error("storage", f"{problem.where}: {problem.what}", problem.hint)
-            look = partial(tries.findings, but="storage")
-    yield from look(situation)
+        but = ("storage",)
+        if not offline:
+            yield from (error("storage", f"{p.where}: {p.what}", p.hint) for p in unsafe.problems)
+    if rights.is_of_service(situation.path) and rights.user_name() != service.USER:
+        but = ("files", "storage")
+        yield warning(
+            "storage", f"not looked at: only root can tell what the user {service.USER} may do", "run it with sudo"
+        )
+    if offline:
+        but = (*but, *(subject for subject in tries.TRIES if subject != "files"))
+    yield from tries.findings(situation, but=but)
 
 
 def _why_outside(situation: Situation) -> Finding | None:

@@ -1,6 +1,6 @@
 """All the tries, one after the other: what one of them meets does not keep the others from being made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from heartbeatd.ctl.check import (
     clock,
@@ -21,6 +21,7 @@ from heartbeatd.process import Process
 Look = Callable[[Situation, Process], Iterator[Finding]]
 
 TRIES: dict[str, Look] = {
+    "files": lambda situation, _: files.look(situation),
     "host": host.look,
     "names": names.look,
     "worker": worker.look,
@@ -32,13 +33,12 @@ TRIES: dict[str, Look] = {
 }
 
 
-def findings(situation: Situation, *, but: str = "") -> Iterator[Finding]:
-    """What each of them finds, as it is found; the one about the subject `but` is not made."""
-    yield from files.look(situation)
+def findings(situation: Situation, *, but: Collection[str] = ()) -> Iterator[Finding]:
+    """What each of them finds, as it is found; those about the subjects in `but` are not made."""
     process = Process()
     try:
         for subject, look in TRIES.items():
-            if subject != but:
+            if subject not in but:
                 yield from _guarded(subject, look, situation, process)
     finally:
         process.close()

@@ -1,6 +1,8 @@
 """`heartbeatctl check` as a command: what it prints, in which form, and its exit status."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,24 @@ def test_offline_opens_what_the_agent_will_read(config: Path, tmp_path: Path) ->
         assert done.returncode == 1
         assert "error    heartbeat" in done.stdout
         assert hint in done.stdout
+
+
+@pytest.mark.namespaces
+def test_a_key_that_is_not_for_whoever_asks() -> None:
+    """Not refused: whether the agent could read it is not known."""
+    folder = Path(f"/var/tmp/hbd-verb-{os.getpid()}")
+    folder.mkdir(mode=0o755)
+    try:
+        (folder / "key").write_text("k\n")
+        (folder / "key").chmod(0o600)
+        config = folder / "config.toml"
+        config.write_text(f'[heartbeat]\nurl = "http://127.0.0.1:9/"\nsecret_key_file = "{folder}/key"\n')
+        done = ctl(*OFFLINE, config, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+    finally:
+        shutil.rmtree(folder)
+    assert done.returncode == 77
+    assert "not allowed" in done.stderr
+    assert "refused" not in done.stderr + done.stdout
 
 
 def test_what_one_try_meets_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

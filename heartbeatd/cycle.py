@@ -125,6 +125,7 @@ class Cycle:
         self._edges, self._rules, self._agent, self._before = edges, rules, agent, before
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
         self._presences: dict[str, Note] = {}
+        self._failures: dict[str, str] = {}  # step → how it failed last time, while it does
         self._check_explains = True
         self._logged = Logged()
         self._hold: Hold | None = None
@@ -152,12 +153,17 @@ class Cycle:
         self._tried("log what has changed", lambda: self._log_changes(sample, change), None)
 
     def _tried(self, step: str, work: Callable[[], T], otherwise: T) -> T:
-        """What `work` returns, or `otherwise` if it fails unexpectedly, which is logged."""
+        """What `work` returns, or `otherwise` if it fails in a way nobody foresaw. That is logged, once while it is the same."""
         try:
-            return work()
-        except Exception:
-            log.exception("a cycle could not %s; it goes on", step, extra=said(MessageId.CYCLE_FAILED))
+            found = work()
+        except Exception as error:
+            if self._failures.get(step) != repr(error):
+                self._failures[step] = repr(error)
+                log.exception("a cycle could not %s; it goes on", step, extra=said(MessageId.CYCLE_FAILED))
             return otherwise
+        if self._failures.pop(step, None) is not None:
+            log.log(NOTICE, "cycles can %s again", step)
+        return found
 
     def _look(self) -> Sample:
         return self._edges.probes.collect(self._clock.now_ns, self._waiter)

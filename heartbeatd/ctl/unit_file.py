@@ -1,5 +1,6 @@
 """What the files of a unit say: the unit file and its drop-ins, in the order in which systemd reads them."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 
@@ -88,6 +89,4 @@ def _joined(text: str) -> Iterator[str]:
 
 
 def _expanded(value: str) -> str:
-    for specifier, meaning in _SPECIFIERS.items():
-        value = value.replace(specifier, meaning)
-    return value
+    return re.sub("%.", lambda found: _SPECIFIERS.get(found[0], found[0]), value)

@@ -7,6 +7,7 @@ So what they find is what the service will meet, and a sandbox that cannot be se
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ LIMIT_S = 120
 FIRST_SETUP_STATUS = 200  # from here on it is systemd that failed, before our program began: systemd.exec(5)
 # What says how the daemon is run, not where: none of it is for the tries.
 _NOT_TAKEN = ("Exec", "Restart", "Timeout", "Watchdog", "Runtime", "Standard", "FileDescriptorStore", "Success")
+_TAKEN_ALL_THE_SAME = ("ExecPaths", "ExecSearchPath")
 _NOT_TAKEN_EITHER = (
     *("Type", "NotifyAccess", "PIDFile", "BusName", "RemainAfterExit", "GuessMainPID", "NonBlocking", "Sockets"),
     *(
@@ -50,6 +52,11 @@ class NotSetUp(Exception):
 
 def tries(situation: Situation) -> Iterator[Finding]:
     """What the tries find inside. Raises NoSandbox or NotSetUp before the first finding, or not at all."""
+    unclear = next(
+        (f"{name}={value}" for name, value in taken(situation.settings) if re.search("%[a-zA-Z]", value)), None
+    )
+    if unclear is not None:
+        raise NoSandbox(f"what {unclear} of the unit stands for is not known here")
     words = [*_systemd_run(situation.settings), sys.executable, "-I", "-m", "heartbeatd.ctl.check.inside"]
     try:
         child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -107,7 +114,11 @@ def taken(settings: Settings) -> Iterator[tuple[str, str]]:
     """
     own = own_directories(settings)
     for name, value in settings:
-        if name.startswith(_NOT_TAKEN) or name in _NOT_TAKEN_EITHER or name.removesuffix("Mode") in DIRECTORIES:
+        if (
+            (name.startswith(_NOT_TAKEN) and name not in _TAKEN_ALL_THE_SAME)
+            or name in _NOT_TAKEN_EITHER
+            or name.removesuffix("Mode") in DIRECTORIES
+        ):
             continue
         if name.endswith("Paths"):
             yield name, " ".join(f"-{path}" if path in own else path for path in value.split())

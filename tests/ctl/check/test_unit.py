@@ -108,6 +108,8 @@ PrivateTmp = yes
 NoExecPaths=/var/lib/heartbeat /tmp
 SetCredential=x:hidden
 Environment=KEY=hidden
+NoExecPaths=/
+ExecPaths=/usr /odd%%S
 
 # /etc/systemd/system/heartbeatd.service.d/override.conf
 [Service]
@@ -135,12 +137,21 @@ def test_what_of_it_the_tries_are_run_with() -> None:
         ("ReadWritePaths", "/srv/a /var/lib/b"),
         ("PrivateTmp", "yes"),
         ("NoExecPaths", "-/var/lib/heartbeat /tmp"),
+        ("NoExecPaths", "/"),
+        ("ExecPaths", "/usr /odd%S"),
         ("ReadWritePaths", ""),
         ("ProtectHome", "tmpfs"),
         ("ReadWritePaths", "-/var/lib/heartbeat"),
         ("ReadWritePaths", "-/var/lib/more"),
         ("ReadWritePaths", "-/run/heartbeatd"),
     ]
+
+
+def test_a_unit_that_cannot_be_followed() -> None:
+    """A specifier that only systemd can resolve: not guessed."""
+    given = replace(situation(), settings=(("ReadWritePaths", "/srv/%i"),))
+    with pytest.raises(sandbox.NoSandbox, match="ReadWritePaths=/srv/%i"):
+        next(sandbox.tries(given))
 
 
 def test_what_is_said_inside_is_not_believed_blindly() -> None:

@@ -88,7 +88,11 @@ def ledger(config: Config, process: Process, before: Before | None = None) -> Le
 
 
 def open_ledger(config: Config, process: Process, before: Before | None = None) -> BackgroundLedger:
-    """The same on a thread of its own, opened as far as it can be."""
+    """The same on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
     made = BackgroundLedger(ledger(config, process, before), keeping(config), process.waiter)
-    made.open()
+    try:
+        made.open()
+    except BaseException:
+        made.close()
+        raise
     return made

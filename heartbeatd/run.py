@@ -120,8 +120,9 @@ def run(path: Path) -> int:
     try:
         agent = Agent(path, process)
     except HeartbeatdError as error:
+        kind = MessageId.CONFIG_REFUSED if isinstance(error, ConfigError) else MessageId.STORE_FAILED
         for problem in error.problems:
-            log.error("%s", problem, extra=said(MessageId.CONFIG_REFUSED, where=problem.where))
+            log.error("%s", problem, extra=said(kind, where=problem.where, path=problem.where, waiting=0))
         service.status(_refusal(error))
         return error.exit_code
     _announce(agent, process)

@@ -66,7 +66,10 @@ class BackgroundLedger:
         return self._hangs or self._ledger.trouble
 
     def open(self) -> None:
-        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too."""
+        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
+
+        Raises InUseError if another agent has it.
+        """
         self._ledger.on_progress(self._note_progress)
         self._progress_ns = time.monotonic_ns()
         call = self._call = self._lane.queue(self._ledger.open, 0, self._waiter)

@@ -10,6 +10,7 @@ name with the time, and a new one is begun with the announced state and the unde
 
 import contextlib
 import logging
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from heartbeatd.core.moments import counted
 from heartbeatd.core.retention import QUEUE_MOST, Keep
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
+from heartbeatd.sinks import lock
 from heartbeatd.sinks.beneath import Harm
 from heartbeatd.sinks.store import BUSY_S, Store
 
@@ -99,6 +101,7 @@ class Ledger:
             False  # whether `track` is what was announced, or a starting point taken while nothing could be read
         )
         self._knows_run = False
+        self._lock: int | None = None
         self.closed = False
 
     def on_progress(self, call: Callable[[], None]) -> None:
@@ -122,9 +125,14 @@ class Ledger:
         return self._trouble
 
     def open(self) -> None:
-        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too."""
+        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
+
+        Raises InUseError if another agent has it.
+        """
         try:
             self._ready(closely=True)
+        except lock.InUseError:
+            raise
         except StoreError as error:
             self._say_trouble(error)
 
@@ -235,6 +243,9 @@ class Ledger:
                     self._store.end_run(self._clock.now_ns())
             self._store.close()
             self._store = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._rows:
             log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._trouble)
 
@@ -271,6 +282,8 @@ class Ledger:
 
     def _opened(self) -> Store:
         busy_s = min(BUSY_S, self._keeping.interval_s / 4)
+        if self._before is not None and self._lock is None:
+            self._lock = lock.acquire(self.path)
         store = Store.open(self.path, self._clock.now_ns(), busy_s, self._working)
         try:
             stored = store.track()

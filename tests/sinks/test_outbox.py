@@ -298,7 +298,7 @@ def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
     until(lambda: arrived(receiver) == ["event-002"])
     asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
     assert asked[:ERRORS_IN_ORDER] == ["event-001"] * ERRORS_IN_ORDER
-    assert [a.event_id for a in store.pending()] == ["event-001"]
+    until(lambda: [a.event_id for a in store.pending()] == ["event-001"])
 
 
 def test_no_thread_to_be_had_is_a_try_that_failed() -> None:

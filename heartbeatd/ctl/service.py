@@ -17,7 +17,7 @@ CREDENTIALS = Path("/run/credentials") / UNIT
 _PROPERTIES = (
     *("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts"),
     *("ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "MainPID"),
-    *("ExecMainCode", "ExecMainStatus", "NeedDaemonReload"),
+    *("ExecMainCode", "ExecMainStatus", "Result", "NeedDaemonReload"),
 )
 _EXITED = "1"  # CLD_EXITED of waitid(2)
 
@@ -35,6 +35,7 @@ class Service:
     since_monotonic_us: int
     pid: int
     exit_status: int | None = None  # the last main process's; None if it did not exit by itself
+    result: str = ""  # how the last run ended, in systemd's word
     outdated: bool = False  # the unit's files have changed, and systemd has not read them again
 
     @property
@@ -67,6 +68,7 @@ def look() -> Service | None:
         since_monotonic_us=int(found.get("ActiveEnterTimestampMonotonic", "0") or 0),
         pid=int(found.get("MainPID", "0") or 0),
         exit_status=int(found.get("ExecMainStatus", "0")) if found.get("ExecMainCode") == _EXITED else None,
+        result=found.get("Result", ""),
         outdated=found.get("NeedDaemonReload") == "yes",
     )
 

@@ -48,6 +48,18 @@ _PATHS = (
     "BindReadOnlyPaths",
 )
 
+# Service results (systemd.exec(5), $SERVICE_RESULT) of a service that had been started.
+_ENDINGS: dict[str, tuple[str, str]] = {
+    "watchdog": ("its cycles stopped finishing, and systemd ended it", f"{_JOURNAL}, and the stack of each thread"),
+    "oom-kill": (
+        "it used more memory than there is, or than MemoryMax= allows",
+        "`sudo journalctl -k -b` says which it was",
+    ),
+    "timeout": ("it did not become ready in time", f"is the disk of storage.path very slow, or away? {_JOURNAL}"),
+    "signal": ("it was killed", _JOURNAL),
+    "core-dump": ("it crashed", _JOURNAL),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -84,9 +96,17 @@ def setup_status(unit: Service) -> int | None:
 
 
 def of_service(unit: Service) -> Problem | None:
-    """Why the unit does not come up, if that is what its state says."""
+    """Why the unit does not come up, or does not stay up, if that is what its state says."""
     status = setup_status(unit)
-    return None if status is None else explain(status, facts(service_settings(UNIT)))
+    return ending(unit) if status is None else explain(status, facts(service_settings(UNIT)))
+
+
+def ending(unit: Service) -> Problem | None:
+    """Why systemd is about to start it once more, if it had come up before."""
+    if not unit.sub.startswith("auto-restart") or setup_status(unit) is not None:
+        return None
+    what, hint = _ENDINGS.get(unit.result, ("it ended by itself", _JOURNAL))
+    return Problem(f"result {unit.result or 'unknown'}", f"systemd is about to start the service again: {what}", hint)
 
 
 def explain(status: int, host: Facts) -> Problem:

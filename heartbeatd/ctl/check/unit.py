@@ -21,7 +21,9 @@ def look(situation: Situation) -> Iterator[Finding]:
             "the unit's files have changed since systemd read them",
             "`systemctl daemon-reload`, then restart it",
         )
-    status = start_failure.setup_status(unit)
+    status, ending = start_failure.setup_status(unit), start_failure.ending(unit)
+    if ending is not None:
+        yield error("service", f"{ending.what} ({ending.where})", ending.hint)
     if status is not None:
         yield cannot_start(status, situation)
     elif not unit.running and is_on(situation.setting("PrivateUsers")) and not start_failure.user_namespaces():

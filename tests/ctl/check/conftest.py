@@ -79,7 +79,8 @@ def unit(
     exit_status: int | None = 0,
     *,
     restarts: int = 0,
+    result: str = "success",
     outdated: bool = False,
 ) -> Service:
     """The service in a state."""
-    return Service(active, sub, "enabled", "", restarts, "", 0, 1, exit_status, outdated)
+    return Service(active, sub, "enabled", "", restarts, "", 0, 1, exit_status, result, outdated)

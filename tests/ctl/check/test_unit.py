@@ -52,7 +52,7 @@ def test_why_it_does_not_start(status: int, host: Facts, what: str, hint: str) -
         ("reloading", "reload", 226, False),
         ("inactive", "dead", 226, False),
         ("failed", "failed", 78, False),
-        ("activating", "auto-restart", None, False),
+        ("activating", "start", 0, False),
     ],
 )
 def test_when_that_is_said(active: str, sub: str, status: int | None, wrong: bool) -> None:
@@ -60,6 +60,26 @@ def test_when_that_is_said(active: str, sub: str, status: int | None, wrong: boo
     given = in_state(active, sub, status)
     assert (start_failure.of_service(given) is not None) is wrong
     assert [finding.verdict for finding in unit.look(situation(service=given))] == [Verdict.ERROR] * wrong
+
+
+@pytest.mark.parametrize(
+    ("result", "what", "hint"),
+    [
+        ("watchdog", "cycles stopped finishing", "stack of each thread"),
+        ("oom-kill", "MemoryMax=", "journalctl -k"),
+        ("timeout", "become ready in time", "storage.path"),
+        ("signal", "it was killed", "journalctl"),
+        ("core-dump", "it crashed", "journalctl"),
+        ("exit-code", "it ended by itself", "journalctl"),
+    ],
+)
+def test_why_it_does_not_stay_up(result: str, what: str, hint: str) -> None:
+    """systemd starts it again and again: by how it ended."""
+    (finding,) = unit.look(situation(service=in_state("activating", "auto-restart", None, result=result)))
+    assert finding.verdict is Verdict.ERROR
+    assert what in finding.text
+    assert f"result {result}" in finding.text
+    assert hint in finding.hint
 
 
 def test_how_often_it_was_tried() -> None:

@@ -153,7 +153,11 @@ class Client:
 
     def _hear(self, wire: Wire, request: Request, began_ns: int, asked_ns: int) -> Answer:
         response = Final(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
-        response.begin()
+        try:
+            response.begin()
+        except BaseException:
+            response.close()  # or its destructor would, when what it reads from may be closed already
+            raise
         self._response = response
         headers = explaining(response)
         now_ns = time.monotonic_ns()

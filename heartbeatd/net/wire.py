@@ -35,7 +35,7 @@ class Wire:
         self._incoming.register(sock, select.POLLIN)
         self._heard = False  # something has come in that is not read yet
         self._tls: _Tls | None = None
-        self._reader = _Reader(_Incoming(self))
+        self._reader: _Reader | None = _Reader(_Incoming(self))
         self.allow(deadline_ns, most_bytes)
 
     def allow(self, deadline_ns: int | None, most_bytes: int) -> None:
@@ -60,6 +60,7 @@ class Wire:
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """To read from. It is the same one each time, and closing it closes nothing."""
+        assert self._reader is not None, "closed"
         return self._reader
 
     def receive(self, buffer: memoryview) -> int:
@@ -83,7 +84,7 @@ class Wire:
         """True if the connection stands, and nothing has come in that was not asked for. Waits for nothing."""
         self._deadline_ns = None
         try:
-            self._reader.peek(1)  # it may be something for TLS itself, so that it has to be read
+            self.makefile("rb").peek(1)  # it may be something for TLS itself, so that it has to be read
         except TimeoutError:
             return True
         except (OSError, Unusable):
@@ -98,6 +99,7 @@ class Wire:
     def close(self) -> None:
         """Close the connection."""
         self._sock.close()
+        self._tls = self._reader = None  # what they hold is to go now, not when the garbage collector finds them
 
     def _through_tls(self, operation: Callable[[], T]) -> T:
         """What an operation of TLS gives, for which something may have to be read or sent first."""

@@ -6,6 +6,7 @@ resolv.conf(5) is the test's, one line `nameserver` for each; each case is a fun
 import json
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -140,10 +141,11 @@ def silent() -> Seen:
         lossy.sendto(query[:2] + b"\x81\x83" + query[4:], who)
 
     threading.Thread(target=answer_the_second_time, daemon=True).start()
-    conf = Path("/tmp/resolv.conf")
-    conf.write_text("nameserver 127.0.0.5\nnameserver 127.0.0.3\n")
-    began_s = time.monotonic()
-    again = nameservers.silent("worker.example", 10, conf)
+    with tempfile.TemporaryDirectory() as folder:
+        conf = Path(folder) / "resolv.conf"
+        conf.write_text("nameserver 127.0.0.5\nnameserver 127.0.0.3\n")
+        began_s = time.monotonic()
+        again = nameservers.silent("worker.example", 10, conf)
     return {"silent": found, "took_s": took_s, "lossy": again, "lossy_s": time.monotonic() - began_s}
 
 

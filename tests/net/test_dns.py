@@ -18,7 +18,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # In a network of its own, with its own resolver on loopback; nothing of it is seen outside.
 INSIDE = """
 ip link set lo up
-mount -t tmpfs tmpfs /tmp
 mount --bind "$1/resolv.conf" /etc/resolv.conf
 mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
 mount --bind "$1/hosts" /etc/hosts
@@ -28,24 +27,17 @@ exec "$2" -m "$4" "$3"
 
 def seen(folder: Path, case: str, resolv_conf: str, child: str = "tests.net.dns_child") -> dict[str, Any]:
     """What a case of `child` saw."""
-    inside = Path("/run") / f"hb-dns-{folder.name}"  # the child has a /tmp of its own
-    inside.mkdir()
-    try:
-        (inside / "resolv.conf").write_text(resolv_conf)
-        (inside / "nsswitch.conf").write_text("hosts: files dns\n")
-        (inside / "hosts").write_text("127.0.0.1 localhost\n0.0.0.0 filtered-by-hosts.example\n")
-        done = subprocess.run(
-            ["unshare", "--net", "--mount", "sh", "-ec", INSIDE, "sh", str(inside), sys.executable, case, child],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    finally:
-        for file in inside.iterdir():
-            file.unlink()
-        inside.rmdir()
+    (folder / "resolv.conf").write_text(resolv_conf)
+    (folder / "nsswitch.conf").write_text("hosts: files dns\n")
+    (folder / "hosts").write_text("127.0.0.1 localhost\n0.0.0.0 filtered-by-hosts.example\n")
+    done = subprocess.run(
+        ["unshare", "--net", "--mount", "sh", "-ec", INSIDE, "sh", str(folder), sys.executable, case, child],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -1,5 +1,6 @@
 """One request with a deadline, against servers that really listen and misbehave in every way we know."""
 
+import gc
 import ssl
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import Interrupted, NoAnswer
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
+from heartbeatd.net.wire import Wire
 from heartbeatd.waiting import Waiter
 from tests.agent import CHECKOUT, environment
 from tests.certificates import Authority
@@ -306,3 +308,18 @@ try:
 except NoAnswer as error:
     print(error)
 """
+
+
+def test_a_closed_connection_leaves_nothing_to_collect(make_client: MakeClient, authority: Authority) -> None:
+    """What a connection held is freed with it: a Worker that closes each would have memory grow until it is looked for."""
+    client, waiter = make_client(str(authority.file)), Waiter()
+    with Scripted(answers(times=1), tls=authority.server("closing")) as server:
+        client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+            assert sum(isinstance(one, Wire | ssl.SSLObject) for one in gc.get_objects()) == 2
+        finally:
+            gc.enable()

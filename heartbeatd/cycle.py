@@ -245,7 +245,8 @@ class Cycle:
         return alerts
 
     def _gap_alerts(self, found: gap.Gap) -> tuple[Alert, ...]:
-        if found.duration_s < 2 * self._rules.interval_s:  # a restart: no slot was missed, or hardly one
+        told = found.kind is gap.GapKind.FAILURE
+        if not told and found.duration_s < 2 * self._rules.interval_s:  # a restart: no slot was missed, or hardly one
             return ()
         log.log(
             NOTICE,
@@ -255,7 +256,7 @@ class Cycle:
                 MessageId.GAP, cause=found.kind, duration_seconds=round(found.duration_s), result=found.result or None
             ),
         )
-        if self._edges.outbox is None or not 0 < self._rules.gap_alert_s < found.duration_s:
+        if self._edges.outbox is None or not (told or 0 < self._rules.gap_alert_s < found.duration_s):
             return ()
         event_id = uuid7(found.until_ns, os.urandom(RANDOM_BYTES))
         return (self._dated(payload.gap_alert(self._agent, found, event_id, self._rules.heartbeat_url)),)

@@ -7,6 +7,7 @@ from heartbeatd.core.gap import Ending
 from heartbeatd.files import read_regular
 
 LARGEST_BYTES = 4096
+FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see last_words.py
 
 
 def take() -> Ending | None:
@@ -27,3 +28,11 @@ def take() -> Ending | None:
         exit_status=said.get("exit_status", ""),
         system_stopping=said.get("system") == "stopping",
     )
+
+
+def failure_told() -> bool:
+    """True if heartbeatd-failed.service has told somebody that the agent does not run, and nobody has said yet that it does.
+
+    Only for an agent that systemd has started: another one's failure is not told.
+    """
+    return bool(os.environ.get("RUNTIME_DIRECTORY")) and FAILURE_TOLD.exists()

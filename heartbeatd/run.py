@@ -42,6 +42,7 @@ class Agent:
         """What runs. Looks at how the run before this one ended."""
         before = self._process.before
         before.ending = last_stop.take()
+        before.failure_told = last_stop.failure_told()
         self.last_row_ns = before.run.last_row_ns if before.run is not None else None
         work = self._work = self._wired(self.config, self._ledger)
         work.start()

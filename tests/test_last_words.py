@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd import last_words
 from heartbeatd.last_words import post, setting
 from tests.agent import PACKAGE, environment
 from tests.receiver import WEBHOOK, Receiver
@@ -149,3 +150,53 @@ import last_words
 last_words.TRY_S = 1
 print(last_words.post(sys.argv[2], {"details": {}}, 1, 0))
 """
+
+
+@pytest.mark.parametrize(
+    ("looks", "lasts_s"),
+    [
+        ([(0, 3)], 0),
+        ([(0, 3), (120, 27), (240, 51)], 240),
+        ([(0, 3), (120, 3)], 0),  # its first cycle takes long: it was not started again
+        ([(0, 3), (120, 27), (900, 28)], 0),  # it was up in between: then nobody looks
+        ([(0, 9), (120, 27), (240, 1)], 0),  # somebody has started it by hand
+        ([(0, 9), (120, 27), (240, 1), (360, 20)], 120),
+    ],
+)
+def test_for_how_long_it_has_been_failing(
+    looks: list[tuple[float, int]], lasts_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the looks of two minutes, each a moment and the number of restarts: what goes on, and goes on being started."""
+    monkeypatch.setattr(last_words, "NOTES", str(tmp_path))
+    assert [last_words.lasting(restarts, 1000 + at_s) for at_s, restarts in looks][-1] == lasts_s
+
+
+def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
+    """The note of it is enough, until the agent takes it away; without a webhook that is said once, too."""
+    with Receiver() as receiver:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
+        for _ in range(2):
+            tell(config, RUNTIME_DIRECTORY=str(tmp_path))
+        assert len(receiver.received(WEBHOOK)) == 1
+        (tmp_path / "told").unlink()
+        tell(config, RUNTIME_DIRECTORY=str(tmp_path))
+        assert len(receiver.received(WEBHOOK)) == 2
+    (tmp_path / "told").unlink()
+    said = [tell(tmp_path / "none", RUNTIME_DIRECTORY=str(tmp_path)).stderr for _ in range(2)]
+    assert "nobody is told" in said[0]
+    assert said[1] == ""
+
+
+def test_one_without_credentials_leaves_it_to_the_one_with_them(tmp_path: Path) -> None:
+    """Where heartbeatd-failed.service ran and found nobody to hear it, the same is not begun anew."""
+    with Receiver() as receiver:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
+        by = {
+            "MONITOR_UNIT": "heartbeatd-failed.service",
+            "MONITOR_SERVICE_RESULT": "exit-code",
+            "MONITOR_EXIT_STATUS": "1",
+        }
+        assert tell(config, **by).returncode == 0
+        assert receiver.received(WEBHOOK) == []

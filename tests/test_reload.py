@@ -54,7 +54,7 @@ def test_it_ends_as_the_agent_decided(tmp_path: Path, folder: Path) -> None:
             agent.write(toml)
             assert outcome(asked(agent, folder)) == (status, "")
         assert agent.log.count("not reloaded") == 2
-        assert list(folder.iterdir()) == []
+        assert list(folder.glob("reload.*")) == []
         agent.stop()
 
 
@@ -90,10 +90,10 @@ def test_an_agent_that_ends_has_not_reloaded(tmp_path: Path, folder: Path) -> No
         agent.ready()
         agent.signal(signal.SIGSTOP)
         reload = asked(agent, folder)
-        until(lambda: list(folder.iterdir()))
+        until(lambda: list(folder.glob("reload.*")))
         agent.signal(signal.SIGKILL)
         assert outcome(reload) == (1, "the agent ended before it had reloaded\n")
-    assert list(folder.iterdir()) == []
+    assert list(folder.glob("reload.*")) == []
 
 
 def test_what_a_killed_one_left_is_cleared_away(tmp_path: Path, folder: Path) -> None:
@@ -104,7 +104,8 @@ def test_what_a_killed_one_left_is_cleared_away(tmp_path: Path, folder: Path) ->
     with agent_in(tmp_path, folder) as agent:
         agent.ready()
         assert outcome(asked(agent, folder)) == (0, "")
-        until(lambda: [path.name for path in folder.iterdir()] == ["other"])
+        until(lambda: not list(folder.glob("reload.*")))
+        assert (folder / "other").exists()
         agent.stop()
 
 

@@ -27,6 +27,7 @@ class GapKind(StrEnum):
     STOPPED = "stopped"
     SHUTDOWN = "shutdown"
     CRASH = "crash"
+    FAILURE = "failure"
     POWER = "power loss or crash"
 
 
@@ -58,6 +59,7 @@ class Before:
     """What is known of the run before this one; `run` is None where there was none, and once its gap has been told.
 
     `began_boot_ns` is when the first cycle of this one sampled (boot-time clock), and `stepped` whether the wall clock was since.
+    `failure_told` says that somebody was told that the agent does not run: it is then also told that it is back.
     """
 
     boot_id: str
@@ -65,6 +67,7 @@ class Before:
     ending: Ending | None = None
     began_boot_ns: int | None = None
     stepped: bool = False
+    failure_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ def judge(before: Before, now: Now) -> Gap | None:
     if until_ns < since_ns:
         return None
     kind, result = _kind(run, before.ending, before.boot_id)
+    if before.failure_told:
+        kind = GapKind.FAILURE
     return Gap(kind, since_ns, until_ns, result)
 
 

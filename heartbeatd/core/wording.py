@@ -123,6 +123,13 @@ def gap(host: str, found: Gap, zone: Zone) -> Text:
                 f"{host} was down {times}, and had not been shut down: power loss, a crash of the system, or a reset. "
                 "If the journal is kept on disk, look at the end of the previous boot: journalctl -b -1 -e.",
             )
+        case GapKind.FAILURE:
+            how = f" ({found.result})" if found.result else ""
+            return Text(
+                f"{host}: heartbeatd runs again",
+                f"The agent on {host} runs again. It did not run {times}: it had failed{how}. Nobody watched the host from "
+                "inside meanwhile.",
+            )
         case GapKind.CRASH:
             how = f" ({found.result})" if found.result else ""
             return Text(

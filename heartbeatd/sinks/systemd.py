@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TextIO
 
 from systemd import id128, journal
@@ -18,6 +19,7 @@ from heartbeatd.core.plain import plain
 from heartbeatd.sinks.reloads import ReloadRequests
 
 IDENTIFIER = "heartbeatd"
+FAILURE_NOTES = (Path("/run/heartbeatd-failed/told"), Path("/run/heartbeatd-failed/seen"))
 WORKING_US = 120_000_000
 WATCHDOG_MARGIN_S = 10  # what a cycle does beside waiting for others, on a slow disk or at the start
 LONGEST_LINE = 2000  # characters of a line of the log: a few kilobytes of one text help nobody
@@ -43,6 +45,7 @@ class Notifier:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         self._unit_us = self._watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0") or 0)
         self._requests = ReloadRequests()
+        self._watching = Watching()
 
     def close(self) -> None:
         """Say no more."""
@@ -79,6 +82,7 @@ class Notifier:
 
     def alive(self, status: str) -> None:
         """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
+        self._watching.mark()
         self._tell(f"WATCHDOG=1\nSTATUS={self._line(status)}")
 
     def expect(self, interval_s: int, longest_cycle_s: float) -> None:
@@ -107,6 +111,26 @@ def watchdog_us(unit_us: int, interval_s: int, longest_cycle_s: float) -> int:
     """
     cycle_us = int((interval_s + longest_cycle_s + WATCHDOG_MARGIN_S) * 1_000_000)
     return max(unit_us, 3 * interval_s * 1_000_000, cycle_us)
+
+
+class Watching:
+    """A file in the runtime directory from the end of the first cycle on: while it is there, nobody asks whether the agent runs.
+
+    systemd takes the folder away when the agent ends. See last_words.py, whose notes of a failure are then out of date.
+    """
+
+    def __init__(self) -> None:
+        folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._file = Path(folder) / "watching" if folder else None
+
+    def mark(self) -> None:
+        """A cycle has finished."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.touch()
+                self._file = None
+                for note in FAILURE_NOTES:
+                    note.unlink(missing_ok=True)
 
 
 class JournalHandler(logging.Handler):

@@ -113,6 +113,7 @@ def test_rows_of_a_clock_that_was_ahead() -> None:
         (GapKind.POWER, "", "host", "nas: was down for 2 h 28 min (unclean: power loss or crash)"),
         (GapKind.SHUTDOWN, "", "host", "nas: was down for 2 h 28 min (shut down in good order)"),
         (GapKind.STOPPED, "", "agent", "nas: heartbeatd was stopped for 2 h 28 min"),
+        (GapKind.FAILURE, "exit-code 78", "agent", "nas: heartbeatd runs again"),
         (GapKind.CRASH, "watchdog", "agent", "nas: heartbeatd did not run for 2 h 28 min (crash (watchdog))"),
     ],
 )

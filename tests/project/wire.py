@@ -54,7 +54,7 @@ def gap_alert(kind: GapKind) -> bytes:
 
 def failure_alert() -> bytes:
     """What `heartbeatd-failed.service` sends, at its first try."""
-    body = last_words.alert("nas", "exit-code", "78")
+    body = last_words.alert("nas", last_words.Failure("exit-code", "78"))
     details = body["details"]
     assert isinstance(details, dict)
     return json.dumps({**body, "details": {**details, "attempt": 1, "queued_seconds": 0.0}}).encode()

@@ -24,16 +24,31 @@ def test_every_example_is_installed(installed: BootedHost) -> None:
         "./README",
         "./n8n/heartbeat.json",
         "./several-hosts/config.toml",
+        "./systemd/lxc-no-nesting.conf",
         "./systemd/lxc.conf",
+        "./systemd/no-user-namespaces.conf",
         "./systemd/pinned-addresses.conf",
         "./systemd/realtime.conf",
+        "./systemd/storage-elsewhere.conf",
+        "./systemd/without-credentials.conf",
         "./worker/schema.sql",
         "./worker/worker.js",
         "./worker/wrangler.toml",
     ]
 
 
-@pytest.mark.parametrize(("name", "exposure"), [("pinned-addresses", 1.0), ("lxc", 1.6), ("realtime", 1.1)])
+@pytest.mark.parametrize(
+    ("name", "exposure"),
+    [
+        ("pinned-addresses", 1.0),
+        ("lxc", 1.6),
+        ("realtime", 1.1),
+        ("no-user-namespaces", 1.3),
+        ("lxc-no-nesting", 4.0),
+        ("storage-elsewhere", 1.1),
+        ("without-credentials", 1.1),
+    ],
+)
 def test_a_drop_in_is_valid_where_its_first_line_says(installed: BootedHost, name: str, exposure: float) -> None:
     """systemd has nothing to remark on unit and drop-in together, and rates the exposure at no more than so much of 10."""
     with drop_in(installed, name):
@@ -42,6 +57,47 @@ def test_a_drop_in_is_valid_where_its_first_line_says(installed: BootedHost, nam
     assert verified.stdout + verified.stderr == ""
     (line,) = [line for line in rated.splitlines() if "Overall exposure" in line]
     assert float(line.split(": ")[1].split()[0]) <= exposure
+
+
+@pytest.mark.parametrize(
+    ("name", "namespaces"),
+    [("no-user-namespaces", ("user",)), ("lxc-no-nesting", ("user", "mnt", "ipc", "uts", "net"))],
+)
+def test_without_namespaces_the_agent_needs_none(installed: BootedHost, name: str, namespaces: tuple[str, ...]) -> None:
+    """With the drop-in for where such cannot be had, the agent runs in those of PID 1."""
+    configure(installed, MEASURE_ONLY)
+    with drop_in(installed, name):
+        installed.run("systemctl restart heartbeatd")
+        wait_active(installed)
+        pid = state(installed, "MainPID")
+        for kind in namespaces:
+            assert installed.out(f"readlink /proc/{pid}/ns/{kind}") == installed.out(f"readlink /proc/1/ns/{kind}")
+        installed.run("systemctl stop heartbeatd")
+
+
+def test_a_folder_elsewhere_may_be_missing(installed: BootedHost) -> None:
+    """With storage-elsewhere.conf the agent starts without the folder, and writes into it when it is there."""
+    configure(installed, MEASURE_ONLY + '[storage]\npath = "/srv/heartbeat/metrics.db"\n')
+    with drop_in(installed, "storage-elsewhere"):
+        installed.run("systemctl restart heartbeatd")
+        wait_active(installed)
+        installed.run("systemctl stop heartbeatd; install -d -o heartbeat -g heartbeat -m 700 /srv/heartbeat")
+        installed.run("systemctl start heartbeatd")
+        installed.wait_for("the database", lambda: installed.path("/srv/heartbeat/metrics.db").exists())
+        installed.run("systemctl stop heartbeatd; rm -r /srv/heartbeat")
+
+
+def test_without_credentials_it_starts_all_the_same(installed: BootedHost) -> None:
+    """A credential that cannot be decrypted keeps the service from starting; with without-credentials.conf it does not."""
+    configure(installed, MEASURE_ONLY)
+    broken = "/etc/credstore.encrypted/heartbeat.secret_key"
+    installed.run(f"mkdir -p -m 700 /etc/credstore.encrypted; echo rubbish > {broken}")
+    assert installed.run("systemctl restart heartbeatd", check=False).returncode != 0
+    assert state(installed, "ExecMainStatus") == "243"
+    with drop_in(installed, "without-credentials"):
+        installed.run("systemctl restart heartbeatd")
+        wait_active(installed)
+        installed.run(f"systemctl stop heartbeatd; rm {broken}")
 
 
 def test_pinned_addresses_are_all_that_is_allowed(installed: BootedHost) -> None:

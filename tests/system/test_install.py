@@ -104,7 +104,7 @@ def test_the_shipped_configuration_runs(host: BootedHost) -> None:
     assert host.out("systemctl is-active heartbeatd-containers.socket") == "active"
     assert host.run("systemctl is-active heartbeatd-containers.service", check=False).stdout == "inactive\n"
     assert state(host, "ActiveState") == "active"
-    assert "heartbeat.url is not set" in host.journal("--unit=heartbeatd")
+    assert "heartbeat.url: not set" in host.journal("--unit=heartbeatd")
     host.wait_for("a row", lambda: rows(host) > 0)
     assert host.out("stat --format='%U:%G %a' /var/lib/heartbeat") == "heartbeat:heartbeat 700"
     assert host.out("stat --format=%a /var/lib/heartbeat/metrics.db") == "600"
@@ -149,7 +149,7 @@ def test_an_upgrade_takes_the_homes_that_version_0_1_gave(host: BootedHost, pack
         install(host, repacked(package, tmp_path, version))
         assert home(host, "heartbeat") == home(host, "heartbeat-containers") == "/nonexistent"
         assert state(host, "ActiveState") == after
-        assert "fail" not in host.journal("_PID=1", f"--after-cursor='{cursor}'").lower()
+        assert "Failed with" not in host.journal("_PID=1", f"--after-cursor='{cursor}'")
 
 
 def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: Path, tmp_path: Path) -> None:
@@ -198,6 +198,26 @@ def test_remove_keeps_configuration_and_data(host: BootedHost) -> None:
     assert rows(host) >= before
     host.run("apt-get install --yes /srv/heartbeatd_9.0.6_all.deb", timeout_s=120)
     assert host.path(CONFIG).read_text() == text
+
+
+def test_purge_ends_what_left_the_sandbox_and_empties_a_mount_point(host: BootedHost) -> None:
+    """A process of the user outside the service that goes on writing, its user manager, its jobs; state on a disk of its own."""
+    host.run("systemctl stop heartbeatd; rm -rf /var/lib/heartbeat/*; mount -t tmpfs state /var/lib/heartbeat")
+    host.run("systemctl start heartbeatd")
+    host.run("mkdir -p /var/lib/systemd/linger /var/spool/cron/crontabs")
+    host.run("touch /var/lib/systemd/linger/heartbeat; echo '* * * * * true' > /var/spool/cron/crontabs/heartbeat")
+    write = "i=0; while :; do i=$$((i+1)); mkdir -p /var/lib/heartbeat/d$$i; : > /var/lib/heartbeat/d$$i/f; done"
+    host.run(f"systemd-run --quiet --collect --uid=heartbeat sh -c '{write}'")
+    host.wait_for("what it writes", lambda: host.path("/var/lib/heartbeat/d20").exists())
+    host.run("apt-get purge --yes heartbeatd", timeout_s=120)
+    assert host.out("ls -A /var/lib/heartbeat") == ""
+    assert host.out('grep -l "^Uid:.$(id -u heartbeat)" /proc/[0-9]*/status || true') == ""
+    assert not host.path("/var/lib/systemd/linger/heartbeat").exists()
+    assert not host.path("/var/spool/cron/crontabs/heartbeat").exists()
+    host.run(
+        "umount /var/lib/heartbeat; rmdir /var/lib/heartbeat /var/spool/cron/crontabs; rm -f /etc/heartbeat/config.toml"
+    )
+    host.run("apt-get install --yes /srv/heartbeatd_9.0.6_all.deb", timeout_s=120)
 
 
 def test_purge_leaves_nothing_behind(host: BootedHost) -> None:

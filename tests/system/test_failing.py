@@ -1,0 +1,103 @@
+"""An agent that systemd starts again for ever: somebody is told once, and told once more when it runs again."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.receiver import WEBHOOK, Receiver
+from tests.system.conftest import configure, reporting, state
+from tests.system.host import BootedHost
+
+DROP_INS = "/run/systemd/system/{}.d"
+BARE = "heartbeatd-failed-bare"
+WATCHING = "/run/heartbeatd/watching"
+CREDENTIAL = "/etc/credstore.encrypted/heartbeat.{}"
+
+
+def drop_in(host: BootedHost, unit: str, name: str, text: str) -> None:
+    """Add it to the unit; systemd is not told yet."""
+    host.path(DROP_INS.format(unit)).mkdir(parents=True, exist_ok=True)
+    host.path(f"{DROP_INS.format(unit)}/{name}.conf").write_text(text)
+
+
+@pytest.fixture
+def watched(installed: BootedHost, receiver: Receiver) -> Iterator[BootedHost]:
+    """A host whose agent has done cycles; it is looked after every two seconds in place of every two minutes."""
+    drop_in(
+        installed, "heartbeatd-failed.timer", "soon", "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nAccuracySec=10ms\n"
+    )
+    for unit in ("heartbeatd-failed", BARE):
+        drop_in(installed, f"{unit}.service", "soon", "[Service]\nEnvironment=LASTING_SECONDS=5\n")
+    drop_in(installed, "heartbeatd.service", "soon", "[Service]\nRestartSec=1s\n")
+    configure(installed, reporting(receiver, "k"))
+    installed.run("systemctl daemon-reload; systemctl restart heartbeatd")
+    installed.wait_for("a cycle", lambda: os.path.lexists(installed.path(WATCHING)))
+    yield installed
+    installed.run("systemctl stop heartbeatd")
+
+
+def titles(receiver: Receiver) -> list[str]:
+    """Of the alerts received."""
+    return [alert.body["title"] for alert in receiver.received(WEBHOOK)]
+
+
+@pytest.mark.parametrize(
+    ("status", "text"), [(226, "ReadWritePaths=/nonexistent"), (217, "User=nobody-of-that-name"), (243, "")]
+)
+def test_a_sandbox_that_cannot_be_set_up_is_told_once(
+    watched: BootedHost, receiver: Receiver, status: int, text: str
+) -> None:
+    """A path that is not there, no such user, credentials that cannot be decrypted: one alert; after the repair, one more."""
+    if text:
+        drop_in(watched, "heartbeatd.service", "bad", f"[Service]\n{text}\n")
+    else:
+        for name in ("secret_key", "webhook_url"):  # the second keeps heartbeatd-failed.service from starting as well
+            watched.run(f"mkdir -p -m 700 /etc/credstore.encrypted; echo rubbish > {CREDENTIAL.format(name)}")
+    watched.run("systemctl daemon-reload; systemctl restart --no-block heartbeatd")
+    watched.wait_for("the alert", lambda: titles(receiver), timeout_s=60)
+    first = int(state(watched, "NRestarts"))
+    watched.wait_for("more tries", lambda: int(state(watched, "NRestarts")) > first + 3, timeout_s=60)
+    assert titles(receiver) == [f"host-under-test: heartbeatd does not come up (exit-code {status})"]
+    watched.run(f"rm -f {DROP_INS.format('heartbeatd.service')}/bad.conf {CREDENTIAL.format('*')}")
+    watched.run("systemctl daemon-reload; systemctl restart heartbeatd")
+    watched.wait_for("the recovery", lambda: len(titles(receiver)) > 1)
+    assert titles(receiver)[1:] == ["host-under-test: heartbeatd runs again"]
+    assert receiver.received(WEBHOOK)[-1].body["details"]["cause"] == "failure"
+    watched.wait_for("the notes' end", lambda: watched.out("ls /run/heartbeatd-failed") == "")
+
+
+def test_while_the_agent_works_nothing_is_started(watched: BootedHost, receiver: Receiver) -> None:
+    """The timer goes off, the condition holds: no process, no line in the journal. Stopped with the agent, it is no failure."""
+    unit = "systemctl show --property={} --value heartbeatd-failed.service"
+    before = watched.out(unit.format("ExecMainStartTimestampMonotonic"))
+    cursor = watched.journal("--lines=0", "--show-cursor").rpartition("cursor: ")[2]
+    looked = watched.out(unit.format("ConditionTimestampMonotonic"))
+    watched.wait_for("a look", lambda: watched.out(unit.format("ConditionTimestampMonotonic")) != looked)
+    assert watched.out(unit.format("ConditionResult")) == "no"
+    assert watched.out(unit.format("ExecMainStartTimestampMonotonic")) == before
+    assert watched.journal("--unit='heartbeatd-failed*'", f"--after-cursor='{cursor}'") == ""
+    watched.run("systemctl stop heartbeatd")
+    watched.wait_for(
+        "the timer's end", lambda: watched.run("systemctl is-active heartbeatd-failed.timer", check=False).returncode
+    )
+    assert titles(receiver) == []
+
+
+def test_the_fallback_needs_no_namespace(watched: BootedHost) -> None:
+    """Both units run in the namespaces of PID 1, and systemd has nothing to remark on them."""
+    for unit in ("heartbeatd-failed", BARE):
+        look = "for n in mnt user ipc uts net pid cgroup; do readlink /proc/self/ns/$$n; done"
+        show = f"ExecStart=/bin/sh -c '{look} >/run/heartbeatd-failed/ns'"
+        drop_in(watched, f"{unit}.service", "shown", f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n{show}\n")
+        watched.run(f"systemctl daemon-reload; systemctl start {unit}")
+        said = watched.out("cat /run/heartbeatd-failed/ns; rm /run/heartbeatd-failed/ns").split()
+        ours = [
+            watched.out(f"readlink /proc/1/ns/{name}") for name in ("mnt", "user", "ipc", "uts", "net", "pid", "cgroup")
+        ]
+        assert said == ours
+        watched.run(f"rm {DROP_INS.format(f'{unit}.service')}/shown.conf; systemctl daemon-reload")
+    verified = watched.run(
+        f"systemd-analyze verify --man=no heartbeatd-failed.service {BARE}.service heartbeatd-failed.timer"
+    )
+    assert verified.stdout + verified.stderr == ""

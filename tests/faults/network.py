@@ -1,5 +1,6 @@
 """Faults on the wire: names, the Worker, the webhook, the internet, IPv6."""
 
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -209,6 +210,46 @@ def webhook_fails(stage: Stage) -> Outcome:
     queued = [alert.body["details"]["queued_seconds"] for alert in stage.delivered()]
     outcome.expect(all(queued_s > 0 for queued_s in queued), "queued_seconds is missing")
     return stage.judge(outcome, agent, alerts=4, may_miss=3)
+
+
+def webhook_answers_too_late(stage: Stage) -> Outcome:
+    """n8n that responds when the last node has finished: few copies of the first alert, and the second arrives meanwhile."""
+    outcome = Outcome("webhook takes the first alert and does not answer in time")
+    stage.receiver.answer(WORKER, 200, 503)
+    stage.receiver.answer(WEBHOOK, SILENCE)
+    with stage.agent() as agent:
+        until(lambda: stage.receiver.received(WEBHOOK), 20)
+        stage.receiver.answer(WORKER, 200)
+        stage.receiver.answer(WEBHOOK, SILENCE, 200)
+        began_s = time.monotonic()
+        stage.wait_for_events(2)
+        outcome.recovered_s = time.monotonic() - began_s
+        agent.stop()
+    copies = [alert.body["details"]["event"] for alert in stage.receiver.received(WEBHOOK)]
+    outcome.expect(copies.count("problem") <= 5, f"copies: {copies}")
+    outcome.expect("set Respond of its Webhook node to Immediately" in agent.log, "the hint is missing")
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def one_alert_refused(stage: Stage) -> Outcome:
+    """The webhook answers 422 to the first alert for good: bounded tries, said, and those behind it arrive."""
+    outcome = Outcome("webhook refuses the first alert for good, and takes all others")
+    stage.receiver.answer(WORKER, 200, 503, 503, 503, 200)
+    # A problem; a recovery; and then the tries of the problem alone.
+    stage.receiver.answer(WEBHOOK, 422, 422, 200, 422)
+    with stage.agent() as agent:
+        until(lambda: "alert set aside" in agent.log, 60)
+        agent.stop()
+    asked = [(alert.body["details"]["event_id"], alert.answered) for alert in stage.receiver.received(WEBHOOK)]
+    refused = [event_id for event_id, answered in asked if answered == 422]
+    outcome.expect(len(refused) >= 5, f"asked: {asked}")
+    outcome.expect(agent.log.count("alert set aside") == 1, "not said once")
+    with closing(sqlite3.connect(agent.database)) as reader:
+        (left,) = reader.execute(
+            "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL AND set_aside_ns IS NULL"
+        ).fetchone()
+    outcome.expect(left == 0, f"{left} alerts are left in the queue")
+    return stage.judge(outcome, agent)
 
 
 def internet_and_worker(stage: Stage) -> Outcome:

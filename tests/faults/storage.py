@@ -244,3 +244,71 @@ def folder_not_writable(stage: Stage) -> Outcome:
         agent.stop()
     _all_rows(stage, agent, outcome)
     return stage.judge(outcome, agent, alerts=2)
+
+
+def wal_deleted(stage: Stage) -> Outcome:
+    """rm metrics.db-wal metrics.db-shm under the running agent: noticed within a minute, and no row is lost."""
+    outcome = Outcome("the -wal and -shm are deleted while in use")
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= 3)
+        for suffix in ("-wal", "-shm"):
+            Path(f"{agent.database}{suffix}").unlink()
+        hurt_s = time.monotonic()
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        until(lambda: "lost its -wal" in agent.log, 70)
+        outcome.recovered_s = time.monotonic() - hurt_s
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    outcome.expect(agent.log.count("lost its -wal") == 1, "not said once")
+    _all_rows(stage, agent, outcome)
+    return stage.judge(outcome, agent, alerts=2)
+
+
+def backup_copied_over(stage: Stage) -> Outcome:
+    """cp backup.db metrics.db under the running agent: what is in the backup counts, and every row from then on."""
+    outcome = Outcome("a backup is copied over the file while in use")
+    backup = stage.folder / "backup.db"
+    with stage.agent() as agent:
+        until(lambda: len(stage.beats()) >= 3)
+        run("sqlite3", str(agent.database), f"VACUUM INTO '{backup}'")
+        with closing(sqlite3.connect(backup)) as reader:
+            kept = [row for (row,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
+        stage.receiver.answer(WORKER, 503)
+        stage.wait_for_events(1)
+        run("cp", str(backup), str(agent.database))
+        hurt_s = time.monotonic()
+        until(lambda: "was overwritten" in agent.log, 70)
+        outcome.recovered_s = time.monotonic() - hurt_s
+        began = [beat.body["metrics"]["id"] for beat in stage.beats()]
+        stage.receiver.answer(WORKER, 200)
+        stage.wait_for_events(2)
+        agent.stop()
+    later = [beat.body["metrics"]["id"] for beat in stage.beats()][len(began) :]
+    outcome.expect(_ids(agent)[: len(kept)] == kept, "rows of the backup are gone")
+    outcome.expect(_ids(agent)[-len(later) :] == later, "rows that came later are gone")
+    with closing(sqlite3.connect(agent.database)) as reader:
+        outcome.expect(reader.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged")
+    outcome.expect(agent.log.count("was overwritten") == 1, "not said once")
+    told = [event for event, *_ in stage.events()]
+    outcome.expect(told == ["problem", "recovery"], f"alerts: {told}")
+    outcome.alerts, outcome.rows = str(len(told)), f"{len(_ids(agent))}"
+    return outcome
+
+
+def frozen(stage: Stage) -> Outcome:
+    """fsfreeze(8): beats and alerts go on, rows wait."""
+    image = stage.folder / "disk"
+    with image.open("wb") as file:
+        file.truncate(32 * MB)
+    run("mkfs.ext4", "-q", str(image))
+    run("mount", "-o", "loop", str(image), str(stage.data))
+
+    def hurt() -> Callable[[], None]:
+        run("fsfreeze", "-f", str(stage.data))
+        return lambda: run("fsfreeze", "-u", str(stage.data))
+
+    outcome = _broken_for_a_while(stage, Outcome(f"the filesystem is frozen for {stage.seconds} s"), hurt)
+    run("umount", str(stage.data))
+    return outcome

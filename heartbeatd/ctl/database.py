@@ -32,7 +32,11 @@ def read(config_file: Path, path: Path, look: Callable[[Reader], T]) -> T:
 
 
 def require_safe_to_write(config_file: Path, path: Path) -> None:
-    """Raises as `read` if what is there is nothing that the agent would have made; nothing at all may be there."""
+    """Raises as `read` if what is there is nothing that the agent would have made; nothing at all may be there.
+
+    What is then written is held to the bound of memory, too: a CHECK or a DEFAULT in the schema is computed at each row.
+    """
+    reader.limit_memory(MEMORY_BYTES)
     _as_the_agent(config_file, path, lambda: reader.require_safe_to_write(path))
 
 

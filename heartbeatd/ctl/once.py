@@ -19,6 +19,7 @@ from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.process import Process, ledger
+from heartbeatd.sinks.reader import reported
 from heartbeatd.waiting import seconds_from_now
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
@@ -72,8 +73,9 @@ def _send(config: Config, process: Process, sample: Sample, row_id: str) -> Beat
 
 def _store(config: Config, process: Process, row: Row) -> None:
     kept = ledger(config, process)
-    kept.open()
-    kept.record(row, None, ())
+    with reported(Path(config.storage.path)):
+        kept.open()
+        kept.record(row, None, ())
     if kept.trouble:
         raise StoreError(Problem(config.storage.path, kept.trouble))
     kept.close()

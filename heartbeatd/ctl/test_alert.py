@@ -7,6 +7,7 @@ the command runs, or not at all: what the agent could not deliver in time is tak
 import argparse
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd import wiring
@@ -20,7 +21,7 @@ from heartbeatd.core.redact import shown_url
 from heartbeatd.ctl import database, rights, service
 from heartbeatd.errors import ConfigError, ExitCode, Problem
 from heartbeatd.process import Process
-from heartbeatd.sinks.reader import Queue, Reader
+from heartbeatd.sinks.reader import Queue, Reader, reported
 from heartbeatd.sinks.store import Store
 from heartbeatd.sinks.webhook import NotDelivered
 from heartbeatd.waiting import seconds_from_now
@@ -134,5 +135,7 @@ def _withdraw(path: Path, process: Process, alert: Alert) -> bool:
         return store.withdraw(alert.event_id)
 
 
-def _opened(path: Path, process: Process) -> "contextlib.closing[Store]":
-    return contextlib.closing(Store.open(path, process.clock.now_ns()))
+@contextlib.contextmanager
+def _opened(path: Path, process: Process) -> Iterator[Store]:
+    with reported(path), contextlib.closing(Store.open(path, process.clock.now_ns())) as store:
+        yield store

@@ -229,6 +229,23 @@ def test_nothing_is_stored_where_a_trigger_would_run(config: Path, tmp_path: Pat
     assert "triggers" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "blob_bytes", [450_000_000, 100_000_000]
+)  # more than the test lets it have, and less than that
+def test_what_a_planted_check_takes_is_bounded(config: Path, tmp_path: Path, blob_bytes: int) -> None:
+    """A CHECK is computed where the row is stored, in whose process that may be: `once --store` is refused the memory."""
+    check = f"CHECK(length(hex(zeroblob({blob_bytes}))) > 0)"
+    sql(
+        tmp_path / "metrics.db",
+        f"UPDATE sqlite_master SET sql = rtrim(sql, ')' || char(10)) || ', {check})' WHERE name = 'metrics'",
+    )
+    done = ctl("once", "--store", "--config", config)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "metrics.db" in done.stderr
+    with closing(sqlite3.connect(tmp_path / "metrics.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
+
+
 def test_a_table_too_large_to_read_ends_at_the_deadline(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ UNIT = "heartbeatd.service"
 USER = "heartbeat"
 CREDENTIALS = Path("/run/credentials") / UNIT
 _PROPERTIES = (
-    *("ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts"),
+    *("LoadState", "ActiveState", "SubState", "UnitFileState", "StatusText", "NRestarts"),
     *("ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "MainPID"),
     *("ExecMainCode", "ExecMainStatus", "Result", "NeedDaemonReload"),
 )
@@ -37,6 +37,7 @@ class Service:
     exit_status: int | None = None  # the last main process's; None if it did not exit by itself
     result: str = ""  # how the last run ended, in systemd's word
     outdated: bool = False  # the unit's files have changed, and systemd has not read them again
+    load: str = "loaded"  # whether systemd could read the unit's files, in systemd's word
 
     @property
     def running(self) -> bool:
@@ -70,6 +71,7 @@ def look() -> Service | None:
         exit_status=int(found.get("ExecMainStatus", "0")) if found.get("ExecMainCode") == _EXITED else None,
         result=found.get("Result", ""),
         outdated=found.get("NeedDaemonReload") == "yes",
+        load=found.get("LoadState", "loaded"),
     )
 
 

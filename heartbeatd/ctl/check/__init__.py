@@ -16,7 +16,7 @@ from heartbeatd.ctl.check import configuration, report, sandbox, tries, unit
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, identity
 from heartbeatd.ctl.unit_file import Settings
-from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
+from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
 from heartbeatd.sinks.systemd import is_journal
 
 OUTSIDE = "what follows was looked at from outside the service's sandbox"
@@ -36,6 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = service.loaded_credentials()
     try:
         config = rights.configuration(arguments.config, unit.in_force(given, loaded))
+    except NotAllowedError as refused:
+        if arguments.json:  # whoever reads it finds an array in any case
+            report.show(map(_refused, refused.problems), as_json=True, quiet=arguments.quiet)
+        raise
     except ConfigError as refused:
         problems = spoilt or refused.problems  # what is missing is what could not be decrypted
         report.show(map(_refused, problems), as_json=arguments.json, quiet=arguments.quiet)
@@ -118,6 +122,8 @@ def _why_outside(situation: Situation) -> Finding | None:
         return ok("sandbox", f"{OUTSIDE}: the service does not run by {situation.path}")
     if situation.service is None:
         return ok("sandbox", f"{OUTSIDE}: systemd does not answer here")
+    if situation.service.load == "masked":
+        return warning("sandbox", f"{OUTSIDE}: {service.UNIT} is masked")
     if not situation.settings:
         return ok("sandbox", f"{OUTSIDE}: there is no {service.UNIT} here")
     if os.geteuid() != 0:

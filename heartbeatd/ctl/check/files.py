@@ -13,7 +13,7 @@ from heartbeatd.ctl.rights import user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.ctl.unit_file import is_on
 from heartbeatd.errors import ConfigError
-from heartbeatd.files import read_regular
+from heartbeatd.files import NotRegularFile, read_regular
 from heartbeatd.net.trust import trusting
 
 # What ProtectHome= takes away from a service, and what PrivateTmp= replaces.
@@ -26,7 +26,7 @@ def look(situation: Situation) -> Iterator[Finding]:
     config, key_file = situation.config, file_of_key(situation.config)
     yield from _readable("configuration", situation.path, situation)
     if key_file is not None:
-        yield from _readable("secrets", key_file, situation)
+        yield from _readable("secrets", key_file, situation, "heartbeat.secret_key_file")
     origins = (config.heartbeat.secret_from, config.alerts.webhook_from)
     for file in (situation.path, key_file):
         if file is not None and str(file) in (o.partition(": ")[0] for o in origins) and _readable_by_all(file):
@@ -53,7 +53,7 @@ def is_hidden(path: Path, situation: Situation) -> str:
 
 
 def _authorities(file: Path, situation: Situation) -> Iterator[Finding]:
-    found = list(_readable("heartbeat", file, situation))
+    found = list(_readable("heartbeat", file, situation, "heartbeat.ca_file"))
     yield from found
     if not found:
         try:
@@ -63,7 +63,11 @@ def _authorities(file: Path, situation: Situation) -> Iterator[Finding]:
                 yield error("heartbeat", f"{problem.where}: {problem.what}", problem.hint)
 
 
-def _readable(subject: str, file: Path, situation: Situation) -> Iterator[Finding]:
+def _readable(subject: str, file: Path, situation: Situation, setting: str = "") -> Iterator[Finding]:
+    """What keeps the file from being read. Where a `setting` names it, a name that leads nowhere is not repeated.
+
+    It may be a secret, put into the wrong setting.
+    """
     try:
         read_regular(file, LARGEST_FILE_BYTES)
     except OSError as failed:
@@ -73,7 +77,9 @@ def _readable(subject: str, file: Path, situation: Situation) -> Iterator[Findin
         elif isinstance(failed, PermissionError):
             yield _not_allowed(subject, file)
         else:
-            yield error(subject, f"{file} cannot be read: {failed.strerror}", "it should be a readable file")
+            there = not setting or isinstance(failed, NotRegularFile)
+            named = str(file) if there else f"{setting}: the file it names"
+            yield error(subject, f"{named} cannot be read: {failed.strerror}", "it should be a readable file")
 
 
 def _not_allowed(subject: str, file: Path) -> Finding:

@@ -9,12 +9,26 @@ from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.unit_file import is_on
 
+# LoadState of a unit that systemd will not start whatever it is asked: the text, and what helps.
+_NOT_LOADED: dict[str, tuple[str, str]] = {
+    "masked": ("heartbeatd.service is masked: systemd will not start it", "`sudo systemctl unmask heartbeatd`"),
+    **{
+        state: (
+            f"systemd cannot use the files of heartbeatd.service (LoadState={state}), and will not start it",
+            "`systemd-analyze verify heartbeatd.service` says what is wrong in them; then `sudo systemctl daemon-reload`",
+        )
+        for state in ("bad-setting", "error")
+    },
+}
+
 
 def look(situation: Situation) -> Iterator[Finding]:
     """What keeps it from starting, and what systemd has not taken in yet."""
     unit = situation.service
     if unit is None:
         return
+    if unit.load in _NOT_LOADED:
+        yield error("service", *_NOT_LOADED[unit.load])
     if unit.outdated:
         yield warning(
             "service",

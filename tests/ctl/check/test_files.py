@@ -103,6 +103,17 @@ def test_authorities(folder: Path) -> None:
             assert ("PEM" in finding.hint) is (file == rubbish)
 
 
+@pytest.mark.parametrize("name", ["/Zq7XsecretKey", "/etc/passwd/Zq7XsecretKey", f"/{'Zq7X' * 100}"])
+def test_a_name_that_leads_nowhere_is_not_repeated(name: str) -> None:
+    """It may be the key, written into the wrong setting."""
+    given = situation(heartbeat={"url": "http://127.0.0.1:9/", "secret_key": "k", "ca_file": name})
+    for each, setting in ((given, "heartbeat.ca_file"), (with_key_in(Path(name)), "heartbeat.secret_key_file")):
+        (finding,) = (f for f in files.look(each) if f.subject != "configuration")
+        assert finding.verdict is Verdict.ERROR
+        assert finding.text.startswith(f"{setting}: the file it names cannot be read")
+        assert "Zq7X" not in finding.text + finding.hint
+
+
 @pytest.mark.parametrize(
     ("path", "setting"),
     [

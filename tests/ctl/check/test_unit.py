@@ -95,6 +95,23 @@ def test_files_that_systemd_has_not_read_again() -> None:
     assert "daemon-reload" in finding.hint
 
 
+@pytest.mark.parametrize(
+    ("load", "text", "hint"),
+    [
+        ("masked", "is masked", "`sudo systemctl unmask heartbeatd`"),
+        ("bad-setting", "LoadState=bad-setting", "systemd-analyze verify"),
+        ("error", "LoadState=error", "systemd-analyze verify"),
+    ],
+)
+def test_a_unit_that_systemd_will_not_start(load: str, text: str, hint: str) -> None:
+    """An error, stopped or still running from before: the next start fails."""
+    for given in (in_state("inactive", "dead"), in_state()):
+        (finding,) = unit.look(situation(service=replace(given, load=load)))
+        assert finding.verdict is Verdict.ERROR
+        assert text in finding.text
+        assert hint in finding.hint
+
+
 def test_paths_that_have_to_be_there(tmp_path: Path) -> None:
     """The one that is not there is named; one with a minus, and those that an empty value drops, need not be."""
     settings = (

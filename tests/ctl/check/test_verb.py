@@ -79,7 +79,7 @@ def test_offline_opens_what_the_agent_will_read(config: Path, tmp_path: Path) ->
 
 @pytest.mark.namespaces
 def test_a_key_that_is_not_for_whoever_asks() -> None:
-    """Not refused: whether the agent could read it is not known."""
+    """Not refused: whether the agent could read it is not known. As JSON, one finding says so."""
     folder = Path(f"/var/tmp/hbd-verb-{os.getpid()}")
     folder.mkdir(mode=0o755)
     try:
@@ -87,12 +87,18 @@ def test_a_key_that_is_not_for_whoever_asks() -> None:
         (folder / "key").chmod(0o600)
         config = folder / "config.toml"
         config.write_text(f'[heartbeat]\nurl = "http://127.0.0.1:9/"\nsecret_key_file = "{folder}/key"\n')
-        done = ctl(*OFFLINE, config, prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        done = ctl(*OFFLINE, config, prefix=nobody)
+        as_json = ctl(*OFFLINE, config, "--json", prefix=nobody)
     finally:
         shutil.rmtree(folder)
     assert done.returncode == 77
     assert "not allowed" in done.stderr
     assert "refused" not in done.stderr + done.stdout
+    assert as_json.returncode == 77
+    (finding,) = read(as_json.stdout)
+    assert finding.verdict == "error"
+    assert "Permission denied" in finding.text
 
 
 def test_what_one_try_meets_does_not_end_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

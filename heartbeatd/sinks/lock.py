@@ -42,6 +42,18 @@ def acquire(path: Path) -> int | None:
     return opened
 
 
+def held_by(path: Path) -> int:
+    """The process that has locked the database at `path`; 0 if none has, or that is not to be seen. Takes no lock itself."""
+    try:
+        opened = os.open(beside(path.resolve(), ".lock"), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return 0
+    try:
+        return _by_kernel(opened)
+    finally:
+        os.close(opened)
+
+
 def _opened(file: Path) -> int | None:
     flags = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     for access in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):

@@ -182,6 +182,19 @@ def test_a_credential_of_another_machine(stopped: BootedHost) -> None:
     assert any(finding["subject"] == "clock" for finding in said.findings)
 
 
+def test_a_second_agent(stopped: BootedHost) -> None:
+    """The service's own database is nothing to remark on; an agent started by hand that holds it is named, with its pid."""
+    stopped.run("systemctl start heartbeatd")
+    wait_active(stopped)
+    assert "storage" not in check(stopped).errors
+    stopped.run("systemctl stop heartbeatd; systemd-run --unit=by-hand --uid=heartbeat /usr/bin/heartbeatd")
+    stopped.wait_for("its lock", lambda: stopped.run("grep FLOCK /proc/locks", check=False).stdout)
+    pid = stopped.out("systemctl show --property=MainPID --value by-hand")
+    stopped.wait_for("it to be named", lambda: f"(pid {pid})" in json.dumps(check(stopped).findings))
+    stopped.run("systemctl stop by-hand")
+    assert "storage" not in check(stopped).errors
+
+
 def test_somebody_who_may_read_the_configuration(stopped: BootedHost) -> None:
     """A member of the agent's group is not the agent: what that may do is not known, and nobody is told to give files away."""
     as_member = "setpriv --reuid=4242 --regid=4242 --groups=$(getent group heartbeat | cut -d: -f3)"

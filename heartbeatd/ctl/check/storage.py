@@ -7,10 +7,11 @@ from pathlib import Path
 from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.ctl.check.situation import Situation, identity
-from heartbeatd.ctl.rights import user_name
+from heartbeatd.ctl.rights import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.process import Process
+from heartbeatd.sinks.lock import held_by
 from heartbeatd.sinks.reader import open_to_read
 
 STATE = Path("/var/lib/heartbeat")
@@ -31,8 +32,18 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
     elif unreadable := [file for file in _with_what_is_beside(path) if not os.access(file, os.R_OK)]:
         for file in unreadable:
             yield error("storage", f"the user {user_name()} cannot read {file}", _given_to_the_agent(file))
+    elif other := _other_agent(path, situation):
+        text = f"another heartbeatd (pid {other}) has {path}: the service is refused while that one runs"
+        yield error("storage", text, "stop that one, or name another storage.path")
     else:
         yield from _database(path)
+
+
+def _other_agent(path: Path, situation: Situation) -> int:
+    """The process that has the database in place of the service; 0 if none has, or another configuration is looked at."""
+    service = situation.service
+    holder = held_by(path) if is_of_service(situation.path) else 0
+    return 0 if service is not None and holder == service.pid else holder
 
 
 def _folder(folder: Path, situation: Situation) -> Finding | None:

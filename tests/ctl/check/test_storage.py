@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.config import DEFAULT_PATH
 from heartbeatd.ctl.check import storage
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
-from tests.ctl.check.conftest import Found, found_by_nobody, situation
+from heartbeatd.sinks import lock
+from tests.ctl.check.conftest import Found, found_by_nobody, situation, unit
 
 NOBODY = 65534
 # A mount namespace in which $1 is read-only, as ProtectSystem=strict makes all that ReadWritePaths= does not name.
@@ -127,6 +129,27 @@ def test_a_wal_of_roots(folder: Path) -> None:
     finding = the(kept_in(path))
     assert finding.verdict is Verdict.ERROR
     assert finding.hint == f"chown heartbeat:heartbeat {beside}"
+
+
+@pytest.mark.namespaces
+def test_another_agent_has_it(folder: Path) -> None:
+    """The service would be refused; that it has its own database is as it should be, and so is a lock that was left behind."""
+    path = ours(folder) / "metrics.db"
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE alert_state (subject TEXT)")
+    ours(path)
+    given, pid = replace(kept_in(path), path=DEFAULT_PATH), os.getpid()
+    held = lock.acquire(path)
+    assert held is not None
+    (folder / "metrics.db.lock").chmod(0o644)
+    other = the(given)
+    service = the(replace(given, service=replace(unit(), pid=pid)))
+    os.close(held)
+    assert other.verdict is Verdict.ERROR
+    assert f"another heartbeatd (pid {pid})" in other.text
+    assert other.hint.startswith("stop that one")
+    assert service.verdict is Verdict.OK
+    assert the(given).verdict is Verdict.OK
 
 
 @pytest.mark.namespaces

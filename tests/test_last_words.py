@@ -17,10 +17,10 @@ from tests.scripted import Scripted, answers, endless
 
 
 def tell(config: Path, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run it as its unit does."""
+    """Run it as its unit does, on a machine without systemctl: what becomes of a real heartbeatd here is not the matter."""
     return subprocess.run(
         [sys.executable, "-IS", PACKAGE / "last_words.py", config],
-        env=environment(**more),
+        env=environment(PATH=str(PACKAGE), **more),
         capture_output=True,
         text=True,
         timeout=60,

@@ -23,6 +23,8 @@ from heartbeatd.waiting import Waiter
 from tests.sinks.conftest import NOW_NS, alert, ids, row
 from tests.sinks.test_ledger import TRACK, pending
 
+pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
+
 
 @pytest.fixture(autouse=True)
 def listen(caplog: pytest.LogCaptureFixture) -> None:

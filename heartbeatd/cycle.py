@@ -179,8 +179,15 @@ class Cycle:
         body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
         beat = self._edges.heartbeat.send(body, self._waiter)
         if beat is not None:
-            self._hold = held_after(self._hold, beat, self._clock.now_ns(), self._clock.boottime_ns())
+            self._hold = self._held_after(beat)
         return beat
+
+    def _held_after(self, beat: Beat) -> Hold | None:
+        """The Worker is asked as often as ever until its trouble counts as such: to wait must not delay the alert about it."""
+        track = self._edges.ledger.track
+        if track is None or track.current.good:
+            return None
+        return held_after(self._hold, beat, self._clock.now_ns(), self._clock.boottime_ns())
 
     def _is_held(self) -> bool:
         """True while the Worker's `Retry-After` holds heartbeats back."""

@@ -331,18 +331,19 @@ def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tm
 
 def test_retry_after_is_honoured(receiver: Receiver, tmp_path: Path) -> None:
     """Cycles go on and are stored, without a heartbeat until the time is over; the status line says so, the state stays."""
-    receiver.answer(WORKER, 200, 429, 200, headers={429: {"Retry-After": "3"}})
+    receiver.answer(WORKER, 200, 429, 429, 200, headers={429: {"Retry-After": "3"}})
     with AgentProcess(tmp_path, reporting(receiver, more_alerts="alert_after = 1")) as agent:
         agent.ready()
         until(lambda: "asked to wait (Retry-After), no heartbeat before " in agent.told().get("STATUS", ""))
-        until(lambda: len(receiver.received(WORKER)) >= 4)
+        until(lambda: len(receiver.received(WORKER)) >= 5)
         agent.stop()
-        refused, after = receiver.received(WORKER)[1:3]
-        assert refused.answered == 429
+        first, refused, after = receiver.received(WORKER)[1:4]
+        assert (first.answered, refused.answered) == (429, 429)
+        assert refused.at_s - first.at_s < 2  # not before it is announced
         assert 3 <= after.at_s - refused.at_s < 5
         assert after.body["sequence"] == refused.body["sequence"] + 1
         statuses = [status for (status,) in agent.rows("worker_status")]
-        assert statuses[statuses.index(429) + 1 :][:2] == [None, None]
+        assert statuses[statuses.index(429) + 1 :][:3] == [429, None, None]
     told = [a.body for a in receiver.received(WEBHOOK)]
     assert [a["details"]["event"] for a in told] == ["problem", "recovery"]
     assert "too many requests" in told[0]["message"]

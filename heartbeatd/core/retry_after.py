@@ -3,7 +3,8 @@
 Only an answer of 429 or 503 can ask. It names seconds or a date; what is neither asks for nothing. The first such answer holds
 heartbeats back for `FIRST_S` at most, and each that follows without another answer in between for twice as long as the one
 before, up to `LONGEST_S`: so a single one, whatever it says, does not make the Worker take this host for dead, and a limit that
-goes on is not kept alive by one request every ten seconds. A restart or a reload forgets it.
+goes on is not kept alive by one request every ten seconds. Nothing is held back before the state counts as changed, or the alert
+about it would be late. A restart or a reload forgets it.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.sinks import lock
 from heartbeatd.sinks.beneath import Harm
-from heartbeatd.sinks.store import BUSY_S, Store
+from heartbeatd.sinks.store import BUSY_S, MOVED_TO, Store
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400
@@ -206,7 +206,7 @@ class Ledger:
         self._track_to_write = None
         if self._store is not None and handed.alerts:
             with contextlib.suppress(StoreError):
-                self._store.set_aside(handed.alerts, self._clock.now_ns(), f"moved to {to}")
+                self._store.set_aside(handed.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""

@@ -37,7 +37,12 @@ _INSERT_ROW = (
     f"VALUES ({', '.join('?' for _ in schema.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
 _ALERT = "event_id, queued_ns, body, attempts, boot_id, booted_ns"
-_INSERT_ALERT = f"INSERT INTO alerts ({_ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING"
+MOVED_TO = "moved to "  # with the path of the database that has the alert now; it may come back from there
+_INSERT_ALERT = (
+    f"INSERT INTO alerts ({_ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
+    " SET set_aside_ns = NULL, last_error = NULL, attempts = excluded.attempts"
+    f" WHERE delivered_ns IS NULL AND set_aside_ns IS NOT NULL AND last_error LIKE '{MOVED_TO}%'"
+)
 _PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 _COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {_PENDING}"
 _TRACK = (

@@ -46,7 +46,7 @@ class Webhook:
         except NoAnswer as error:
             raise self._unanswered(error) from None
         if not 200 <= answer.status < 300:
-            raise NotDelivered(f"HTTP {answer.status}{_EXPLAINED.get(answer.status, '')}", failure_of(answer.status))
+            raise NotDelivered(f"HTTP {answer.status}{_explained(answer.status)}", failure_of(answer.status))
         return answer.status
 
     def distrust(self) -> None:
@@ -76,4 +76,11 @@ def failure_of(status: int) -> Failure:
 
 
 RESPOND = "if this is n8n, set Respond of its Webhook node to Immediately"
-_EXPLAINED = {404: " (n8n answers so while the workflow is not active, or to a wrong path)"}
+
+
+def _explained(status: int) -> str:
+    if status == 404:
+        return " (n8n answers so while the workflow is not active, or to a wrong path)"
+    if 300 <= status < 400:
+        return " (redirects are not followed: set alerts.webhook_url to the address that answers itself)"
+    return ""

@@ -262,6 +262,33 @@ def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
     assert run_in(path) == run_in(other) == ("this-boot", True)
 
 
+def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
+    """A queue that was moved to another file and comes back is the queue again; what was delivered meanwhile is not."""
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/metrics.db"
+
+    def go_on(at: Path, after: Ledger | None) -> Ledger:
+        new = Ledger(at, SystemClock(), Keeping(10), before=Before("this-boot"))
+        new.open()
+        if after is not None:
+            handed = after.hand_over()
+            assert new.adopt(handed)
+            after.moved(handed, at)
+            after.close()
+        return new
+
+    first = go_on(path, None)
+    first.record(row(1), TRACK, (alert(1), alert(2)))
+    second = go_on(other, first)
+    with closing(Store.open(other, NOW_NS)) as store:
+        store.mark_attempt(alert(2), "HTTP 404")
+        store.mark_delivered(alert(1), NOW_NS)
+    go_on(path, second).close()
+    with closing(Store.open(path, NOW_NS)) as store:
+        assert [(a.event_id, a.attempts) for a in store.pending()] == [(alert(2).event_id, 1)]
+    assert pending(other) == []
+
+
 def test_what_could_not_be_stored_there_is_not_taken_from_here(path: Path, tmp_path: Path) -> None:
     """Rows that wait and the queue: until the other file has them they stay."""
     old = Ledger(path, SystemClock(), Keeping(10), before=Before("this-boot"))

@@ -31,7 +31,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that is known. `config` is None if it could not be read, `unit` if systemd does not answer."""
+    """All that is known. `config` is None if it could not be read, `unit` for the reason `no_unit`."""
 
     config: Config | None
     unit: Service | None
@@ -40,6 +40,7 @@ class Report:
     monotonic_ns: int
     refusal: str = ""  # why the configuration could not be read
     failure: Problem | None = None  # why systemd cannot start the service
+    no_unit: str = "systemd does not answer"
 
     @property
     def age_s(self) -> float | None:
@@ -96,7 +97,7 @@ def facts(report: Report) -> dict[str, object]:
     """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
     seen, row, announced = report.seen, report.seen.row or {}, report.seen.announced
     failure = str(report.failure) if report.failure is not None else ""
-    reasons = [failure, report.refusal, seen.trouble, "" if report.unit is not None else "systemd does not answer"]
+    reasons = [failure, report.refusal, seen.trouble, "" if report.unit is not None else report.no_unit]
     return {
         "service": asdict(report.unit) if report.unit is not None else None,
         "last_cycle": seen.row,
@@ -120,7 +121,10 @@ def facts(report: Report) -> dict[str, object]:
 
 def lines(report: Report) -> Iterator[str]:
     """What people read; each line still has to go through `plain`."""
-    yield from _service(report.unit)
+    if report.unit is None:
+        yield f"service     {UNKNOWN}: {report.no_unit}"
+    else:
+        yield from _service(report.unit)
     if report.failure is not None:
         yield f"            {report.failure.what} ({report.failure.where})"
         yield f"            → {report.failure.hint}"
@@ -135,10 +139,7 @@ def lines(report: Report) -> Iterator[str]:
         yield f"next slot   {time_of_day(report.next_slot_ns, report.zone)}"
 
 
-def _service(unit: Service | None) -> Iterator[str]:
-    if unit is None:
-        yield f"service     {UNKNOWN}: systemd does not answer"
-        return
+def _service(unit: Service) -> Iterator[str]:
     how = f"{unit.active} ({unit.sub})" if unit.sub not in ("", unit.active) else unit.active
     since = f" since {unit.since}" if unit.since and unit.running else ""
     yield f"service     {how}{since}, {counted(unit.restarts, 'restart')}, {unit.enabled or 'no unit'}"

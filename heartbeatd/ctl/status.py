@@ -23,7 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     What is known is said in each case. Of a file that is refused the running agent knows nothing.
     """
-    unit = service.look()
+    unit, no_unit = service.look(), "systemd does not answer"
+    if unit is not None and not unit.running and not rights.is_of_service(arguments.config):
+        unit, no_unit = None, "heartbeatd.service does not run, and this is not its configuration"
     config: Config | None = None
     failed: ConfigError | NotAllowedError | None = None
     try:
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     clock = SystemClock()
     failure = start_failure.of_service(unit) if unit is not None else None
     refusal = str(failed) if failed is not None and config is None else ""
-    report = Report(config, unit, seen, clock.now_ns(), clock.monotonic_ns(), refusal, failure)
+    report = Report(config, unit, seen, clock.now_ns(), clock.monotonic_ns(), refusal, failure, no_unit)
     if arguments.json:
         print(json.dumps(facts(report), indent=2))
     else:
@@ -69,7 +71,7 @@ def _at_the_default(config_file: Path) -> Seen:
         return database.read(config_file, path, _seen)
     except NoDatabaseError:
         return Seen(
-            trouble="storage.path is in the configuration, which is refused; there is none at the default place"
+            trouble="storage.path is in the configuration, which cannot be used; there is none at the default place"
         )
     except StoreError as error:
         return Seen(trouble=str(error))

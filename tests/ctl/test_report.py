@@ -71,6 +71,15 @@ def test_a_service_that_is_not_up_has_no_next_slot(active: str, sub: str, line: 
     assert facts(report)["next_slot"] is None
 
 
+def test_an_agent_that_systemd_does_not_run() -> None:
+    """Started by hand it is well if rows arrive; why the service is not shown is said."""
+    report = replace(WELL, unit=None, no_unit="not its configuration")
+    assert told(report).splitlines()[0] == "service     unknown: not its configuration"
+    assert report.well
+    assert "next slot" in told(report)
+    assert facts(report)["trouble"] == "not its configuration"
+
+
 def test_right_after_a_start_an_old_row_is_no_alarm() -> None:
     """Until three cycles have had their time."""
     old = replace(WELL, seen=replace(GOOD, row=row(9000)))

@@ -33,6 +33,7 @@ LARGEST_ITEM_BYTES = 256 << 10
 CHUNK_BYTES = 64 << 10
 LARGEST_NAME = 255
 REQUEST = b"GET /containers/json HTTP/1.0\r\nHost: docker\r\n\r\n"
+HOMES = ("/home/", "/root/", "/run/user/")  # what ProtectHome= hides
 FIRST_FD = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 
 
@@ -99,7 +100,7 @@ def ask(engine: str, asker: socket.socket | None = None) -> bytes:
     except FileNotFoundError as error:
         raise NotThere(error.strerror) from None
     except PermissionError:
-        raise NotRead(f"permission denied: the user {_user()} has no rights on it") from None
+        raise NotRead(_denied(engine)) from None
     except ConnectionRefusedError:
         raise NotRead("connection refused (is the Docker engine running?)") from None
     except BlockingIOError:
@@ -208,6 +209,14 @@ _BLANKS = re.compile(r"[ \t\n\r]*")
 def _text(value: object, longest: int) -> str:
     """`value` if it is a text, in ASCII and cut to size: names, states and ids of an engine are."""
     return value[:longest].encode("ascii", "replace").decode() if isinstance(value, str) else ""
+
+
+def _denied(engine: str) -> str:
+    """Why `engine` may not be connected to: a link may lead to what the sandbox hides, whatever rights the user has."""
+    real = os.path.realpath(engine)
+    if real != engine and real.startswith(HOMES) and not os.access(real, os.F_OK):
+        return f"it is a link to {real}, which the user {_user()} cannot see"
+    return f"permission denied: the user {_user()} has no rights on it"
 
 
 def _user() -> str:

@@ -295,6 +295,26 @@ def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["fault"] == "permission denied: the user daemon has no rights on it"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")
+def test_a_link_into_what_the_sandbox_hides(tmp_path: Path) -> None:
+    """A rootless engine under Docker's name: rights on the socket are not what is missing."""
+    (tmp_path / "engine.sock").symlink_to("/run/user/1/engine.sock")
+    words = [sys.executable, "-IS", "-c", AS_DAEMON, str(PACKAGE), str(tmp_path / "engine.sock")]
+    for folder in (tmp_path, *tmp_path.parents[:-1]):
+        if folder == tmp_path or folder.name.startswith("pytest"):
+            folder.chmod(0o755)
+    hidden = (
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        'mkdir -p /run/user && mount -t tmpfs -o mode=0 tmpfs /run/user && exec "$0" "$@"',
+    )
+    done = subprocess.run([*hidden, *words], capture_output=True, text=True, check=True)
+    fault = json.loads(done.stdout)["fault"]
+    assert fault == "it is a link to /run/user/1/engine.sock, which the user daemon cannot see"
+
+
 AS_DAEMON = """
 import json, os, pwd, sys
 sys.path.insert(0, sys.argv[1])

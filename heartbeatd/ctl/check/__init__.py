@@ -14,7 +14,7 @@ from heartbeatd.config import Config
 from heartbeatd.ctl import rights, service, unit_file
 from heartbeatd.ctl.check import configuration, report, sandbox, tries, unit
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
-from heartbeatd.ctl.check.situation import EngineSocket, Situation, identity
+from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
 from heartbeatd.sinks.systemd import is_journal
@@ -64,9 +64,11 @@ def _findings(
     config: Config, path: Path, settings: Settings, found: list[Finding], *, offline: bool
 ) -> Iterator[Finding]:
     """All that is found, the quick things first. `found` is what only root could see."""
-    folder = identity(Path(config.storage.path).parent)
+    folder = database_of(config).parent
     engine = EngineSocket.at(Path(config.docker.socket.removeprefix("unix://")))
-    situation = Situation(config, path, service.look(), folder, settings, engine)
+    situation = Situation(
+        config, path, service.look(), identity(folder), settings, engine, read_only=is_read_only(folder)
+    )
     yield from configuration.look(situation)
     yield from found
     if offline:

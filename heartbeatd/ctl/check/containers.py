@@ -51,6 +51,11 @@ def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = rea
         return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so, too)"
     if "reads " in detail:
         return f"name the same socket as docker.socket and in the drop-in for {READER}.service: heartbeatd(8), DOCKER"
+    if "is a link to" in detail:
+        return (
+            f"is the engine rootless? The sandbox of {READER}.service hides that folder: heartbeatd(8), DOCKER, says how "
+            "the helper is let in"
+        )
     if "permission denied" in detail.lower():
         return _no_rights(path, engine)
     if "connection refused" in detail:

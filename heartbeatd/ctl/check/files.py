@@ -2,14 +2,14 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from heartbeatd.config import LARGEST_FILE_BYTES, Config
 from heartbeatd.credentials import ENCRYPTED_STORE, STORE
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.ctl.rights import user_name
+from heartbeatd.ctl.rights import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.ctl.unit_file import is_on
 from heartbeatd.errors import ConfigError
@@ -43,13 +43,31 @@ def file_of_key(config: Config) -> Path | None:
 
 
 def is_hidden(path: Path, situation: Situation) -> str:
-    """The unit's setting that keeps the service away from what is there for others; "" if there is none to blame."""
-    if not situation.sandboxed:
+    """The unit's setting that keeps the service away from what is there for others; "" if there is none to blame.
+
+    What a link leads to counts, too. From outside the sandbox the settings are judged, for the service's own configuration.
+    """
+    ways = (path, Path(os.path.realpath(path)))
+    if not (situation.sandboxed or is_of_service(situation.path)) or any(_is_bound(way, situation) for way in ways):
         return ""
     home, temporary = situation.setting("ProtectHome"), situation.setting("PrivateTmp")
-    if is_on(home) and home != "read-only" and any(path.is_relative_to(folder) for folder in HOMES):
+    if is_on(home) and home != "read-only" and _is_below(ways, HOMES):
         return f"ProtectHome={home}"
-    return f"PrivateTmp={temporary}" if is_on(temporary) and any(path.is_relative_to(f) for f in TEMPORARY) else ""
+    return f"PrivateTmp={temporary}" if is_on(temporary) and _is_below(ways, TEMPORARY) else ""
+
+
+def _is_below(ways: Collection[Path], folders: Collection[Path]) -> bool:
+    return any(way.is_relative_to(folder) for way in ways for folder in folders)
+
+
+def _is_bound(path: Path, situation: Situation) -> bool:
+    """True if BindPaths= or BindReadOnlyPaths= of the unit bring it back, or a folder above it."""
+    for name, value in situation.settings:
+        for word in value.split() if name in ("BindPaths", "BindReadOnlyPaths") else ():
+            source, _, rest = word.lstrip("-+").partition(":")
+            if path.is_relative_to(rest.partition(":")[0] or source):
+                return True
+    return False
 
 
 def _authorities(file: Path, situation: Situation) -> Iterator[Finding]:
@@ -68,12 +86,15 @@ def _readable(subject: str, file: Path, situation: Situation, setting: str = "")
 
     It may be a secret, put into the wrong setting.
     """
+    hidden = is_hidden(file, situation)
+    out_of_sight = error(subject, f"the service cannot see {file}: {hidden} in its unit hides it", _moved(file))
     try:
         read_regular(file, LARGEST_FILE_BYTES)
+        if hidden and not situation.sandboxed:
+            yield out_of_sight
     except OSError as failed:
-        hidden = is_hidden(file, situation)
         if hidden:
-            yield error(subject, f"the service cannot see {file}: {hidden} in its unit hides it", _moved(file))
+            yield out_of_sight
         elif isinstance(failed, PermissionError):
             yield _not_allowed(subject, file)
         else:
@@ -84,7 +105,8 @@ def _readable(subject: str, file: Path, situation: Situation, setting: str = "")
 
 def _not_allowed(subject: str, file: Path) -> Finding:
     user = user_name()
-    shut = next((folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK)), None)
+    real = Path(os.path.realpath(file))
+    shut = next((folder for folder in reversed(real.parents) if not os.access(folder, os.X_OK)), None)
     if shut is not None:
         return error(subject, f"the user {user} cannot read {file}: it may not enter {shut}", _moved(file))
     hint = f"chown root:{USER} {file}; chmod 640 {file}" if user == USER else f"let the user {user} read it"

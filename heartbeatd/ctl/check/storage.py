@@ -6,7 +6,7 @@ from pathlib import Path
 
 from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
-from heartbeatd.ctl.check.situation import Situation, identity
+from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.rights import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
@@ -20,7 +20,7 @@ OWN = Path("/srv/heartbeat")  # what is proposed where storage.path is in no fol
 
 def look(situation: Situation, process: Process) -> Iterator[Finding]:
     """The folder, then the file in it."""
-    path = Path(situation.config.storage.path)
+    path = database_of(situation.config)
     wrong = _folder(path.parent, situation)
     if wrong is not None:
         yield wrong
@@ -36,7 +36,7 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
         text = f"another heartbeatd (pid {other}) has {path}: the service is refused while that one runs"
         yield error("storage", text, "stop that one, or name another storage.path")
     else:
-        yield from _database(path)
+        yield from _database(Path(situation.config.storage.path))
 
 
 def _other_agent(path: Path, situation: Situation) -> int:
@@ -50,7 +50,7 @@ def _folder(folder: Path, situation: Situation) -> Finding | None:
     """What keeps a database from being made in `folder`; None if nothing does."""
     found = identity(folder)
     hidden = is_hidden(folder, situation)
-    if hidden and (found is None or found != situation.folder):
+    if hidden and (not situation.sandboxed or found is None or found != situation.folder):
         return error(
             "storage", f"the service has another {folder} than others: {hidden} in its unit", _own_folder(folder)
         )
@@ -64,7 +64,7 @@ def _folder(folder: Path, situation: Situation) -> Finding | None:
         return error("storage", f"there is no folder {folder}", _own_folder(folder, is_new=True))
     if not folder.is_dir():
         return error("storage", f"{folder} is not a folder", _own_folder(folder))
-    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+    if is_read_only(folder):
         return _read_only(folder, situation)
     if not os.access(folder, os.W_OK | os.X_OK):
         return error("storage", f"the user {user_name()} cannot write in {folder}", _own_folder(folder))
@@ -72,12 +72,12 @@ def _folder(folder: Path, situation: Situation) -> Finding | None:
 
 
 def _read_only(folder: Path, situation: Situation) -> Finding:
-    if not situation.sandboxed:
+    if not situation.sandboxed or situation.read_only:
         return error("storage", f"the filesystem of {folder} is mounted read-only", "mount it to be written to")
     ours = folder.stat().st_uid == os.geteuid()
     return error(
         "storage",
-        f"{folder} is read-only for the service: ReadWritePaths= of its unit does not name it, or it is mounted read-only",
+        f"{folder} is read-only for the service: ReadWritePaths= of its unit does not name it",
         _drop_in(folder) if ours else _own_folder(folder),
     )
 

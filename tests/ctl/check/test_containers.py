@@ -115,6 +115,7 @@ def test_the_helper_has_no_rights(folder: Path, mode: int, group: int, hint: str
     ("detail", "hint"),
     [
         (DENIED, "Podman's, or rootless"),  # it cannot be seen from here
+        ("it is a link to /run/user/1/d.sock, which the user x cannot see", "is the engine rootless?"),
         ("no answer in time", "docker.timeout_seconds"),
         ("it takes no more connections (does the Docker engine hang?)", "docker info"),
         ("the engine answers HTTP 500", "journalctl -u heartbeatd-containers"),

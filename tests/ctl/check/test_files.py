@@ -1,5 +1,6 @@
 """What the service's user cannot read is an error that says what to do, and the other tries go on."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config import Secret
+from heartbeatd.config import DEFAULT_PATH, Secret
 from heartbeatd.ctl.check import files
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
@@ -133,3 +134,41 @@ def test_what_the_sandbox_hides(path: str, setting: str) -> None:
     weaker = replace(inside, settings=(*settings, ("ProtectHome", "read-only"), ("PrivateTmp", "no")))
     assert files.is_hidden(Path(path), weaker) == ""
     assert files.is_hidden(Path(path), situation()) == ""
+
+
+def test_links_and_what_is_bound(tmp_path: Path) -> None:
+    """What a link leads to is what is hidden; what the unit binds into the sandbox is not."""
+    link = Path(f"/var/lib/hbd-link-{os.getpid()}")
+    hidden = (("ProtectHome", "yes"), ("PrivateTmp", "yes"))
+    inside = replace(situation(), sandboxed=True, settings=hidden)
+    for target, setting in (
+        ("/home/u/key", "ProtectHome=yes"),
+        ("/root/key", "ProtectHome=yes"),
+        ("/tmp/key", "PrivateTmp=yes"),
+    ):
+        link.symlink_to(target)
+        try:
+            assert files.is_hidden(link, inside) == setting
+            (finding,) = (
+                f
+                for f in files.look(replace(with_key_in(link), sandboxed=True, settings=hidden))
+                if f.subject == "secrets"
+            )
+            assert setting in finding.text
+            assert "chown" not in finding.hint
+            for bound in (f"/srv/k:{target}", f"-{Path(target).parent}:{Path(target).parent}:rbind", target):
+                assert files.is_hidden(link, replace(inside, settings=(*hidden, ("BindReadOnlyPaths", bound)))) == ""
+        finally:
+            link.unlink()
+
+
+def test_from_outside_the_settings_are_judged(tmp_path: Path) -> None:
+    """For the service's own configuration; the file can be read here, and will not be seen inside."""
+    good = make(tmp_path).file  # below /tmp
+    given = situation(heartbeat={"url": "http://127.0.0.1:9/", "secret_key": "k", "ca_file": str(good)})
+    given = replace(given, settings=(("PrivateTmp", "yes"),))
+    assert [f for f in files.look(given) if f.subject == "heartbeat"] == []
+    found = [f for f in files.look(replace(given, path=DEFAULT_PATH)) if f.subject == "heartbeat"]
+    assert [finding.text for finding in found] == [
+        f"the service cannot see {good}: PrivateTmp=yes in its unit hides it"
+    ]

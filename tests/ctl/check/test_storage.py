@@ -172,9 +172,24 @@ def test_read_only_in_the_sandbox(folder: Path) -> None:
     assert "ReadWritePaths=" in finding.text
     assert f"ReadWritePaths={folder}" in finding.hint
     assert "systemctl edit heartbeatd" in finding.hint
-    finding = the(given, *inside)
+    for each in (given, replace(given, sandboxed=True, read_only=True)):
+        finding = the(each, *inside)
+        assert finding.hint == "mount it to be written to"
     assert "mounted read-only" in finding.text
     assert "drop-in" not in finding.hint
+
+
+@pytest.mark.namespaces
+def test_a_link_out_of_the_folder(folder: Path) -> None:
+    """The database would be made where it leads to, and that folder counts."""
+    (folder / "other").mkdir(mode=0o755)
+    link = ours(folder) / "metrics.db"
+    link.symlink_to(folder / "other/metrics.db")
+    finding = the(kept_in(link))
+    assert finding.verdict is Verdict.ERROR
+    assert finding.text == f"the user nobody cannot write in {folder}/other"
+    ours(folder / "other")
+    assert the(kept_in(link)).text == f"{folder}/other/metrics.db will be created"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from heartbeatd import zones
 from heartbeatd.core.moments import LIMA_ZONE, Zone
 from heartbeatd.core.redact import secrets_in, shown_name
-from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials, only_line
+from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, WEBHOOK_URL, Credentials, only_line, stored_anew
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, decoded, read_regular, require_regular
 from heartbeatd.settings import SECTIONS, SETTINGS, kind_of, of_the_system
@@ -277,7 +277,7 @@ def _secret(values: Mapping[str, Any], place: _Place, credentials: Credentials) 
     """The key. Raises ConfigError if what should hold it cannot be used."""
     credential = credentials.get(SECRET_KEY)
     if credential is not None:
-        return _checked(credential.data, "heartbeat.secret_key", credential.origin)
+        return _checked(credential.data, "heartbeat.secret_key", credential.origin, stored_anew(SECRET_KEY))
     file: str = values.get("heartbeat.secret_key_file", "")
     if file:
         try:
@@ -299,7 +299,7 @@ def _webhook(values: Mapping[str, Any], place: _Place, credentials: Credentials)
     """The webhook's URL. Raises ConfigError if the credential that should hold it does not."""
     credential = credentials.get(WEBHOOK_URL)
     if credential is not None:
-        return _checked(credential.data, "alerts.webhook_url", credential.origin)
+        return _checked(credential.data, "alerts.webhook_url", credential.origin, stored_anew(WEBHOOK_URL))
     return _in_file(values, "alerts.webhook_url", place.file)
 
 
@@ -308,17 +308,19 @@ def _in_file(values: Mapping[str, Any], key: str, where: str) -> _Found:
     return _Found(text, f"{where}: {key}" if text else "")
 
 
-def _checked(data: bytes, key: str, origin: str) -> _Found:
-    """`data` as the value of the setting `key`. Raises ConfigError, naming `origin`."""
+def _checked(data: bytes, key: str, origin: str, remedy: str = "") -> _Found:
+    """`data` as the value of the setting `key`. Raises ConfigError, naming `origin` and the `remedy`, if there is one."""
+    then = f"; {remedy}" if remedy else ""
     try:
         text = only_line(data)
     except ValueError as error:
-        raise ConfigError(Problem(origin, str(error), f"it should hold the value of {key} and nothing else")) from None
+        hint = f"it should hold the value of {key} and nothing else{then}"
+        raise ConfigError(Problem(origin, str(error), hint)) from None
     kind = kind_of(key)
     try:
         return _Found(str(kind.check(text)), origin)
     except ValueError as error:
-        raise ConfigError(Problem(origin, str(error), f"allowed: {kind.allowed}")) from None
+        raise ConfigError(Problem(origin, str(error), f"allowed: {kind.allowed}{then}")) from None
 
 
 def _reading_hint(error: OSError, path: Path) -> str:

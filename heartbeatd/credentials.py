@@ -49,6 +49,12 @@ def places(name: str) -> tuple[Path, Path]:
     return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
 
 
+def stored_anew(name: str) -> str:
+    """What to do about a credential that is of no use: `heartbeatctl set-secret webhook_url` stores it anew, …"""
+    secret = name.removeprefix("heartbeat.")
+    return f"`heartbeatctl set-secret {secret}` stores it anew, `heartbeatctl set-secret --remove {secret}` forgets it"
+
+
 def only_line(data: bytes) -> str:
     """The one line that a key, or a URL, is in a file of its own. Raises ValueError, without any text of it, for all else."""
     if len(data) > LARGEST_BYTES:

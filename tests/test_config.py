@@ -306,3 +306,14 @@ def _load_or_refuse(data: bytes) -> None:
             assert error.problems
             assert all(problem.what for problem in error.problems)
             assert "hidden-password" not in str(error)
+
+
+@pytest.mark.parametrize(("name", "secret"), [(SECRET_KEY, "secret_key"), (WEBHOOK_URL, "webhook_url")])
+@pytest.mark.parametrize("data", [b"", b"one\ntwo\n", b"\xff", b"not a url, no key \x07"])
+def test_a_credential_that_is_of_no_use(name: str, secret: str, data: bytes) -> None:
+    """The hint is the command for this very secret."""
+    with pytest.raises(ConfigError) as refused:
+        parse({}, credentials={name: Credential("credential c", data)})
+    (problem,) = refused.value.problems
+    assert f"`heartbeatctl set-secret {secret}` stores it anew" in problem.hint
+    assert f"`heartbeatctl set-secret --remove {secret}`" in problem.hint

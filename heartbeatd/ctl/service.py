@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.credentials import NAMES, PLAIN, Credential, Credentials, passed, places, read
+from heartbeatd.credentials import NAMES, PLAIN, Credential, Credentials, passed, places, read, stored_anew
 from heartbeatd.ctl import unit_file
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, Problem
@@ -104,7 +104,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
         for identifier, path, is_encrypted in ((name, encrypted, True), (name + PLAIN, plain, False)):
             path, is_encrypted = elsewhere.get(identifier, (path, is_encrypted))
             try:
-                _refuse_what_is_no_file(path)
+                _refuse_what_is_no_file(path, name)
                 data = _decrypted(path, identifier) if is_encrypted else read(path)
             except ConfigError as error:
                 problems += error.problems
@@ -134,12 +134,12 @@ def _named_elsewhere(settings: Settings) -> dict[str, tuple[Path, bool]]:
     return found
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
+def _refuse_what_is_no_file(path: Path, name: str) -> None:
     """Raises ConfigError for e.g. a FIFO, which would have whoever reads it wait for ever."""
     try:
         require_regular(path)
     except NotRegularFile as error:
-        hint = "`heartbeatctl set-secret` puts a file in its place"
+        hint = f"`rmdir {path}`; then {stored_anew(name)}" if path.is_dir() else stored_anew(name)
         raise ConfigError(Problem(str(path), str(error.strerror), hint)) from None
     except OSError:
         return  # not there, or not for us to see
@@ -160,7 +160,7 @@ def _decrypted(path: Path, name: str) -> bytes | None:
             Problem(
                 str(path),
                 f"cannot be decrypted, and systemd will not start the service with it (status 243): {reason}",
-                "was it made on another machine, or for another TPM? `heartbeatctl set-secret` stores it anew",
+                f"was it made on another machine, or for another TPM? {stored_anew(name.removesuffix(PLAIN))}",
             )
         ) from None
     return done.stdout

@@ -126,7 +126,7 @@ def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomically(path, data, mode, group)
     except OSError as error:
-        raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}")) from None
+        raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}", _in_the_way(path))) from None
     return path
 
 
@@ -146,8 +146,13 @@ def _forget(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise HeartbeatdError(Problem(str(path), f"cannot be removed: {error.strerror}")) from None
+        raise HeartbeatdError(Problem(str(path), f"cannot be removed: {error.strerror}", _in_the_way(path))) from None
     return True
+
+
+def _in_the_way(path: Path) -> str:
+    """What to do about a folder in the place of the file; "" if there is none."""
+    return f"a folder is in its place: `rmdir {path}`, and run this again" if path.is_dir() else ""
 
 
 def _say_what_else(config: Path, key: str, kept: Path) -> None:

@@ -150,7 +150,8 @@ def _explained(status: int, host: Facts) -> tuple[str, str]:
         case 243:
             return (
                 "a credential cannot be passed: it was encrypted on another machine or TPM, or its file is not as it should be",
-                f"store it anew: `sudo heartbeatctl set-secret`; or the drop-in {EXAMPLES}/without-credentials.conf",
+                "`sudo heartbeatctl check` says which; store it anew: `sudo heartbeatctl set-secret`; "
+                f"or the drop-in {EXAMPLES}/without-credentials.conf",
             )
         case 200:
             return (

@@ -1,4 +1,4 @@
-"""How the run before this one ended, from what `ExecStopPost=` left in the state directory (`systemd/last-stop`)."""
+"""How the run before this one ended, from what `ExecStopPost=` left (`systemd/last-stop`)."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,12 @@ def take() -> Ending | None:
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if not folder:
         return None
-    path = Path(folder) / "last-stop"
+    # In memory is what could not be written to the disk, so it is the younger one; none is left for a later start.
+    found = [_taken(path) for path in (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")]
+    return next((ending for ending in found if ending is not None), None)
+
+
+def _taken(path: Path) -> Ending | None:
     try:
         text = read_regular(path, LARGEST_BYTES).decode(errors="replace")
         said = dict(line.partition("=")[::2] for line in text.splitlines())
@@ -27,6 +32,7 @@ def take() -> Ending | None:
         result=said.get("result", ""),
         exit_status=said.get("exit_status", ""),
         system_stopping=said.get("system") == "stopping",
+        was_watching=said.get("watching") == "yes",
     )
 
 

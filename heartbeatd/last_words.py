@@ -113,6 +113,8 @@ def seen() -> Failure | None:
     unit = _unit()
     if not unit:  # if nobody can tell, it is better told once too often
         return Failure(result, status) if by == UNIT else None
+    if stop_took_too_long(unit):
+        return None
     if unit["ActiveState"] == "failed":
         return Failure(unit["Result"], unit["ExecMainStatus"])
     patience_s = float(os.environ.get("LASTING_SECONDS", "100"))
@@ -128,6 +130,15 @@ def seen() -> Failure | None:
         time.sleep(0.5)
         unit = _unit()
     return Failure("", "", lasting_s)
+
+
+def stop_took_too_long(unit: dict[str, str]) -> bool:
+    """True if somebody had it stopped, and it could not end in time: a thread that waits for a frozen filesystem cannot.
+
+    Whatever else takes too long is started again by `Restart=always`, unless its exit status is that of a refusal.
+    """
+    stopped = (unit["ActiveState"], unit["Result"], unit["Restart"]) == ("failed", "timeout", "always")
+    return stopped and unit["ExecMainStatus"] != "78"
 
 
 def lasting(restarts: int, now_s: float) -> float:
@@ -147,7 +158,7 @@ def lasting(restarts: int, now_s: float) -> float:
 
 def _unit() -> dict[str, str]:
     """The agent's unit, as systemd has it; empty if it does not say."""
-    names = ("ActiveState", "Result", "ExecMainStatus", "NRestarts")
+    names = ("ActiveState", "Result", "ExecMainStatus", "NRestarts", "Restart")
     words = ["systemctl", "show", UNIT, *(f"--property={name}" for name in names)]
     try:
         shown = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout

@@ -1,5 +1,6 @@
 """What ExecStopPost= leaves, and what the next start makes of it."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -12,22 +13,51 @@ from tests.agent import CHECKOUT, environment
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where it is kept in memory, beside the notes of a failure."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(last_stop, "FAILURE_TOLD", folder / "told")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aside: Path) -> Path:
     """The state directory, as systemd names it to the service."""
-    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
-    return tmp_path
+    folder = tmp_path / "state"
+    folder.mkdir()
+    monkeypatch.setenv("STATE_DIRECTORY", str(folder))
+    return folder
 
 
-def test_what_was_left_is_taken_once(folder: Path) -> None:
-    """The script's file is what the agent reads; then it is gone."""
-    subprocess.run(
-        [CHECKOUT / "systemd/last-stop"],
-        env=environment(STATE_DIRECTORY=str(folder), SERVICE_RESULT="watchdog", EXIT_STATUS="ABRT"),
-        check=True,
-    )
+def stopped(folder: Path, aside: Path, **more: str) -> None:
+    """Run the script as systemd does."""
+    names = {"STATE_DIRECTORY": str(folder), "NOTES_DIRECTORY": str(aside), **more}
+    subprocess.run([CHECKOUT / "systemd/last-stop"], env=environment(**names), check=True, timeout=5)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_what_was_left_is_taken_once(folder: Path, aside: Path, *, in_memory: bool) -> None:
+    """The script's file is what the agent reads; then it is gone, whether or not there is a place in memory for it."""
+    if not in_memory:
+        aside.rmdir()
+    stopped(folder, aside, SERVICE_RESULT="watchdog", EXIT_STATUS="ABRT")
+    assert [path.name for path in folder.parent.rglob("*") if path.is_file()] == ["last-stop"]
     assert last_stop.take() == Ending(boot_id(), "watchdog", "ABRT", system_stopping=False)
     assert last_stop.take() is None
     assert list(folder.iterdir()) == []
+
+
+def test_a_disk_that_does_not_answer_holds_nobody_up(folder: Path, aside: Path) -> None:
+    """What is said is then read from memory. A FIFO that nobody reads has a writer wait as a frozen filesystem does."""
+    os.mkfifo(folder / "last-stop.new")
+    (aside / "watching").touch()
+    stopped(folder, aside, SERVICE_RESULT="timeout", RUNTIME_DIRECTORY=str(aside))
+    ending = last_stop.take()
+    assert ending == Ending(boot_id(), "timeout", was_watching=True)
+    assert ending.asked_for
+    assert last_stop.take() is None
+    (folder / "last-stop.new").read_bytes()  # it thaws: the writer goes on to its end
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe=\n===\n", b"boot_id=" + b"x" * 100_000])

@@ -171,6 +171,22 @@ def test_for_how_long_it_has_been_failing(
     assert [last_words.lasting(restarts, 1000 + at_s) for at_s, restarts in looks][-1] == lasts_s
 
 
+@pytest.mark.parametrize(
+    ("more", "asked_for"),
+    [
+        ({}, True),
+        ({"ActiveState": "activating"}, False),  # it is started again: nobody had it stopped
+        ({"Result": "oom-kill"}, False),
+        ({"Restart": "no"}, False),  # a drop-in has it that a start that takes too long is the end, too
+        ({"ExecMainStatus": "78"}, False),
+    ],
+)
+def test_a_stop_that_took_too_long_is_a_stop(more: dict[str, str], *, asked_for: bool) -> None:
+    """What Restart=always does not start again after a timeout was stopped by somebody."""
+    unit = {"ActiveState": "failed", "Result": "timeout", "Restart": "always", "ExecMainStatus": "0", **more}
+    assert last_words.stop_took_too_long(unit) is asked_for
+
+
 def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
     """The note of it is enough, until the agent takes it away; without a webhook that is said once, too."""
     with Receiver() as receiver:

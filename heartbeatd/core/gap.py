@@ -33,12 +33,21 @@ class GapKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What systemd said when the run ended (systemd.exec(5)): `result` is `success`, `watchdog`, `oom-kill`, `exit-code` …"""
+    """What systemd said when the run ended (systemd.exec(5)): `result` is `success`, `watchdog`, `oom-kill`, `exit-code` …
+
+    `was_watching`: it had finished a cycle.
+    """
 
     boot_id: str
     result: str
     exit_status: str = ""
     system_stopping: bool = False
+    was_watching: bool = False
+
+    @property
+    def asked_for(self) -> bool:
+        """True if it was told to stop, even if it then could not end in time, as on a frozen filesystem."""
+        return self.result == "success" or (self.result == "timeout" and self.was_watching)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,7 @@ def _same_kernels_last_row(run: Run, boot_id: str, began_boot_ns: int, now: Now)
 
 def _kind(run: Run, ending: Ending | None, boot_id: str) -> tuple[GapKind, str]:
     if ending is not None and ending.boot_id == run.boot_id:
-        if ending.result == "success":
+        if ending.asked_for:
             return (GapKind.SHUTDOWN if ending.system_stopping else GapKind.STOPPED), ""
         status = f" {ending.exit_status}" if ending.result == "exit-code" else ""
         return GapKind.CRASH, f"{ending.result}{status}"

@@ -23,6 +23,8 @@ OLD, NEW = "a" * 32, "b" * 32
         (NEW, True, Ending(OLD, "success"), GapKind.STOPPED, ""),
         (NEW, True, Ending(OLD, "success", system_stopping=True), GapKind.SHUTDOWN, ""),
         (OLD, False, Ending(OLD, "watchdog", "ABRT"), GapKind.CRASH, "watchdog"),
+        (OLD, False, Ending(OLD, "timeout", was_watching=True), GapKind.STOPPED, ""),  # on a frozen filesystem
+        (OLD, False, Ending(OLD, "timeout"), GapKind.CRASH, "timeout"),  # it did not start in time
         (OLD, False, Ending(OLD, "oom-kill", "KILL"), GapKind.CRASH, "oom-kill"),
         (NEW, False, Ending(OLD, "exit-code", "78"), GapKind.CRASH, "exit-code 78"),
         (NEW, False, None, GapKind.POWER, ""),

@@ -96,6 +96,12 @@ def test_the_catalog_compiles(tmp_path: Path) -> None:
     assert len(listed.stdout.splitlines()) == len(MessageId)
 
 
+def test_the_changelog_fits_into_eighty_columns() -> None:
+    """As dch(1) writes it, and as lintian wants it."""
+    lines = (TOP / "debian/changelog").read_text().splitlines()
+    assert [line for line in lines if len(line) > 80 and not line.startswith(" -- ")] == []
+
+
 def test_the_version_is_that_of_the_changelog() -> None:
     """`heartbeatd --version` and the package agree."""
     first = (TOP / "debian/changelog").read_text().splitlines()[0]

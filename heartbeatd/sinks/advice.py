@@ -48,7 +48,10 @@ def _mount(folder: Path) -> str:
     if not _only_for_us(folder):
         return f"the filesystem of {folder} is mounted read-only: see `dmesg` for the reason, and mount it for writing"
     if "INVOCATION_ID" in os.environ:
-        return f"the unit's sandbox lets it write elsewhere only: `systemctl edit heartbeatd`, [Service] ReadWritePaths={folder}"
+        return (
+            f"the unit's sandbox lets it write elsewhere only: `systemctl edit heartbeatd`, [Service] ReadWritePaths={folder}, "
+            "then `systemctl restart heartbeatd` (a reload is not enough)"
+        )
     return f"{folder} is mounted read-only where this process runs: mount it for writing there"
 
 

@@ -96,6 +96,27 @@ def test_a_database_outside_of_what_the_sandbox_lets_write(stopped: BootedHost) 
     stopped.wait_for("the database", lambda: stopped.path("/srv/heartbeat/metrics.db").exists())
 
 
+def test_a_drop_in_that_waits_for_a_restart(stopped: BootedHost) -> None:
+    """systemd has read it, and the running service has the sandbox of its start: a reload is refused, and check says so."""
+    stopped.run("systemctl start heartbeatd; install -d -o heartbeat -g heartbeat -m 750 /srv/heartbeat")
+    configure(stopped, MEASURE_ONLY + '[storage]\npath = "/srv/heartbeat/metrics.db"\n')
+    drop_in(stopped, "ReadWritePaths=/srv/heartbeat")
+    assert "waits for `systemctl restart heartbeatd`" in check(stopped).bad("storage", "warning")["text"]
+    stopped.run("systemctl restart heartbeatd")
+    assert [finding for finding in check(stopped).findings if "waits for" in finding["text"]] == []
+
+
+def test_a_masked_unit(stopped: BootedHost) -> None:
+    """systemd will not start it: an error, with the command."""
+    stopped.run("systemctl mask heartbeatd")
+    try:
+        said = check(stopped)
+    finally:
+        stopped.run("systemctl unmask heartbeatd")
+    assert said.status == 1
+    assert said.bad("service")["hint"] == "`sudo systemctl unmask heartbeatd`"
+
+
 @pytest.mark.parametrize(
     ("path", "lines", "setting"),
     [

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from heartbeatd.config import Config
 from heartbeatd.ctl import rights, service, unit_file
-from heartbeatd.ctl.check import configuration, report, sandbox, tries, unit
-from heartbeatd.ctl.check.finding import Finding, error, ok, warning
+from heartbeatd.ctl.check import configuration, report, running, sandbox, tries, unit
+from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
@@ -84,11 +84,16 @@ def _tried(situation: Situation, said: list[Finding]) -> Iterator[Finding]:
     outside = _why_outside(situation)
     if outside is None:
         try:
-            yield from sandbox.tries(situation)
-        except sandbox.NotSetUp as failed:
-            finding = unit.cannot_start(failed.status, situation)
-            if finding not in said:
+            wrong = set[str]()
+            for finding in sandbox.tries(situation):
                 yield finding
+                if finding.verdict is Verdict.ERROR:
+                    wrong.add(finding.subject)
+            yield from running.look(situation, wrong)
+        except sandbox.NotSetUp as failed:
+            start = unit.cannot_start(failed.status, situation)
+            if start not in said:
+                yield start
             outside = warning("sandbox", OUTSIDE)
         except sandbox.NoSandbox as failed:
             outside = warning("sandbox", f"{OUTSIDE}: {failed}")

@@ -45,6 +45,10 @@ class HeartbeatdError(Exception):
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("; ".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """What pickle makes it of again: the problems, not their text."""
+        return type(self), (self.problems,), self.__dict__
+
 
 class ConfigError(HeartbeatdError):
     """The configuration is refused; all that is wrong with it is listed at once."""

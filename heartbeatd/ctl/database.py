@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from heartbeatd.ctl import rights
+from heartbeatd.ctl.apart import apart
 from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
 from heartbeatd.sinks import reader
 from heartbeatd.sinks.reader import DEADLINE_S, Reader
-from heartbeatd.waiting import Hung, Lane, Waiter, seconds_from_now
+from heartbeatd.waiting import Hung
 
 MEMORY_BYTES = 64 << 20
 GRACE_S = 2.0  # the reader's own deadline should come first: it knows more about what is the matter
@@ -43,10 +44,9 @@ def require_safe_to_write(config_file: Path, path: Path) -> None:
 def _as_the_agent(config_file: Path, path: Path, work: Callable[[], T]) -> T:
     was_root = rights.BEGAN_AS_ROOT
     rights.give_up_root(config_file, path)
-    lane = Lane("database")
     limit_s = DEADLINE_S + GRACE_S
     try:
-        return lane.start(work, seconds_from_now(limit_s), Waiter()).outcome()
+        return apart("database", work, limit_s)
     except Hung:
         what = f"the file or its filesystem did not answer within {limit_s:g} s"
         raise StoreError(Problem(str(path), what)) from None
@@ -55,5 +55,3 @@ def _as_the_agent(config_file: Path, path: Path, work: Callable[[], T]) -> T:
             (problem,) = error.problems
             raise StoreError(replace(problem, hint="the user that the agent runs as has to own it")) from None
         raise
-    finally:
-        lane.close()

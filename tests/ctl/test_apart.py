@@ -1,0 +1,68 @@
+"""Work in a process apart: what it comes to, and that nobody waits for one that hangs."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.ctl.apart import apart
+from heartbeatd.errors import Problem, StoreError
+from heartbeatd.waiting import Hung
+from tests.agent import CHECKOUT, environment
+from tests.sinks.test_beneath import disk, sh
+
+__all__ = ["disk"]
+
+WRITES = """
+import sys
+from pathlib import Path
+from heartbeatd.ctl.apart import apart
+from heartbeatd.waiting import Hung
+print("before")
+try:
+    apart("disk", Path(sys.argv[1]).touch, 0.3)
+except Hung as error:
+    print(error)
+"""
+
+
+def test_what_it_comes_to_is_handed_over() -> None:
+    """More than a pipe holds; and an error as it was raised, with its problems."""
+    assert apart("bytes", lambda: b"x" * 1_000_000, 10) == b"x" * 1_000_000
+    problem = Problem("a file", "is wrong", "right it")
+
+    def fail() -> None:
+        raise StoreError(problem)
+
+    with pytest.raises(StoreError) as raised:
+        apart("error", fail, 10)
+    assert raised.value.problems == (problem,)
+
+
+@pytest.mark.parametrize("work", [lambda: threading.Event().wait(), lambda: os._exit(0)], ids=["hangs", "dies"])
+def test_without_a_word_it_hung(work: object) -> None:
+    """At the deadline, or when it is gone; nothing of it is left in this process."""
+    assert callable(work)
+    with pytest.raises(Hung):
+        apart("work", work, 0.2)
+    assert threading.active_count() == 1
+
+
+@pytest.mark.namespaces
+def test_nobody_waits_for_a_frozen_filesystem(disk: Path) -> None:
+    """The process ends while its child cannot, and so does whoever reads its output to the end."""
+    sh(f"fsfreeze -f {disk}")
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, disk / "file"],
+        cwd=CHECKOUT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("before\ndisk does not come back\n", "", 0)
+    assert not (disk / "file").exists()

@@ -10,7 +10,7 @@ from tests.system.conftest import configure, reporting, state
 from tests.system.host import BootedHost
 
 DROP_INS = "/run/systemd/system/{}.d"
-BARE = "heartbeatd-failed-bare"
+FALLBACK, BARE, BAREST = (f"heartbeatd-failed{more}" for more in ("", "-bare", "-barest"))
 WATCHING = "/run/heartbeatd/watching"
 CREDENTIAL = "/etc/credstore.encrypted/heartbeat.{}"
 
@@ -27,7 +27,7 @@ def watched(installed: BootedHost, receiver: Receiver) -> Iterator[BootedHost]:
     drop_in(
         installed, "heartbeatd-failed.timer", "soon", "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/2\nAccuracySec=10ms\n"
     )
-    for unit in ("heartbeatd-failed", BARE):
+    for unit in (FALLBACK, BARE, BAREST):
         drop_in(installed, f"{unit}.service", "soon", "[Service]\nEnvironment=LASTING_SECONDS=5\n")
     drop_in(installed, "heartbeatd.service", "soon", "[Service]\nRestartSec=1s\n")
     configure(installed, reporting(receiver, "k"))
@@ -43,28 +43,50 @@ def titles(receiver: Receiver) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(226, "ReadWritePaths=/nonexistent"), (217, "User=nobody-of-that-name"), (243, "")]
+    ("status", "text", "broken"),
+    [
+        (226, "ReadWritePaths=/nonexistent", ()),
+        (226, "ReadWritePaths=/nonexistent", (FALLBACK,)),
+        (217, "User=nobody-of-that-name", (FALLBACK,)),
+        (243, "", ()),
+        (226, "ReadWritePaths=/nonexistent", (FALLBACK, BARE)),
+    ],
 )
 def test_a_sandbox_that_cannot_be_set_up_is_told_once(
-    watched: BootedHost, receiver: Receiver, status: int, text: str
+    watched: BootedHost, receiver: Receiver, status: int, text: str, broken: tuple[str, ...]
 ) -> None:
-    """A path that is not there, no such user, credentials that cannot be decrypted: one alert; after the repair, one more."""
+    """A path that is not there, no such user, credentials that cannot be decrypted: one alert; after the repair, one more.
+
+    `broken` are the units that cannot tell it for the same reason.
+    """
+    units = [f"{unit}.service" for unit in ("heartbeatd", *broken)]
     if text:
-        drop_in(watched, "heartbeatd.service", "bad", f"[Service]\n{text}\n")
+        for unit in units:
+            drop_in(watched, unit, "bad", f"[Service]\n{text}\n")
     else:
-        for name in ("secret_key", "webhook_url"):  # the second keeps heartbeatd-failed.service from starting as well
+        for name in ("secret_key", "webhook_url"):  # the second keeps two of the fallbacks from starting as well
             watched.run(f"mkdir -p -m 700 /etc/credstore.encrypted; echo rubbish > {CREDENTIAL.format(name)}")
     watched.run("systemctl daemon-reload; systemctl restart --no-block heartbeatd")
     watched.wait_for("the alert", lambda: titles(receiver), timeout_s=60)
-    first = int(state(watched, "NRestarts"))
+    watched.wait_for("the note of it", lambda: os.path.lexists(watched.path("/run/heartbeatd-failed/told")))
+    watched.wait_for("the end of the look", lambda: not looking(watched))
+    first, cursor = int(state(watched, "NRestarts")), watched.journal("--lines=0", "--show-cursor").split("cursor: ")[1]
     watched.wait_for("more tries", lambda: int(state(watched, "NRestarts")) > first + 3, timeout_s=60)
     assert titles(receiver) == [f"host-under-test: heartbeatd does not come up (exit-code {status})"]
-    watched.run(f"rm -f {DROP_INS.format('heartbeatd.service')}/bad.conf {CREDENTIAL.format('*')}")
+    assert watched.journal("--unit='heartbeatd-failed*'", f"--after-cursor='{cursor}'") == ""
+    for unit in units:
+        watched.run(f"rm -f {DROP_INS.format(unit)}/bad.conf {CREDENTIAL.format('*')}")
     watched.run("systemctl daemon-reload; systemctl restart heartbeatd")
     watched.wait_for("the recovery", lambda: len(titles(receiver)) > 1)
     assert titles(receiver)[1:] == ["host-under-test: heartbeatd runs again"]
     assert receiver.received(WEBHOOK)[-1].body["details"]["cause"] == "failure"
     watched.wait_for("the notes' end", lambda: watched.out("ls /run/heartbeatd-failed") == "")
+
+
+def looking(host: BootedHost) -> bool:
+    """True while one of the fallbacks runs, or is about to."""
+    active = host.out(f"systemctl show --property=ActiveState --value {FALLBACK} {BARE} {BAREST}")
+    return "activating" in active or "heartbeatd-failed" in host.out("systemctl list-jobs --no-legend")
 
 
 def test_while_the_agent_works_nothing_is_started(watched: BootedHost, receiver: Receiver) -> None:
@@ -84,20 +106,17 @@ def test_while_the_agent_works_nothing_is_started(watched: BootedHost, receiver:
     assert titles(receiver) == []
 
 
-def test_the_fallback_needs_no_namespace(watched: BootedHost) -> None:
-    """Both units run in the namespaces of PID 1, and systemd has nothing to remark on them."""
-    for unit in ("heartbeatd-failed", BARE):
-        look = "for n in mnt user ipc uts net pid cgroup; do readlink /proc/self/ns/$$n; done"
-        show = f"ExecStart=/bin/sh -c '{look} >/run/heartbeatd-failed/ns'"
-        drop_in(watched, f"{unit}.service", "shown", f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n{show}\n")
-        watched.run(f"systemctl daemon-reload; systemctl start {unit}")
-        said = watched.out("cat /run/heartbeatd-failed/ns; rm /run/heartbeatd-failed/ns").split()
-        ours = [
-            watched.out(f"readlink /proc/1/ns/{name}") for name in ("mnt", "user", "ipc", "uts", "net", "pid", "cgroup")
-        ]
-        assert said == ours
-        watched.run(f"rm {DROP_INS.format(f'{unit}.service')}/shown.conf; systemctl daemon-reload")
-    verified = watched.run(
-        f"systemd-analyze verify --man=no heartbeatd-failed.service {BARE}.service heartbeatd-failed.timer"
+@pytest.mark.parametrize(("unit", "own"), [(FALLBACK, {"mnt", "user", "ipc", "uts"}), (BARE, set()), (BAREST, set())])
+def test_only_the_bare_fallbacks_do_without_namespaces(watched: BootedHost, unit: str, own: set[str]) -> None:
+    """The fallback has namespaces of its own, the bare ones run in those of PID 1; systemd has nothing to remark on them."""
+    look = "for n in mnt user ipc uts net pid cgroup; do echo $$n $$(readlink /proc/self/ns/$$n); done"
+    show = f"ExecStart=/bin/sh -c '{look} >/run/heartbeatd-failed/ns'"
+    drop_in(watched, f"{unit}.service", "shown", f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n{show}\n")
+    watched.run(f"systemctl daemon-reload; systemctl start {unit}")
+    said = dict(line.split() for line in watched.out("cat /run/heartbeatd-failed/ns").splitlines())
+    assert {name for name in said if said[name] != watched.out(f"readlink /proc/1/ns/{name}")} == own
+    watched.run(
+        f"rm /run/heartbeatd-failed/ns {DROP_INS.format(f'{unit}.service')}/shown.conf; systemctl daemon-reload"
     )
+    verified = watched.run(f"systemd-analyze verify --man=no {unit}.service heartbeatd-failed.timer")
     assert verified.stdout + verified.stderr == ""

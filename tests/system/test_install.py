@@ -137,7 +137,11 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
 
 
 def test_an_upgrade_takes_the_homes_that_version_0_1_gave(host: BootedHost, package: Path, tmp_path: Path) -> None:
-    """Enabled or only started, the service is stopped for that, and runs again; stopped, it stays so."""
+    """Enabled or only started, the service is stopped for that, and runs again; stopped, it stays so.
+
+    What else runs as its user, out of every unit of ours, is ended, or usermod would refuse; and so is what starts it at boot.
+    """
+    escape = "trap : HUP INT TERM; while :; do sleep 1; done"
     for version, prepare, after in (
         ("9.0.1", "systemctl enable --now heartbeatd", "active"),
         ("9.0.2", "systemctl disable heartbeatd; systemctl start heartbeatd", "active"),
@@ -145,11 +149,18 @@ def test_an_upgrade_takes_the_homes_that_version_0_1_gave(host: BootedHost, pack
     ):
         host.run("systemctl stop heartbeatd; usermod --home /var/lib/heartbeat heartbeat")
         host.run(f"usermod --home / heartbeat-containers; {prepare}")
+        for user in ("heartbeat", "heartbeat-containers"):
+            host.run(f"systemd-run --quiet --collect --uid={user} --unit=escaped-{user} sh -c '{escape}'")
+        host.run("mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/heartbeat")
         cursor = journal_cursor(host)
         install(host, repacked(package, tmp_path, version))
         assert home(host, "heartbeat") == home(host, "heartbeat-containers") == "/nonexistent"
+        assert host.run("systemctl is-active escaped-heartbeat escaped-heartbeat-containers", check=False).stdout == (
+            "inactive\ninactive\n"
+        )
+        assert not host.path("/var/lib/systemd/linger/heartbeat").exists()
         assert state(host, "ActiveState") == after
-        assert "Failed with" not in host.journal("_PID=1", f"--after-cursor='{cursor}'")
+        assert "Failed with" not in host.journal("--unit='heartbeatd*'", f"--after-cursor='{cursor}'")
 
 
 def test_an_upgrade_does_not_start_what_was_stopped(host: BootedHost, package: Path, tmp_path: Path) -> None:

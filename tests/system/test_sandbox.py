@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.conftest import MEASURE_ONLY, configure, wait_active
+from tests.system.conftest import MEASURE_ONLY, configure, exposure, wait_active
 from tests.system.host import BootedHost
 
 UNITS = (
@@ -13,6 +13,7 @@ UNITS = (
     "heartbeatd-failed.service",
     "heartbeatd-containers.service",
     "heartbeatd-failed-bare.service",
+    "heartbeatd-failed-barest.service",
 )
 DROP_INS = "/run/systemd/system/{}.d"
 HOME = "/var/lib/heartbeat"
@@ -93,17 +94,47 @@ def inside(host: BootedHost, unit: str, script: str) -> dict[str, str]:
     return come_to
 
 
-@pytest.mark.parametrize("unit", UNITS[:2])
+@pytest.mark.parametrize("unit", (*UNITS[:2], *UNITS[3:]))
 def test_it_is_nobodys_server_and_nothing_planted_runs(installed: BootedHost, unit: str) -> None:
-    """No listening, no io_uring, no userfaultfd in agent and fallback; nothing to execute where the agent can write.
+    """No listening, no io_uring, no userfaultfd in agent and fallbacks; nothing to execute where agent and fallback can write.
 
-    The fallback may execute what it can: its sandbox has to do without mounts.
+    The bare fallbacks may execute what they can: their sandbox has to do without mounts.
     """
     came_to = inside(installed, unit, ATTEMPTS)
-    if unit == UNITS[0]:
+    if unit in UNITS[:2]:
         assert {name for name, how in came_to.items() if how == "ok"} == set()
     refused = {name: came_to[name] for name in ("listen", "listen_unix", "accept", "io_uring", "userfaultfd")}
     assert set(refused.values()) == {"EPERM"}
+
+
+LINGER = """
+import subprocess
+done = subprocess.run(["loginctl", "enable-linger", "heartbeat"], capture_output=True, text=True)
+status = [line for line in open("/proc/self/status") if line.startswith("NoNewPrivs")]
+print('CAME TO {"linger": "%d", "no_new_privileges": "%s"}' % (done.returncode, status[0].split()[1]), flush=True)
+"""
+
+
+def test_logind_makes_no_user_manager_for_us(installed: BootedHost) -> None:
+    """Where polkit is installed, any user may ask to linger; ours may not, from any unit, namespaces or none."""
+    installed.run("apt-get install --yes --no-install-recommends polkitd", timeout_s=300)
+    installed.run("systemctl start polkit systemd-logind")
+    rule, flag = "/usr/share/polkit-1/rules.d/10-heartbeatd.rules", "/var/lib/systemd/linger/heartbeat"
+    for unit in UNITS:
+        assert inside(installed, unit, LINGER)["no_new_privileges"] == "1"
+        assert not installed.path(flag).exists()
+    installed.run(f"mv {rule} /srv/rule; systemctl restart polkit")
+    assert inside(installed, UNITS[3], LINGER)["linger"] == "0"  # that it is the rule
+    assert installed.path(flag).exists()
+    installed.run(
+        f"rm {flag}; systemctl stop user@$(id -u heartbeat).service; mv /srv/rule {rule}; systemctl restart polkit"
+    )
+
+
+@pytest.mark.parametrize(("unit", "at_most"), [(UNITS[1], 1.1), (UNITS[3], 3.0), (UNITS[4], 3.0)])
+def test_the_fallbacks_are_confined(installed: BootedHost, unit: str, at_most: float) -> None:
+    """The one that runs first as well as the agent, the others as well as that can be without namespaces."""
+    assert exposure(installed, unit) <= at_most
 
 
 def test_the_reader_of_containers_opens_no_socket_of_its_own(installed: BootedHost) -> None:

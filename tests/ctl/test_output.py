@@ -158,7 +158,8 @@ def test_ctrl_c(tmp_path: Path, words: tuple[str, ...]) -> None:
         )
         config.chmod(0o640)
         process = subprocess.Popen(
-            python("heartbeatd.ctl", *words, "--config", config),
+            # Whoever runs the tests in the background may have had SIGINT ignored.
+            ["env", "--default-signal=INT", *python("heartbeatd.ctl", *words, "--config", config)],
             cwd=CHECKOUT,
             env=environment(),
             stdout=subprocess.DEVNULL,

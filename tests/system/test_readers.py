@@ -113,7 +113,7 @@ def test_a_test_alert_arrives_now_or_never(installed: BootedHost, other: str, re
     assert "taken out of the queue again; `heartbeatctl test-alert --direct`" in failed.stdout
     assert _queued(installed) == 0
     receiver.answer(WEBHOOK, SILENCE)
-    given_up = installed.run("timeout --signal=INT 1.5 heartbeatctl test-alert || true")
+    given_up = installed.run("env --default-signal=INT timeout --signal=INT 1.5 heartbeatctl test-alert || true")
     assert given_up.stdout.startswith("queued as event ")
     assert given_up.stderr == ""
     assert _queued(installed) == 0

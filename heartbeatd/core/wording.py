@@ -106,6 +106,7 @@ def gap(host: str, found: Gap, zone: Zone) -> Text:
     """The text for a time in which the agent did not run."""
     lasted = length(found.duration_s)
     times = f"from {clock(found.since_ns, zone)} to {clock(found.until_ns, zone)}, {lasted}"
+    how = f" ({found.result})" if found.result else ""
     match found.kind:
         case GapKind.STOPPED:
             return Text(
@@ -124,14 +125,12 @@ def gap(host: str, found: Gap, zone: Zone) -> Text:
                 "If the journal is kept on disk, look at the end of the previous boot: journalctl -b -1 -e.",
             )
         case GapKind.FAILURE:
-            how = f" ({found.result})" if found.result else ""
             return Text(
                 f"{host}: heartbeatd runs again",
                 f"The agent on {host} runs again. It did not run {times}: it had failed{how}. Nobody watched the host from "
                 "inside meanwhile.",
             )
         case GapKind.CRASH:
-            how = f" ({found.result})" if found.result else ""
             return Text(
                 f"{host}: heartbeatd did not run for {lasted} (crash{how})",
                 f"The agent on {host} ended by itself or was killed{how} and did not run {times}. The host itself was up when it "

@@ -17,7 +17,7 @@ from heartbeatd.ctl.unit_file import Settings, own_directories, service_settings
 from heartbeatd.errors import Problem
 
 EXAMPLES = "/usr/share/doc/heartbeatd/examples/systemd"
-FIRST_SETUP_STATUS = 200
+FIRST_SETUP_STATUS = 200  # from here on it is systemd that failed, before our program began: systemd.exec(5)
 NAMESPACE_LIMIT = Path("/proc/sys/user/max_user_namespaces")
 CONTAINER = Path("/run/systemd/container")  # systemd notes there what it runs in
 CHDIR, EXEC, GROUP, SET_USER, CAPABILITIES, NAMESPACE, SECCOMP, CREDENTIALS = 200, 203, 216, 217, 218, 226, 228, 243

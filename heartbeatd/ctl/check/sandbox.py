@@ -16,10 +16,10 @@ from dataclasses import replace
 
 from heartbeatd.ctl.check.finding import Finding, Verdict, warning
 from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.ctl.start_failure import FIRST_SETUP_STATUS
 from heartbeatd.ctl.unit_file import DIRECTORIES, Settings, own_directories
 
 LIMIT_S = 120
-FIRST_SETUP_STATUS = 200  # from here on it is systemd that failed, before our program began: systemd.exec(5)
 # What says how the daemon is run, not where: none of it is for the tries.
 _NOT_TAKEN = ("Exec", "Restart", "Timeout", "Watchdog", "Runtime", "Standard", "FileDescriptorStore", "Success")
 _TAKEN_ALL_THE_SAME = ("ExecPaths", "ExecSearchPath")

@@ -144,14 +144,24 @@ def test_many_at_once_do_not_disturb_each_other(installed: BootedHost) -> None:
     installed.run("heartbeatctl check --offline")
 
 
-def test_a_credential_that_is_no_file_is_named_at_once(installed: BootedHost) -> None:
-    """A FIFO in systemd's stores would have `check` wait for a writer; it is an error among others, which does not end it."""
-    for place in ("/etc/credstore.encrypted/heartbeat.secret_key", "/etc/credstore/heartbeat.webhook_url.plain"):
-        installed.run(f"systemctl stop heartbeatd; rm -f {place}; mkfifo {place}")
-        done = installed.run("timeout 10 heartbeatctl check --offline", check=False)
-        assert done.returncode == 1
-        assert f"{place}: it is a FIFO, not a regular file" in done.stdout
-        installed.run(f"rm {place}")
+def test_a_credential_that_is_no_file_is_named_at_once(installed: BootedHost, receiver: Receiver) -> None:
+    """A FIFO in systemd's stores would have `check` wait for a writer. Where the key is missing for it, the file is refused."""
+    installed.run("heartbeatctl set-secret --remove")  # whichever of the eight above was the last
+    configure(installed, reporting(receiver, "in-the-file"))
+    webhook, key = "/etc/credstore/heartbeat.webhook_url.plain", "/etc/credstore.encrypted/heartbeat.secret_key"
+    assert _checked_with_fifo(installed, webhook) == 1
+    assert _checked_with_fifo(installed, key) == 1
+    configure(installed, without_key(receiver))
+    assert _checked_with_fifo(installed, key) == 78
+
+
+def _checked_with_fifo(host: BootedHost, place: str) -> int:
+    """The exit status of a `check` that finds a FIFO there."""
+    host.run(f"systemctl stop heartbeatd; rm -f {place}; mkfifo {place}")
+    done = host.run("timeout 10 heartbeatctl check --offline", check=False)
+    host.run(f"rm {place}")
+    assert f"{place}: it is a FIFO, not a regular file" in done.stdout
+    return done.returncode
 
 
 def test_bad_input_is_refused(installed: BootedHost) -> None:

@@ -4,6 +4,8 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from systemd import id128
+
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd.service(8)
 HARDWARE_CLOCKS = Path("/sys/class/rtc")
 AGREES_S = 5  # a hardware clock shows whole seconds, and drifts by a few while the machine is off
@@ -28,6 +30,11 @@ class Clock(Protocol):
 def booted_ns(clock: Clock) -> int:
     """What the wall clock, as it is set now, would have shown at boot: it changes only if somebody sets the clock."""
     return clock.now_ns() - clock.boottime_ns()
+
+
+def boot_id() -> str:
+    """The id of this boot, 32 hexadecimal digits (sd_id128_get_boot(3)); another one after every start of the system."""
+    return str(id128.get_boot().hex)
 
 
 class SystemClock:

@@ -12,42 +12,53 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol, TypeVar
 
+from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core import alerting, answers, cyclelog, gap, payload, wording
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
-from heartbeatd.core.events import NOTICE, MessageId, said
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Alert, Beat, Change, Event, Note, Observation, Presence, Row, Sample, Track
-from heartbeatd.core.moments import counted, lima, time_of_day
+from heartbeatd.core.model import (
+    Alert,
+    AlertState,
+    Announcement,
+    Event,
+    HeartbeatResult,
+    Observation,
+    ProbeReport,
+    ProbeStatus,
+    Row,
+    Sample,
+)
 from heartbeatd.core.retry_after import Hold, held_after
 from heartbeatd.core.schedule import NS_PER_S, Tick
-from heartbeatd.waiting import Waiter
+from heartbeatd.core.timefmt import plural, time_of_day, to_lima
+from heartbeatd.journal import NOTICE, MessageId, journal_fields
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-Thought = tuple[Observation | None, Track | None, Change | None, tuple[Alert, ...]]
+Thought = tuple[Observation | None, AlertState | None, Announcement | None, tuple[Alert, ...]]
 NO_ALERTS: tuple[Alert, ...] = ()
 NOTHING_SEEN: Thought = (None, None, None, NO_ALERTS)
 
 
-class Looks(Protocol):
+class Collector(Protocol):
     """The probes."""
 
-    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
         """What is there to see; never raises for what cannot be seen."""
 
 
-class Beats(Protocol):
+class HeartbeatSender(Protocol):
     """The heartbeat."""
 
-    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
         """One beat; None if it was broken off."""
 
 
-class Remembers(Protocol):
+class Store(Protocol):
     """The ledger."""
 
-    track: Track | None
+    track: AlertState | None
 
     @property
     def pending(self) -> int:
@@ -57,11 +68,11 @@ class Remembers(Protocol):
     def waiting(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
         """Keep one cycle."""
 
 
-class Tells(Protocol):
+class AlertQueue(Protocol):
     """The outbox."""
 
     @property
@@ -76,7 +87,7 @@ class Tells(Protocol):
         """Deliver these, and whatever else is pending."""
 
 
-class Reports(Protocol):
+class ServiceManager(Protocol):
     """The service manager."""
 
     def alive(self, status: str) -> None:
@@ -91,7 +102,7 @@ class Rules:
     """What of the configuration a cycle goes by. The URLs are fit to be shown; `gap_alert_s` 0 is never."""
 
     interval_s: int
-    patience: alerting.Patience
+    patience: alerting.Thresholds
     heartbeat_url: str
     internet_url: str
     gap_alert_s: int
@@ -102,11 +113,11 @@ class Rules:
 class Edges:
     """Where a cycle meets the world. No `heartbeat`: no Worker is configured; no `outbox`: no webhook is."""
 
-    probes: Looks
-    heartbeat: Beats | None
-    ledger: Remembers
-    outbox: Tells | None
-    service: Reports
+    probes: Collector
+    heartbeat: HeartbeatSender | None
+    ledger: Store
+    outbox: AlertQueue | None
+    service: ServiceManager
 
 
 class Cycle:
@@ -116,15 +127,15 @@ class Cycle:
         self,
         edges: Edges,
         rules: Rules,
-        agent: payload.Agent,
-        before: gap.Before,
+        agent: payload.AgentInfo,
+        before: gap.PreviousRun,
         clock: Clock,
         sequence: Iterator[int],
-        waiter: Waiter,
+        waiter: CancelToken,
     ) -> None:
         self._edges, self._rules, self._agent, self._before = edges, rules, agent, before
         self._clock, self._sequence, self._waiter = clock, sequence, waiter
-        self._presences: dict[str, Note] = {}
+        self._presences: dict[str, ProbeReport] = {}
         self._failures: dict[str, str] = {}  # step → how it failed last time, while it does
         self._check_explains = True
         self._logged = Logged()
@@ -159,7 +170,7 @@ class Cycle:
         except Exception as error:
             if self._failures.get(step) != repr(error):
                 self._failures[step] = repr(error)
-                log.exception("a cycle could not %s; it goes on", step, extra=said(MessageId.CYCLE_FAILED))
+                log.exception("a cycle could not %s; it goes on", step, extra=journal_fields(MessageId.CYCLE_FAILED))
             return otherwise
         if self._failures.pop(step, None) is not None:
             log.log(NOTICE, "cycles can %s again", step)
@@ -172,9 +183,9 @@ class Cycle:
         if self._edges.outbox is not None and (alerts or self._edges.ledger.pending):
             self._edges.outbox.post(alerts)
 
-    def _beat(self, sample: Sample, row_id: str) -> Beat | None:
+    def _beat(self, sample: Sample, row_id: str) -> HeartbeatResult | None:
         """The heartbeat's outcome; None if none is sent, or it was broken off."""
-        if self._edges.heartbeat is None or self._waiter.interrupted or self._is_held():
+        if self._edges.heartbeat is None or self._waiter.cancelled or self._is_held():
             return None
         body = payload.heartbeat_body(self._agent, sample, row_id, next(self._sequence))
         beat = self._edges.heartbeat.send(body, self._waiter)
@@ -182,7 +193,7 @@ class Cycle:
             self._hold = self._held_after(beat)
         return beat
 
-    def _held_after(self, beat: Beat) -> Hold | None:
+    def _held_after(self, beat: HeartbeatResult) -> Hold | None:
         """The Worker is asked as often as ever until its trouble counts as such: to wait must not delay the alert about it."""
         track = self._edges.ledger.track
         if track is None or track.current.good:
@@ -202,16 +213,16 @@ class Cycle:
             return f"asked to wait (Retry-After), no heartbeat before {time_of_day(until_ns, self._agent.zone)}"
         return "not asked"
 
-    def _learn(self, beat: Beat | None, internet_ok: bool | None) -> None:
+    def _learn(self, beat: HeartbeatResult | None, internet_ok: bool | None) -> None:
         """Whether the internet check can explain an outage: not while it fails and the Worker answers all the same."""
         if internet_ok:
             self._check_explains = True
         elif beat is not None and beat.status is not None:
             self._check_explains = False
 
-    def _think(self, sample: Sample, beat: Beat | None) -> Thought:
+    def _think(self, sample: Sample, beat: HeartbeatResult | None) -> Thought:
         """What was seen of the Worker; the track, if it is another one now; the change to announce, and its alert."""
-        seen = answers.judge(
+        seen = answers.classify_response(
             self._clock.now_ns(),
             beat,
             sample.internet_ok,
@@ -239,7 +250,7 @@ class Cycle:
         now = gap.Now(self._clock.now_ns(), self._clock.boottime_ns(), self._clock.vouched())
         if before.began_boot_ns is None:
             before.began_boot_ns = now.boot_ns - (now.wall_ns - taken_ns)
-        found = gap.judge(before, now)
+        found = gap.classify_gap(before, now)
         if found is None:
             if gap.cannot_be_told(before, now):
                 before.run = None
@@ -259,7 +270,7 @@ class Cycle:
             NOTICE,
             "%s",
             wording.gap(self._agent.host, found, self._agent.zone).message,
-            extra=said(
+            extra=journal_fields(
                 MessageId.GAP, cause=found.kind, duration_seconds=round(found.duration_s), result=found.result or None
             ),
         )
@@ -272,14 +283,14 @@ class Cycle:
         """With the clock that its moments are by."""
         return replace(alert, boot_id=self._before.boot_id, booted_ns=booted_ns(self._clock))
 
-    def _alerts(self, change: Change | None) -> tuple[Alert, ...]:
+    def _alerts(self, change: Announcement | None) -> tuple[Alert, ...]:
         """The alert for `change`. Without a webhook none is made: it would be delivered years later, if ever."""
         if change is None or self._edges.outbox is None:
             return ()
         event_id = uuid7(change.at_ns, os.urandom(RANDOM_BYTES))
         return (self._dated(payload.change_alert(self._agent, change, event_id, self._rules.heartbeat_url)),)
 
-    def _status(self, tick: Tick, sample: Sample, beat: Beat | None, seen: Observation | None) -> str:
+    def _status(self, tick: Tick, sample: Sample, beat: HeartbeatResult | None, seen: Observation | None) -> str:
         next_at = time_of_day(tick.slot_ns + self._rules.interval_s * NS_PER_S, self._agent.zone)
         told = wording.worker_state(seen, beat, self._no_beat())
         return wording.status_line(sample, told, notes=self._notes(), next_at=next_at, asked=self._asked(sample))
@@ -298,7 +309,9 @@ class Cycle:
         )
         self._edges.service.status(f"alerts are not delivered any more; {status}")
 
-    def _log(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+    def _log(
+        self, tick: Tick, sample: Sample, row: Row, beat: HeartbeatResult | None, seen: Observation | None
+    ) -> None:
         self._logged, due = cyclelog.advance(self._logged, self._rules.log_cycles, tick.slot_ns, row, seen)
         if due.hour is not None:
             self._log_hour(due.hour)
@@ -306,16 +319,18 @@ class Cycle:
             self._log_cycle(tick, sample, row, beat, seen)
 
     def _log_hour(self, hour: Hour) -> None:
-        log.info("%s", wording.hour_line(hour, self._agent.zone), extra=said(MessageId.HOUR, **asdict(hour)))
+        log.info("%s", wording.hour_line(hour, self._agent.zone), extra=journal_fields(MessageId.HOUR, **asdict(hour)))
 
-    def _log_cycle(self, tick: Tick, sample: Sample, row: Row, beat: Beat | None, seen: Observation | None) -> None:
+    def _log_cycle(
+        self, tick: Tick, sample: Sample, row: Row, beat: HeartbeatResult | None, seen: Observation | None
+    ) -> None:
         off = self._edges.heartbeat is None
         log.info(
             "%s",
             wording.cycle_line(sample, seen.cause if seen else None, beat, no_beat="off" if off else self._no_beat()),
-            extra=said(
+            extra=journal_fields(
                 MessageId.CYCLE,
-                slot=lima(tick.slot_ns),
+                slot=to_lima(tick.slot_ns),
                 cpu_percent=row.cpu_percent,
                 ram_percent=row.ram_percent,
                 ram_used_mb=row.ram_used_mb,
@@ -335,15 +350,15 @@ class Cycle:
         outbox, ledger = self._edges.outbox, self._edges.ledger
         notes = []
         if outbox is not None and outbox.waiting:
-            notes.append(f"{counted(outbox.waiting, 'alert')} queued")
+            notes.append(f"{plural(outbox.waiting, 'alert')} queued")
         if ledger.waiting:
-            notes.append(f"{counted(ledger.waiting, 'row')} not stored yet")
+            notes.append(f"{plural(ledger.waiting, 'row')} not stored yet")
         return tuple(notes)
 
-    def _log_changes(self, sample: Sample, change: Change | None) -> None:
+    def _log_changes(self, sample: Sample, change: Announcement | None) -> None:
         for note in sample.notes:
             before = self._presences.get(note.probe)
-            if before != note and (before is not None or note.presence is not Presence.READ):
+            if before != note and (before is not None or note.presence is not ProbeStatus.READ):
                 self._log_probe(before.presence if before is not None else None, note)
             self._presences[note.probe] = note
         self._log_internet(sample)
@@ -353,7 +368,7 @@ class Cycle:
                 NOTICE if change.event is Event.RECOVERY else logging.WARNING,
                 "%s",
                 text.message,
-                extra=said(
+                extra=journal_fields(
                     MessageId.WORKER_CHANGED,
                     event=change.event,
                     previous=change.previous,
@@ -375,18 +390,20 @@ class Cycle:
                 logging.WARNING if problem else NOTICE,
                 "the internet check %s",
                 f"fails: {self._rules.internet_url}: {problem}" if problem else "passes again",
-                extra=said(MessageId.INTERNET_CHANGED, internet_ok=int(sample.internet_ok), detail=problem or None),
+                extra=journal_fields(
+                    MessageId.INTERNET_CHANGED, internet_ok=int(sample.internet_ok), detail=problem or None
+                ),
             )
         self._internet_problem = problem
 
-    def _log_untold(self, before: Track, after: Track, seen: Observation) -> None:
+    def _log_untold(self, before: AlertState, after: AlertState, seen: Observation) -> None:
         log.log(
             NOTICE,
             "the heartbeat Worker went from %s to %s; not announced, as it is flapping: %s in an hour",
             before.current,
             after.current,
-            counted(alerting.changes_in_an_hour(after, seen.at_ns), "change"),
-            extra=said(
+            plural(alerting.changes_in_an_hour(after, seen.at_ns), "change"),
+            extra=journal_fields(
                 MessageId.WORKER_CHANGED,
                 previous=before.current,
                 current=after.current,
@@ -395,7 +412,7 @@ class Cycle:
             ),
         )
 
-    def _log_probe(self, before: Presence | None, note: Note) -> None:
+    def _log_probe(self, before: ProbeStatus | None, note: ProbeReport) -> None:
         level, what = _presence_change(before, note.presence)
         log.log(
             level,
@@ -403,15 +420,15 @@ class Cycle:
             note.probe,
             what,
             f": {note.detail}" if note.detail else "",
-            extra=said(MessageId.PROBE_CHANGED, probe=note.probe, presence=note.presence, detail=note.detail),
+            extra=journal_fields(MessageId.PROBE_CHANGED, probe=note.probe, presence=note.presence, detail=note.detail),
         )
 
 
-def row_of(sample: Sample, row_id: str, beat: Beat | None, took_ms: float) -> Row:
+def row_of(sample: Sample, row_id: str, beat: HeartbeatResult | None, took_ms: float) -> Row:
     """The row of one cycle, which took so long from waking to being ready to store."""
     return Row(
         id=row_id,
-        timestamp_lima=lima(sample.taken_ns),
+        timestamp_lima=to_lima(sample.taken_ns),
         cpu_percent=sample.cpu_percent,
         ram_percent=sample.ram_percent,
         ram_used_mb=sample.ram_used_mb,
@@ -424,14 +441,14 @@ def row_of(sample: Sample, row_id: str, beat: Beat | None, took_ms: float) -> Ro
     )
 
 
-def _presence_change(before: Presence | None, now: Presence) -> tuple[int, str]:
+def _presence_change(before: ProbeStatus | None, now: ProbeStatus) -> tuple[int, str]:
     """How loud to say it, and what. To find nothing to read is no fault; that there was something before is worth a line."""
     match now:
-        case Presence.READ:
-            return NOTICE, "can be read again" if before is Presence.FAULT else "can be read now"
-        case Presence.FAULT:
+        case ProbeStatus.READ:
+            return NOTICE, "can be read again" if before is ProbeStatus.FAULT else "can be read now"
+        case ProbeStatus.FAULT:
             return logging.WARNING, "cannot be read, and is unknown until it can be"
-        case Presence.ABSENT if before in (Presence.READ, Presence.FAULT):
+        case ProbeStatus.ABSENT if before in (ProbeStatus.READ, ProbeStatus.FAULT):
             return NOTICE, "nothing to read any more"
-        case Presence.ABSENT | Presence.OFF:
+        case ProbeStatus.ABSENT | ProbeStatus.OFF:
             return logging.DEBUG, "nothing to read"

@@ -2,7 +2,7 @@
 
 It runs as the agent's user, in the agent's sandbox, and reads no configuration itself: what the agent says is what counts. The
 answer comes to a datagram socket in the runtime directory. The socket is there before the signal is sent, and the agent
-answers those that it finds when it begins to reload (`sinks.reloads`), so an answer is never one to an earlier request. How
+answers those that it finds when it begins to reload (`reload_requests`), so an answer is never one to an earlier request. How
 long to wait is up to systemd (`TimeoutStartSec=`): a cycle under way is finished first. Why a file is refused is not repeated
 here: the agent has said so in the journal.
 """

@@ -4,34 +4,34 @@ To load it is to load nearly all there is, so the daemon does that after it has 
 """
 
 from heartbeatd import __version__
-from heartbeatd.config import Config
-from heartbeatd.core.alerting import Patience
+from heartbeatd.cancel import CancelToken
+from heartbeatd.config.load import Config
+from heartbeatd.core.alerting import Thresholds
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.payload import Agent
-from heartbeatd.core.redact import shown_url
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.redact import redact_url
 from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
-from heartbeatd.probes.collect import Probes, Timeouts
+from heartbeatd.notify.outbox import Outbox
+from heartbeatd.notify.webhook import Webhook
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
-from heartbeatd.process import Process, host_name
-from heartbeatd.sinks.background import BackgroundLedger
-from heartbeatd.sinks.heartbeat import Heartbeat
-from heartbeatd.sinks.outbox import Outbox
-from heartbeatd.sinks.webhook import Webhook
-from heartbeatd.waiting import Waiter
+from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.runtime import Runtime, host_name
+from heartbeatd.store.background import BackgroundStore
 
 DISK_TIMEOUT_S = 1.0
 USER_AGENT = f"heartbeatd/{__version__}"
 
 
-def agent(config: Config, process: Process) -> Agent:
+def agent(config: Config, process: Runtime) -> AgentInfo:
     """Who sends."""
-    return Agent(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
+    return AgentInfo(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
 
 
-def probes(config: Config, process: Process) -> tuple[Probes, Client]:
+def probes(config: Config, process: Runtime) -> tuple[Probes, Client]:
     """The probes, and the client the internet check uses."""
     client = Client(process.resolver, USER_AGENT)
     found = Probes(
@@ -43,7 +43,7 @@ def probes(config: Config, process: Process) -> tuple[Probes, Client]:
     return found, client
 
 
-def heartbeat(config: Config, process: Process) -> Heartbeat | None:
+def heartbeat(config: Config, process: Runtime) -> Heartbeat | None:
     """The heartbeat, or None if no Worker is configured. Raises ConfigError if `heartbeat.ca_file` cannot be used."""
     settings = config.heartbeat
     if not settings.url:
@@ -52,7 +52,7 @@ def heartbeat(config: Config, process: Process) -> Heartbeat | None:
     return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
 
 
-def webhook(config: Config, process: Process) -> Webhook | None:
+def webhook(config: Config, process: Runtime) -> Webhook | None:
     """The webhook, or None if none is configured."""
     url = config.alerts.webhook_url.reveal()
     return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
@@ -61,7 +61,7 @@ def webhook(config: Config, process: Process) -> Webhook | None:
 class Wired:
     """A running configuration."""
 
-    def __init__(self, config: Config, process: Process, ledger: BackgroundLedger) -> None:
+    def __init__(self, config: Config, process: Runtime, ledger: BackgroundStore) -> None:
         self.ledger, self._process = ledger, process
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._resolver = process.resolver
@@ -75,9 +75,9 @@ class Wired:
             Edges(self._probes, self._heartbeat, ledger, self._outbox, process.service),
             Rules(
                 config.agent.interval_seconds,
-                Patience(config.alerts.alert_after, config.alerts.recover_after),
-                shown_url(config.heartbeat.url) if config.heartbeat.url else "",
-                shown_url(config.internet.url),
+                Thresholds(config.alerts.alert_after, config.alerts.recover_after),
+                redact_url(config.heartbeat.url) if config.heartbeat.url else "",
+                redact_url(config.internet.url),
                 config.alerts.gap_alert_seconds,
                 LogCycles(config.agent.log_cycles),
             ),
@@ -101,7 +101,7 @@ class Wired:
             if kept is not None:
                 kept.distrust()
 
-    def prepare(self, waiter: Waiter) -> None:
+    def prepare(self, waiter: CancelToken) -> None:
         """What may take a moment and need not hold up the start."""
         self._probes.prepare(waiter)
 

@@ -14,9 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from heartbeatd.probes.reader import Question
-from heartbeatd.waiting import Waiter, seconds_from_now
+from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.containers.client import ContainerQuery
 from tests.agent import PACKAGE
+
+HELPER = PACKAGE / "containers/__main__.py"
 
 
 class Engine:
@@ -114,7 +116,7 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(8)
-        words = [str(listening.fileno()), str(PACKAGE / "docker_reader.py"), str(engine), user]
+        words = [str(listening.fileno()), str(HELPER), str(engine), user]
         process = subprocess.Popen(
             [sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()], start_new_session=True
         )
@@ -127,4 +129,4 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
 
 def count_by(reader: Path, engine: Path, timeout_s: float = 5) -> int:
     """How many containers the agent finds on `engine` when it asks `reader`. Raises Fault."""
-    return Question(engine, seconds_from_now(timeout_s), Waiter(), reader).outcome()
+    return ContainerQuery(engine, seconds_from_now(timeout_s), CancelToken(), reader).outcome()

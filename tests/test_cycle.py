@@ -9,15 +9,15 @@ from itertools import count
 
 import pytest
 
-from heartbeatd.core.alerting import Patience
+from heartbeatd.cancel import CancelToken
+from heartbeatd.core.alerting import Thresholds
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.gap import PATIENCE_NS, Before, Run
-from heartbeatd.core.model import Alert, Beat, Row, Sample, Track, WorkerState
-from heartbeatd.core.moments import LIMA_ZONE, Zone
-from heartbeatd.core.payload import Agent
+from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
+from heartbeatd.core.model import Alert, AlertState, HeartbeatResult, Row, Sample, WorkerState
+from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.core.timefmt import LIMA_ZONE, Zone
 from heartbeatd.cycle import Cycle, Edges, Rules
-from heartbeatd.waiting import Waiter
 
 S = NS_PER_S
 NOW_NS = 1_795_540_060 * S
@@ -63,7 +63,7 @@ class World:
     posted: list[Alert] = field(default_factory=list)
     statuses: list[str] = field(default_factory=list)
     signs_of_life: int = 0
-    track: Track | None = None
+    track: AlertState | None = None
     pending: int = 0
     waiting: int = 0
     delivering: bool = True
@@ -73,16 +73,16 @@ class World:
         if self.broken == step:
             raise RuntimeError("nobody foresaw this")
 
-    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
         self._do("collect")
         return Sample(now(), cpu_percent=float("nan") if self.broken == "nan" else 3.0, internet_ok=True, ping_ms=1.0)
 
-    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
         self._do("send")
         self.bodies.append(body)
-        return Beat(self.status, took_ms=1.0)
+        return HeartbeatResult(self.status, took_ms=1.0)
 
-    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
         self._do("record")
         self.rows.append(row)
         self.alerts += alerts
@@ -111,16 +111,16 @@ class Manager:
         self.world.statuses.append(text)
 
 
-def cycle(world: World, clock: HandSet, before: Before | None = None, *, zone: Zone = LIMA_ZONE) -> Cycle:
+def cycle(world: World, clock: HandSet, before: PreviousRun | None = None, *, zone: Zone = LIMA_ZONE) -> Cycle:
     """A cycle of ten seconds in that world."""
     return Cycle(
         Edges(world, world, world, world, Manager(world)),
-        Rules(10, Patience(1, 1), "https://worker/", "http://internet/", 5, LogCycles.ALL),
-        Agent("nas", "0", clock.wall_ns, zone),
-        before or Before(NEW),
+        Rules(10, Thresholds(1, 1), "https://worker/", "http://internet/", 5, LogCycles.ALL),
+        AgentInfo("nas", "0", clock.wall_ns, zone),
+        before or PreviousRun(NEW),
         clock,
         count(1),
-        Waiter(),
+        CancelToken(),
     )
 
 
@@ -221,9 +221,9 @@ def test_changes_that_are_not_announced_are_in_the_log(caplog: pytest.LogCapture
     assert "flapping: 19 changes in an hour" in caplog.text
 
 
-def after_a_boot(clock: HandSet, last_row_ns: int) -> Before:
+def after_a_boot(clock: HandSet, last_row_ns: int) -> PreviousRun:
     """Another boot than the one that stored the last row, by a clock that had been set otherwise."""
-    return Before(NEW, Run(OLD, last_row_ns, ended=False, booted_ns=last_row_ns - 77 * S))
+    return PreviousRun(NEW, Run(OLD, last_row_ns, ended=False, booted_ns=last_row_ns - 77 * S))
 
 
 def told(world: World) -> list[dict[str, object]]:
@@ -264,7 +264,7 @@ def test_a_restart_is_believed_at_once() -> None:
     """Within a boot nothing is waited for."""
     clock, world = HandSet(), World()
     run_before = Run(NEW, clock.wall_ns - 24 * S, ended=False, booted_ns=clock.wall_ns - clock.boot_ns)
-    run(cycle(world, clock, Before(NEW, run_before)), clock)
+    run(cycle(world, clock, PreviousRun(NEW, run_before)), clock)
     (gap,) = told(world)
     assert gap["duration_seconds"] == 24.0
 
@@ -275,7 +275,7 @@ def test_a_clock_that_was_set_back_between_two_runs_of_a_boot() -> None:
     true_ns = clock.wall_ns
     run_before = Run(NEW, true_ns - 24 * S, ended=False, booted_ns=true_ns - clock.boot_ns)
     clock.wall_ns -= 17 * S
-    one = cycle(world, clock, Before(NEW, run_before))
+    one = cycle(world, clock, PreviousRun(NEW, run_before))
     run(one, clock)
     assert world.alerts == []
     clock.wall_ns += 17 * S

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.alerting import Patience
+from heartbeatd.core.alerting import Thresholds
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.events import MessageId
-from heartbeatd.core.gap import Before
-from heartbeatd.core.model import Alert, Beat, Note, Presence, Row, Sample, Track
-from heartbeatd.core.payload import Agent
+from heartbeatd.core.gap import PreviousRun
+from heartbeatd.core.model import Alert, AlertState, HeartbeatResult, ProbeReport, ProbeStatus, Row, Sample
+from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.cycle import Cycle, Edges, Rules
-from heartbeatd.waiting import Waiter
+from heartbeatd.journal import MessageId
 
 SLOT_NS = 1_795_465_210 * NS_PER_S  # 2026-11-23T15:20:10 in Lima
 SITE = "http://www.google.com"
@@ -39,22 +39,22 @@ class World:
     waiting = 0
     pending = 0
 
-    def __init__(self, samples: Sequence[Sample], beats: Sequence[Beat | None] | None = None) -> None:
+    def __init__(self, samples: Sequence[Sample], beats: Sequence[HeartbeatResult | None] | None = None) -> None:
         self.samples, self.beats = iter(samples), beats
-        self.track: Track | None = None
+        self.track: AlertState | None = None
         self.rows: list[Row] = []
         self.statuses: list[str] = []
         self.sent = 0
 
-    def collect(self, now: Callable[[], int], waiter: Waiter) -> Sample:
+    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
         return next(self.samples)
 
-    def send(self, body: bytes, waiter: Waiter) -> Beat | None:
+    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
         assert self.beats is not None
         self.sent += 1
         return self.beats[self.sent - 1]
 
-    def record(self, row: Row, track: Track | None, alerts: tuple[Alert, ...]) -> None:
+    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
         self.rows.append(row)
         self.track = track or self.track
 
@@ -69,9 +69,9 @@ def run(world: World, cycles: int, which: LogCycles = LogCycles.ALL) -> None:
     """So many cycles, ten seconds apart."""
     clock = StoppedClock()
     heartbeat = world if world.beats is not None else None
-    rules = Rules(10, Patience(), "https://worker.example/", SITE, 120, which)
+    rules = Rules(10, Thresholds(), "https://worker.example/", SITE, 120, which)
     edges = Edges(world, heartbeat, world, None, world)
-    cycle = Cycle(edges, rules, Agent("nas", "1", 0), Before("boot"), clock, itertools.count(1), Waiter())
+    cycle = Cycle(edges, rules, AgentInfo("nas", "1", 0), PreviousRun("boot"), clock, itertools.count(1), CancelToken())
     for number in range(cycles):
         clock.at_ns = SLOT_NS + number * 10 * NS_PER_S
         cycle.run(Tick(clock.at_ns))
@@ -86,18 +86,18 @@ def said(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, s
     ]
 
 
-def containers(presence: Presence, detail: str = "", count: int | None = None) -> Sample:
+def containers(presence: ProbeStatus, detail: str = "", count: int | None = None) -> Sample:
     """A sample in which the containers' probe says this."""
-    return Sample(SLOT_NS, 1.0, 2.0, 3.0, 4.0, count, True, 5.0, notes=(Note("containers", presence, detail),))
+    return Sample(SLOT_NS, 1.0, 2.0, 3.0, 4.0, count, True, 5.0, notes=(ProbeReport("containers", presence, detail),))
 
 
 def test_no_docker_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
     """Not installed, then installed, then refusing, then well, then removed: each is said once, by what it is."""
     caplog.set_level(logging.INFO)
-    absent = containers(Presence.ABSENT, "there is no /run/docker.sock")
-    refusing = containers(Presence.FAULT, "Permission denied")
-    samples = [absent, absent, containers(Presence.READ, count=1), refusing, refusing]
-    world = World([*samples, containers(Presence.READ, count=2), absent])
+    absent = containers(ProbeStatus.ABSENT, "there is no /run/docker.sock")
+    refusing = containers(ProbeStatus.FAULT, "Permission denied")
+    samples = [absent, absent, containers(ProbeStatus.READ, count=1), refusing, refusing]
+    world = World([*samples, containers(ProbeStatus.READ, count=2), absent])
     run(world, 7)
     assert said(caplog, MessageId.PROBE_CHANGED) == [
         (25, "containers: can be read now"),
@@ -125,7 +125,7 @@ def test_no_docker_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
 def test_containers_that_are_not_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """With docker.socket = "" nothing is said of Docker: it may well be there."""
     caplog.set_level(logging.INFO)
-    world = World([containers(Presence.OFF, "switched off")])
+    world = World([containers(ProbeStatus.OFF, "switched off")])
     run(world, 1)
     assert "containers not counted" in world.statuses[0]
     assert "containers off" in said(caplog, MessageId.CYCLE)[0][1]
@@ -162,8 +162,8 @@ def test_a_worker_that_asks_to_wait_is_waited_for(caplog: pytest.LogCaptureFixtu
     But not before the state counts as changed: the alert about it would come late.
     """
     caplog.set_level(logging.INFO)
-    wait = Beat(429, headers={"retry-after": "86400"})
-    world = World([Sample(SLOT_NS)] * 12, [wait, wait, wait, Beat(200), Beat(200)])
+    wait = HeartbeatResult(429, headers={"retry-after": "86400"})
+    world = World([Sample(SLOT_NS)] * 12, [wait, wait, wait, HeartbeatResult(200), HeartbeatResult(200)])
     run(world, 12)
     statuses = [row.worker_status for row in world.rows]
     assert statuses == [429, 429, None, None, 429, None, None, None, None, None, 200, 200]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from heartbeatd.config import NAMES, Config, load, parse
-from heartbeatd.core.redact import shown_name, shown_url
+from heartbeatd.config.load import NAMES, Config, load, parse
+from heartbeatd.config.options import SETTINGS, Setting
+from heartbeatd.config.toml_text import TYPOGRAPHIC, masked
+from heartbeatd.core.redact import redact_url, shown_name
 from heartbeatd.errors import ConfigError
-from heartbeatd.settings import SETTINGS, Setting
-from heartbeatd.toml_text import TYPOGRAPHIC, masked
 from tests.agent import AgentProcess
 
 # A secret is these parts with marks between them, so that a part of it that is shown is seen as well.
@@ -184,7 +184,7 @@ def test_a_url_that_is_taken_is_shown_without_its_secrets(mark: str, scheme: str
         except ConfigError as error:
             hides(error)
         else:
-            assert not [part for part in PARTS if part in shown_url(config.alerts.webhook_url.reveal())]
+            assert not [part for part in PARTS if part in redact_url(config.alerts.webhook_url.reveal())]
 
 
 HOSTILE = f"""

@@ -1,6 +1,6 @@
 """When somebody is told: the Worker's state against the one last announced.
 
-Theory of operation. Every answer falls into one of five states (`core/answers.py`). What was last announced is kept in a `Track`
+Theory of operation. Every answer falls into one of five states (`answers`). What was last announced is kept in an `AlertState`
 that survives restarts, and each cycle's observation is held against it, so the truth is reconciled in every cycle and no
 change is lost because it happened while nobody looked. The first observation ever is the starting point, in silence.
 
@@ -17,7 +17,7 @@ of alerts, and the state it comes to rest in is always the last one told.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from heartbeatd.core.model import Change, Event, Observation, Track
+from heartbeatd.core.model import AlertState, Announcement, Event, Observation
 from heartbeatd.core.schedule import NS_PER_S
 
 
@@ -25,7 +25,7 @@ from heartbeatd.core.schedule import NS_PER_S
 class Transition:
     """From an announced state that is `good_before` to an observed other one that is `good_now`: announce `event`.
 
-    `patience` names how many consecutive cycles it takes (see `Patience`), and `says` says it in words.
+    `patience` names how many consecutive cycles it takes (see `Thresholds`), and `says` says it in words.
     """
 
     good_before: bool
@@ -48,7 +48,7 @@ MOST_CHANGES = 100  # more of an hour's changes are not remembered: nobody needs
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Thresholds:
     """How many consecutive cycles it takes until a state counts as changed."""
 
     alert_after: int = 1
@@ -60,10 +60,12 @@ class Patience:
         return max(CHANGE_AFTER, 3 * self.alert_after)
 
 
-def advance(track: Track | None, seen: Observation, patience: Patience) -> tuple[Track, Change | None]:
+def advance(
+    track: AlertState | None, seen: Observation, patience: Thresholds
+) -> tuple[AlertState, Announcement | None]:
     """The track after `seen`, and the announcement that is now due, if one is."""
     if track is None:
-        return Track(seen.state, seen.at_ns, seen.cause, None if seen.state.good else seen.at_ns), None
+        return AlertState(seen.state, seen.at_ns, seen.cause, None if seen.state.good else seen.at_ns), None
     track = _observed(track, seen, patience)
     if track.untold_since_ns is None or seen.state is not track.untold:
         return track, None
@@ -73,7 +75,7 @@ def advance(track: Track | None, seen: Observation, patience: Patience) -> tuple
     return _announced(track, seen, track.untold_since_ns)
 
 
-def _observed(track: Track, seen: Observation, patience: Patience) -> Track:
+def _observed(track: AlertState, seen: Observation, patience: Thresholds) -> AlertState:
     """Has it changed? The track with `seen` counted, and with another current state if enough cycles agree on one."""
     if seen.state is track.current:
         return replace(track, streak=0, streak_state=None, streak_since_ns=None)
@@ -96,12 +98,12 @@ def _observed(track: Track, seen: Observation, patience: Patience) -> Track:
     )
 
 
-def changes_in_an_hour(track: Track, now_ns: int) -> int:
+def changes_in_an_hour(track: AlertState, now_ns: int) -> int:
     """How often the state changed in the hour before `now_ns`, told or not; `MOST_CHANGES` may be more."""
     return sum(0 <= now_ns - at_ns < _HOUR_NS for at_ns in track.changes_ns)
 
 
-def _announced(track: Track, seen: Observation, since_ns: int) -> tuple[Track, Change]:
+def _announced(track: AlertState, seen: Observation, since_ns: int) -> tuple[AlertState, Announcement]:
     began_ns = track.problem_since_ns if track.problem_since_ns is not None else since_ns
     changes = changes_in_an_hour(track, seen.at_ns)
     after = replace(
@@ -113,7 +115,7 @@ def _announced(track: Track, seen: Observation, since_ns: int) -> tuple[Track, C
         untold=None,
         untold_since_ns=None,
     )
-    return after, Change(
+    return after, Announcement(
         event=_transition(track.announced.good, seen.state.good).event,
         previous=track.announced,
         current=seen.state,
@@ -131,10 +133,10 @@ def _announced(track: Track, seen: Observation, since_ns: int) -> tuple[Track, C
 
 
 def replay(
-    track: Track | None, history: Sequence[Observation], patience: Patience
-) -> tuple[Track | None, tuple[Change, ...]]:
+    track: AlertState | None, history: Sequence[Observation], patience: Thresholds
+) -> tuple[AlertState | None, tuple[Announcement, ...]]:
     """`advance` over a whole history: the track at its end and every announcement on the way, in order."""
-    changes: list[Change] = []
+    changes: list[Announcement] = []
     for seen in history:
         track, change = advance(track, seen, patience)
         if change is not None:
@@ -142,13 +144,13 @@ def replay(
     return track, tuple(changes)
 
 
-def moments(track: Track) -> frozenset[int]:
+def moments(track: AlertState) -> frozenset[int]:
     """Every moment (ns) that the track has noted."""
     found = (track.since_ns, track.problem_since_ns, track.streak_since_ns, track.untold_since_ns, *track.changes_ns)
     return frozenset(at_ns for at_ns in found if at_ns is not None)
 
 
-def shifted(track: Track, by_ns: int, fixed: frozenset[int] = frozenset()) -> Track:
+def shifted(track: AlertState, by_ns: int, fixed: frozenset[int] = frozenset()) -> AlertState:
     """The track after the wall clock was stepped by `by_ns`: its moments move along, so that lengths of time stay true.
 
     `fixed` are those that were noted by another clock than the one stepped, in an earlier boot: they stay.

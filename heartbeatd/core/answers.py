@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from heartbeatd.core.model import Beat, Cause, Observation, WorkerState
+from heartbeatd.core.model import Cause, HeartbeatResult, Observation, WorkerState
 
 CHALLENGED = "cf-mitigated"  # Cloudflare sends it with a challenge in the place of the Worker's answer
 _COMPARE_KEY = "Compare heartbeat.secret_key with the Worker's key."
@@ -196,8 +196,8 @@ _NO_ROUTE = (
 )
 
 
-def judge(
-    at_ns: int, beat: Beat | None, internet_ok: bool | None, *, check_explains: bool = True, asked: str = ""
+def classify_response(
+    at_ns: int, beat: HeartbeatResult | None, internet_ok: bool | None, *, check_explains: bool = True, asked: str = ""
 ) -> Observation | None:
     """What one heartbeat says about the Worker; nothing, if none was sent or it was broken off.
 
@@ -212,7 +212,7 @@ def judge(
         rule = rule_for(beat.status, beat.headers)
         if rule is not None:
             return Observation(rule.state, at_ns, beat.status, None, rule.meaning, rule.advice)
-        beat = Beat(None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer")
+        beat = HeartbeatResult(None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer")
     check = _check(internet_ok, check_explains)
     cause = beat.cause or Cause.PROTOCOL
     named = BLOCKED in beat.detail or NO_NAME in beat.detail

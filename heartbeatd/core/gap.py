@@ -1,8 +1,8 @@
 """What happened while the agent did not run: a planned stop, a shutdown, a crash and a power cut are told apart.
 
 Theory of operation. Three witnesses are heard. The database has the last row, the boot id (sd_id128_get_boot(3)) of the run
-that wrote it, and whether that run ended as it should. What `ExecStopPost=` left (`Ending`) has systemd's verdict on that end,
-`$SERVICE_RESULT`, and whether the whole system was going down; a power cut leaves none. And this boot has an id of its own.
+that wrote it, and whether that run ended as it should. What `ExecStopPost=` left (`ExitRecord`) has systemd's verdict on that
+end, `$SERVICE_RESULT`, and whether the whole system was going down; a power cut leaves none. And this boot has an id of its own.
 
 How long it was is told by the wall clock, once that can be believed. A machine without a battery clock boots with the time
 at which it was switched off, or with one years ago, until a time server steps its clock: judged before that, an outage of hours
@@ -32,7 +32,7 @@ class GapKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitRecord:
     """What systemd said when the run ended (systemd.exec(5)): `result` is `success`, `watchdog`, `oom-kill`, `exit-code` …
 
     `was_watching`: it had finished a cycle.
@@ -64,7 +64,7 @@ class Run:
 
 
 @dataclass(slots=True)
-class Before:
+class PreviousRun:
     """What is known of the run before this one; `run` is None where there was none, and once its gap has been told.
 
     `began_boot_ns` is when the first cycle of this one sampled (boot-time clock), and `stepped` whether the wall clock was since.
@@ -73,7 +73,7 @@ class Before:
 
     boot_id: str
     run: Run | None = None
-    ending: Ending | None = None
+    ending: ExitRecord | None = None
     began_boot_ns: int | None = None
     stepped: bool = False
     failure_told: bool = False
@@ -108,7 +108,7 @@ class Now:
         return self.wall_ns - self.boot_ns
 
 
-def judge(before: Before, now: Now) -> Gap | None:
+def classify_gap(before: PreviousRun, now: Now) -> Gap | None:
     """The gap before this run; None as long as it cannot be told, and where there is none to tell.
 
     From 10:00:00 to 10:00:04 by a clock that nobody vouches for, and that is then stepped by 3 h: None; after the step 3 h 4 s.
@@ -130,7 +130,7 @@ def judge(before: Before, now: Now) -> Gap | None:
     return Gap(kind, since_ns, until_ns, result)
 
 
-def cannot_be_told(before: Before, now: Now) -> bool:
+def cannot_be_told(before: PreviousRun, now: Now) -> bool:
     """True if the last row is later than a clock that is right: its run had one that was ahead, so the length is unknown."""
     run = before.run
     return run is not None and run.last_row_ns is not None and now.vouched and run.last_row_ns > now.wall_ns
@@ -155,7 +155,7 @@ def _same_kernels_last_row(run: Run, boot_id: str, began_boot_ns: int, now: Now)
     return last_boot_ns if same and 0 <= last_boot_ns <= began_boot_ns else None
 
 
-def _kind(run: Run, ending: Ending | None, boot_id: str) -> tuple[GapKind, str]:
+def _kind(run: Run, ending: ExitRecord | None, boot_id: str) -> tuple[GapKind, str]:
     if ending is not None and ending.boot_id == run.boot_id:
         if ending.asked_for:
             return (GapKind.SHUTDOWN if ending.system_stopping else GapKind.STOPPED), ""

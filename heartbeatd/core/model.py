@@ -35,7 +35,7 @@ class Cause(StrEnum):
     PROTOCOL = "protocol"
 
 
-class Presence(StrEnum):
+class ProbeStatus(StrEnum):
     """How a probe's reading stands: there, nothing there to read, not asked for, or there but unreadable."""
 
     READ = "read"
@@ -45,11 +45,11 @@ class Presence(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ProbeReport:
     """What one probe has to say beside its value, for the log: said when it changes, not each cycle."""
 
     probe: str
-    presence: Presence
+    presence: ProbeStatus
     detail: str = ""
 
 
@@ -66,15 +66,15 @@ class Sample:
     internet_ok: bool | None = None
     ping_ms: float | None = None
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
-    notes: tuple[Note, ...] = ()
+    notes: tuple[ProbeReport, ...] = ()
 
-    def presence(self, probe: str) -> Presence | None:
+    def presence(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading stands; None if there is no such probe."""
         return next((note.presence for note in self.notes if note.probe == probe), None)
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatResult:
     """The outcome of one heartbeat: a status, or the cause of having none."""
 
     status: int | None
@@ -114,7 +114,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
+class AlertState:
     """What has been announced, and what is building up against it. Kept in the database.
 
     `untold` is the state that enough cycles agreed on, since `untold_since_ns`, where it is another than the announced one: while
@@ -152,7 +152,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Announcement:
     """One announcement that is due: the Worker went from `previous` to `current`, since `since_ns`."""
 
     event: Event

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 
 from heartbeatd.core import wording
 from heartbeatd.core.gap import Gap, GapKind
-from heartbeatd.core.model import Alert, Change, Event, Sample
-from heartbeatd.core.moments import LIMA_ZONE, Zone, from_iso, length, lima, rfc3339
+from heartbeatd.core.model import Alert, Announcement, Event, Sample
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
+from heartbeatd.core.timefmt import LIMA_ZONE, Zone, format_duration, from_iso, rfc3339, to_lima
 
 JsonObject = Mapping[str, object]
 YEAR_NS = 366 * 86_400 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
-class Agent:
+class AgentInfo:
     """Who sends: the host's name, the agent's version, when it started (wall clock, ns), and the zone its people read."""
 
     host: str
@@ -24,7 +24,7 @@ class Agent:
     zone: Zone = LIMA_ZONE
 
 
-def heartbeat_body(agent: Agent, sample: Sample, row_id: str, sequence: int) -> bytes:
+def heartbeat_body(agent: AgentInfo, sample: Sample, row_id: str, sequence: int) -> bytes:
     """The heartbeat of one cycle: JSON with `host`, `timestamp` (UTC, RFC 3339), `sequence`, `agent`, `metrics`, `services`.
 
     `metrics` has the row's values under the row's names; the two that come to be known only later, `worker_status` and
@@ -38,7 +38,7 @@ def heartbeat_body(agent: Agent, sample: Sample, row_id: str, sequence: int) -> 
             "agent": {"version": agent.version, "started_at": rfc3339(agent.started_ns)},
             "metrics": {
                 "id": row_id,
-                "timestamp_lima": lima(sample.taken_ns),
+                "timestamp_lima": to_lima(sample.taken_ns),
                 "cpu_percent": sample.cpu_percent,
                 "ram_percent": sample.ram_percent,
                 "ram_used_mb": sample.ram_used_mb,
@@ -52,7 +52,7 @@ def heartbeat_body(agent: Agent, sample: Sample, row_id: str, sequence: int) -> 
     ).encode()
 
 
-def change_alert(agent: Agent, change: Change, event_id: str, heartbeat_url: str) -> Alert:
+def change_alert(agent: AgentInfo, change: Announcement, event_id: str, heartbeat_url: str) -> Alert:
     """The alert that announces `change`. `heartbeat_url` is shown without user info and query."""
     details = _Details(
         event=change.event,
@@ -70,7 +70,7 @@ def change_alert(agent: Agent, change: Change, event_id: str, heartbeat_url: str
     )
 
 
-def gap_alert(agent: Agent, gap: Gap, event_id: str, heartbeat_url: str) -> Alert:
+def gap_alert(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Alert:
     """The alert of event `gap`: the agent, or the whole host, did not run for a while."""
     details = _Details(
         event=Event.GAP,
@@ -83,7 +83,7 @@ def gap_alert(agent: Agent, gap: Gap, event_id: str, heartbeat_url: str) -> Aler
     return _alert(agent, event_id, wording.gap(agent.host, gap, agent.zone), details, heartbeat_url)
 
 
-def test_alert(agent: Agent, at_ns: int, event_id: str, heartbeat_url: str) -> Alert:
+def test_alert(agent: AgentInfo, at_ns: int, event_id: str, heartbeat_url: str) -> Alert:
     """An alert of event `test`: the same shape, with nothing wrong behind it."""
     details = _Details(event=Event.TEST, subject="worker", since_ns=at_ns, at_ns=at_ns)
     return _alert(agent, event_id, wording.test(agent.host, at_ns, agent.zone), details, heartbeat_url)
@@ -104,7 +104,7 @@ class _Details:
     duration_s: float | None = None
 
 
-def _alert(agent: Agent, event_id: str, text: wording.Text, details: _Details, heartbeat_url: str) -> Alert:
+def _alert(agent: AgentInfo, event_id: str, text: wording.Text, details: _Details, heartbeat_url: str) -> Alert:
     told = {
         "event_id": event_id,
         "event": details.event,
@@ -117,7 +117,7 @@ def _alert(agent: Agent, event_id: str, text: wording.Text, details: _Details, h
         "since": rfc3339(details.since_ns),
         "at": rfc3339(details.at_ns),
         "duration_seconds": details.duration_s,
-        "timestamp_lima": lima(details.at_ns),
+        "timestamp_lima": to_lima(details.at_ns),
         "heartbeat_url": heartbeat_url or None,
     }
     return Alert(event_id, details.at_ns, _json({"title": text.title, "message": text.message, "details": told}))
@@ -136,7 +136,7 @@ def by_this_clock(alert: Alert, now_ns: int, boot_id: str, booted_ns: int) -> Al
     by_ns = booted_ns - alert.booted_ns
     if abs(by_ns) < STEP_NS:
         return alert
-    which = f"set {'forward' if by_ns > 0 else 'back'} by {length(abs(by_ns) / NS_PER_S)}"
+    which = f"set {'forward' if by_ns > 0 else 'back'} by {format_duration(abs(by_ns) / NS_PER_S)}"
     note = f" (Afterwards the clock of this host was {which}: times of day are by the old one.)"
     corrected = replace(alert, queued_ns=alert.queued_ns + by_ns)
     try:
@@ -144,7 +144,7 @@ def by_this_clock(alert: Alert, now_ns: int, boot_id: str, booted_ns: int) -> Al
         details = message["details"]
         since_ns, at_ns = from_iso(details["since"]), from_iso(details["timestamp_lima"]) + by_ns
         since_ns += by_ns if since_ns >= alert.booted_ns else 0
-        moments = {"since": rfc3339(since_ns), "at": rfc3339(at_ns), "timestamp_lima": lima(at_ns)}
+        moments = {"since": rfc3339(since_ns), "at": rfc3339(at_ns), "timestamp_lima": to_lima(at_ns)}
         body = _json({**message, "message": message["message"] + note, "details": {**details, **moments}})
     except (ValueError, TypeError, KeyError):  # not a body of ours: whoever sends it says so
         return corrected
@@ -162,7 +162,9 @@ def delivery(alert: Alert, now_ns: int) -> bytes:
         raise ValueError("no JSON object")
     queued_s = max(0.0, round((now_ns - alert.queued_ns) / NS_PER_S, 3))
     if queued_s >= 60:
-        message["message"] = f"{message.get('message', '')} (This message waited {length(queued_s)} to be delivered.)"
+        message["message"] = (
+            f"{message.get('message', '')} (This message waited {format_duration(queued_s)} to be delivered.)"
+        )
     details = message.get("details")
     message["details"] = {
         **(details if isinstance(details, dict) else {}),
@@ -172,7 +174,7 @@ def delivery(alert: Alert, now_ns: int) -> bytes:
     return _json(message).encode()
 
 
-def tried(alert: Alert) -> Alert:
+def with_attempt(alert: Alert) -> Alert:
     """The alert after one more try."""
     return replace(alert, attempts=alert.attempts + 1)
 

@@ -8,7 +8,7 @@ SHORTEST_VALUE = 6  # of a query: `prod` or `true` is no secret, and stands in m
 SHORTEST = 4  # what is shorter stands in every other word, and hides nothing
 
 
-def shown_url(url: str) -> str:
+def redact_url(url: str) -> str:
     """`https://u:p@host:8443/path?token=x` → `https://host:8443/path`; text that is no URL → `(not a URL)`."""
     try:
         parts = urlsplit(url)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from heartbeatd.core.model import Beat
-from heartbeatd.core.moments import moment
+from heartbeatd.core.model import HeartbeatResult
 from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.timefmt import moment
 
 STATUSES = (429, 503)
 FIRST_S = 30
@@ -29,7 +29,7 @@ class Hold:
     answers: int
 
 
-def held_after(before: Hold | None, beat: Beat, now_ns: int, boottime_ns: int) -> Hold | None:
+def held_after(before: Hold | None, beat: HeartbeatResult, now_ns: int, boottime_ns: int) -> Hold | None:
     """What a heartbeat's outcome asks for, by the wall clock and the boot-time clock; None if it asks for nothing."""
     asked_s = _asked_s(beat.headers, now_ns) if beat.status in STATUSES else 0.0
     if asked_s <= 0:

@@ -7,8 +7,17 @@ from heartbeatd.core.alerting import MOST_CHANGES, STEADY_S
 from heartbeatd.core.answers import is_no_route
 from heartbeatd.core.cyclelog import Hour
 from heartbeatd.core.gap import Gap, GapKind
-from heartbeatd.core.model import Beat, Cause, Change, Event, Observation, Presence, Sample, WorkerState
-from heartbeatd.core.moments import Zone, clock, counted, length, time_of_day
+from heartbeatd.core.model import (
+    Announcement,
+    Cause,
+    Event,
+    HeartbeatResult,
+    Observation,
+    ProbeStatus,
+    Sample,
+    WorkerState,
+)
+from heartbeatd.core.timefmt import Zone, clock, format_duration, plural, time_of_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +67,19 @@ def consequence(state: WorkerState, cause: Cause | None) -> str:
     return _UPLINK_DOWN if cause is Cause.NO_INTERNET else CONSEQUENCES[state]
 
 
-def announce(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
+def announce(host: str, change: Announcement, heartbeat_url: str, zone: Zone) -> Text:
     """The text for a change of the Worker's state."""
     make = _recovery if change.event is Event.RECOVERY else _turn_for_the_worse
     text = make(host, change, heartbeat_url, zone)
     if not change.flapping:
         return text
-    changes = (
-        counted(change.flapping, "change") if change.flapping < MOST_CHANGES else f"{MOST_CHANGES} changes or more"
-    )
+    changes = plural(change.flapping, "change") if change.flapping < MOST_CHANGES else f"{MOST_CHANGES} changes or more"
     flapping = f"flapping: {changes} in an hour"
-    held_back = f"Until it is steady, a change is only announced once it has lasted for {length(STEADY_S)}."
+    held_back = f"Until it is steady, a change is only announced once it has lasted for {format_duration(STEADY_S)}."
     return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
 
 
-def _turn_for_the_worse(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
+def _turn_for_the_worse(host: str, change: Announcement, heartbeat_url: str, zone: Zone) -> Text:
     reason = why(change.status, change.cause, change.detail)
     verb = "is" if change.event is Event.PROBLEM else "is now"
     parts = [
@@ -88,9 +95,9 @@ def _turn_for_the_worse(host: str, change: Change, heartbeat_url: str, zone: Zon
     return Text(f"{host}: the heartbeat Worker {verb} {change.current} ({reason})", " ".join(filter(None, parts)))
 
 
-def _recovery(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text:
+def _recovery(host: str, change: Announcement, heartbeat_url: str, zone: Zone) -> Text:
     known = change.duration_s is not None
-    lasted = length(change.duration_s) if change.duration_s is not None else "a time that is not known"
+    lasted = format_duration(change.duration_s) if change.duration_s is not None else "a time that is not known"
     cause = change.previous_cause
     # Only the cause is known of then: `refused` may also have been a connection that the system did not let through.
     said = f" ({'no connection' if cause is Cause.REFUSED else CAUSES[cause]})" if cause else ""
@@ -104,7 +111,7 @@ def _recovery(host: str, change: Change, heartbeat_url: str, zone: Zone) -> Text
 
 def gap(host: str, found: Gap, zone: Zone) -> Text:
     """The text for a time in which the agent did not run."""
-    lasted = length(found.duration_s)
+    lasted = format_duration(found.duration_s)
     times = f"from {clock(found.since_ns, zone)} to {clock(found.until_ns, zone)}, {lasted}"
     how = f" ({found.result})" if found.result else ""
     match found.kind:
@@ -146,7 +153,7 @@ def test(host: str, at_ns: int, zone: Zone) -> Text:
     )
 
 
-def cycle_line(sample: Sample, cause: Cause | None, beat: Beat | None, *, no_beat: str = "off") -> str:
+def cycle_line(sample: Sample, cause: Cause | None, beat: HeartbeatResult | None, *, no_beat: str = "off") -> str:
     """One cycle in one line, e.g. `cpu 3.2% ram 41.0% disk 63.1% containers 12 internet 23 ms worker 200 in 84 ms`."""
     return " ".join(
         (
@@ -165,7 +172,7 @@ def hour_line(hour: Hour, zone: Zone) -> str:
     heartbeats = f"Worker ok in {hour.worker_ok} of {hour.heartbeats}" if hour.heartbeats else "no heartbeats"
     most = f"cpu {_percent(hour.cpu_most)} ram {_percent(hour.ram_most)} disk {_percent(hour.disk_most)}"
     return (
-        f"{counted(hour.cycles, 'cycle')} since {time_of_day(hour.since_ns, zone)}: {heartbeats}, "
+        f"{plural(hour.cycles, 'cycle')} since {time_of_day(hour.since_ns, zone)}: {heartbeats}, "
         f"internet ok in {hour.internet_ok} of {hour.checks}, at most {most}"
     )
 
@@ -190,12 +197,12 @@ def status_line(sample: Sample, told: str, *, notes: Sequence[str], next_at: str
     )
 
 
-def worker_state(seen: Observation | None, beat: Beat | None, no_beat: str) -> str:
+def worker_state(seen: Observation | None, beat: HeartbeatResult | None, no_beat: str) -> str:
     """The Worker in the status line: its state and what it answered, or why nothing was asked."""
     return no_beat if seen is None else f"{seen.state} ({worker(beat, seen.cause)})"
 
 
-def worker(beat: Beat | None, cause: Cause | None, no_beat: str = "off") -> str:
+def worker(beat: HeartbeatResult | None, cause: Cause | None, no_beat: str = "off") -> str:
     """The heartbeat's outcome: `200 in 84 ms`, `no answer: dns`, or what there is to say of none."""
     if beat is None:
         return no_beat
@@ -213,12 +220,15 @@ def internet(ok: int | None, ping_ms: float | None, why_not: str = "") -> str:
     return f"down ({why_not})" if why_not else "down"
 
 
-_CONTAINERS: dict[Presence | None, str] = {Presence.ABSENT: "no docker", Presence.OFF: "containers not counted"}
-_CONTAINERS_SHORT: dict[Presence | None, str] = {Presence.ABSENT: "no docker", Presence.OFF: "containers off"}
+_CONTAINERS: dict[ProbeStatus | None, str] = {
+    ProbeStatus.ABSENT: "no docker",
+    ProbeStatus.OFF: "containers not counted",
+}
+_CONTAINERS_SHORT: dict[ProbeStatus | None, str] = {ProbeStatus.ABSENT: "no docker", ProbeStatus.OFF: "containers off"}
 
 
 def _running(count: int | None) -> str:
-    return "containers unknown" if count is None else counted(count, "container")
+    return "containers unknown" if count is None else plural(count, "container")
 
 
 def _count(count: int | None) -> str:

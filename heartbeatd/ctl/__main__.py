@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heartbeatd import __version__
-from heartbeatd.config import DEFAULT_PATH
+from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import output
 from heartbeatd.errors import ExitCode, HeartbeatdError, NotAllowedError

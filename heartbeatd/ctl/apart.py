@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from heartbeatd.waiting import Hung
+from heartbeatd.cancel import TimedOut
 
 T = TypeVar("T")
 _PART_BYTES = 1 << 16
 
 
 def apart(name: str, work: Callable[[], T], limit_s: float) -> T:
-    """What `work` returns, or raises; either has to be something that pickle takes. Raises `Hung` after `limit_s`."""
+    """What `work` returns, or raises; either has to be something that pickle takes. Raises `TimedOut` after `limit_s`."""
     sys.stdout.flush()  # or the child would have it, too
     reads, writes = os.pipe()
     child = os.fork()
@@ -68,7 +68,7 @@ def _be_the_child(work: Callable[[], T], writes: int) -> None:
 
 
 def _all_of(name: str, reads: int, deadline_s: float) -> bytes:
-    """What the child says until its end. Raises `Hung` if it has not ended by then, or without a word."""
+    """What the child says until its end. Raises `TimedOut` if it has not ended by then, or without a word."""
     parts: list[bytes] = []
     while select.select([reads], [], [], max(0.0, deadline_s - time.monotonic()))[0]:
         part = os.read(reads, _PART_BYTES)
@@ -78,4 +78,4 @@ def _all_of(name: str, reads: int, deadline_s: float) -> bytes:
             return b"".join(parts)
         else:
             break
-    raise Hung(name)
+    raise TimedOut(name)

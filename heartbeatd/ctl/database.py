@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl import rights
 from heartbeatd.ctl.apart import apart
 from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
-from heartbeatd.sinks import reader
-from heartbeatd.sinks.reader import DEADLINE_S, Reader
-from heartbeatd.waiting import Hung
+from heartbeatd.store import reader
+from heartbeatd.store.reader import DEADLINE_S, Reader
 
 MEMORY_BYTES = 64 << 20
 GRACE_S = 2.0  # the reader's own deadline should come first: it knows more about what is the matter
@@ -47,7 +47,7 @@ def _as_the_agent(config_file: Path, path: Path, work: Callable[[], T]) -> T:
     limit_s = DEADLINE_S + GRACE_S
     try:
         return apart("database", work, limit_s)
-    except Hung:
+    except TimedOut:
         what = f"the file or its filesystem did not answer within {limit_s:g} s"
         raise StoreError(Problem(str(path), what)) from None
     except StoreNotAllowedError as error:

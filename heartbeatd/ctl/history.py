@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.moments import LIMA_ZONE, Zone, clock, from_iso, lima, to_the_minute
 from heartbeatd.core.retention import NS_PER_DAY
+from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
 from heartbeatd.ctl import database, rights
 from heartbeatd.errors import ExitCode
-from heartbeatd.sinks.history import DAY, HOUR, MEASURES, Period
-from heartbeatd.sinks.reader import Cell
+from heartbeatd.store.reader import Cell
+from heartbeatd.store.rollups import DAY, HOUR, MEASURES, Period
 
 BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise
 MOST_DAYS = 10_000
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     by = arguments.by or ("hour" if arguments.days <= BY_HOUR_DAYS else "day")
     period, most = PERIODS[by], int(arguments.days * _A_DAY[by]) + 2
     now_ns = SystemClock().now_ns()
-    since, until = (period.start(lima(at_ns)) for at_ns in (now_ns - int(arguments.days * NS_PER_DAY), now_ns))
+    since, until = (period.start(to_lima(at_ns)) for at_ns in (now_ns - int(arguments.days * NS_PER_DAY), now_ns))
     found = database.read(
         arguments.config, Path(config.storage.path), lambda reader: reader.history(period, since, until, most)
     )

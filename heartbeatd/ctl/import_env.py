@@ -11,12 +11,12 @@ import sys
 import tomllib
 from pathlib import Path
 
-from heartbeatd.config import LARGEST_FILE_BYTES
+from heartbeatd.config.load import LARGEST_FILE_BYTES
+from heartbeatd.config.options import kind_of
 from heartbeatd.ctl import service
 from heartbeatd.ctl.dotenv import EnvFile, parse
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
 from heartbeatd.files import decoded, read_regular, write_atomically
-from heartbeatd.settings import kind_of
 
 # The earlier agent's variables, and the settings they became.
 VARIABLES: dict[str, str] = {

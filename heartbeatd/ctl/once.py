@@ -8,19 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heartbeatd import wiring
-from heartbeatd.config import Config
+from heartbeatd.cancel import seconds_from_now
+from heartbeatd.config.load import Config
 from heartbeatd.core import answers
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Beat, Observation, Presence, Row, Sample
+from heartbeatd.core.model import HeartbeatResult, Observation, ProbeStatus, Row, Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
 from heartbeatd.core.wording import cycle_line
 from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
-from heartbeatd.process import Process, ledger
-from heartbeatd.sinks.reader import reported
-from heartbeatd.waiting import seconds_from_now
+from heartbeatd.runtime import Runtime, ledger
+from heartbeatd.store.reader import reported
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     rights.give_up_root(arguments.config, path)
     if arguments.store:
         database.require_safe_to_write(arguments.config, path)
-    process = Process()
+    process = Runtime()
     probes, client = wiring.probes(config, process)
     probes.prepare(process.waiter)
     process.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
     beat = _send(config, process, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
-    seen = answers.judge(process.clock.now_ns(), beat, sample.internet_ok)
+    seen = answers.classify_response(process.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, process, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.FAILED if seen is not None and not seen.state.good else ExitCode.OK
 
 
-def _send(config: Config, process: Process, sample: Sample, row_id: str) -> Beat | None:
+def _send(config: Config, process: Runtime, sample: Sample, row_id: str) -> HeartbeatResult | None:
     sender = wiring.heartbeat(config, process)
     if sender is None:
         return None
@@ -71,7 +71,7 @@ def _send(config: Config, process: Process, sample: Sample, row_id: str) -> Beat
     return beat
 
 
-def _store(config: Config, process: Process, row: Row) -> None:
+def _store(config: Config, process: Runtime, row: Row) -> None:
     kept = ledger(config, process)
     with reported(Path(config.storage.path)):
         kept.open()
@@ -82,9 +82,9 @@ def _store(config: Config, process: Process, row: Row) -> None:
 
 
 def _print(
-    sample: Sample, row: Row, beat: Beat | None, seen: Observation | None, *, as_json: bool, asked: bool
+    sample: Sample, row: Row, beat: HeartbeatResult | None, seen: Observation | None, *, as_json: bool, asked: bool
 ) -> None:
-    unread = {n.probe: n.detail for n in sample.notes if n.presence is not Presence.READ}
+    unread = {n.probe: n.detail for n in sample.notes if n.presence is not ProbeStatus.READ}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, indent=2))

@@ -6,14 +6,14 @@ What could not be found out is shown as unknown, with the reason: never as zero,
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from heartbeatd.config import Config
+from heartbeatd.config.load import Config
 from heartbeatd.core.answers import rule_for
-from heartbeatd.core.moments import LIMA_ZONE, Zone, clock, counted, from_iso, iso, length, time_of_day
 from heartbeatd.core.schedule import NS_PER_S, next_tick
+from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, from_iso, iso, plural, time_of_day
 from heartbeatd.core.wording import internet
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
-from heartbeatd.sinks.reader import Announced, Cell, Queue
+from heartbeatd.store.reader import Announced, Cell, Queue
 
 STALE_CYCLES = 3
 UNKNOWN = "unknown"
@@ -142,7 +142,7 @@ def lines(report: Report) -> Iterator[str]:
 def _service(unit: Service) -> Iterator[str]:
     how = f"{unit.active} ({unit.sub})" if unit.sub not in ("", unit.active) else unit.active
     since = f" since {unit.since}" if unit.since and unit.running else ""
-    yield f"service     {how}{since}, {counted(unit.restarts, 'restart')}, {unit.enabled or 'no unit'}"
+    yield f"service     {how}{since}, {plural(unit.restarts, 'restart')}, {unit.enabled or 'no unit'}"
     if unit.status and unit.active != "inactive":
         yield f"            {unit.status}"
 
@@ -167,10 +167,10 @@ def _when(report: Report) -> str:
     if report.age_s is None:
         return f"at an {UNKNOWN} time (the row names none)"
     if report.patience_s is not None and report.age_s <= -report.patience_s:
-        return f"dated {length(-report.age_s)} ahead of this host's clock"
+        return f"dated {format_duration(-report.age_s)} ahead of this host's clock"
     stopped = report.unit is not None and not report.unit.running
     late = report.fresh is False and not stopped and not report.starting
-    return f"{length(report.age_s)} ago" + (" ← no newer row has been stored" if late else "")
+    return f"{format_duration(report.age_s)} ago" + (" ← no newer row has been stored" if late else "")
 
 
 def _worker(report: Report, row: dict[str, Cell]) -> str:

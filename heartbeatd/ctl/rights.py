@@ -10,8 +10,8 @@ import pwd
 import stat
 from pathlib import Path
 
-from heartbeatd.config import DEFAULT_PATH, Config, load
-from heartbeatd.credentials import Credentials
+from heartbeatd.config.load import DEFAULT_PATH, Config, load
+from heartbeatd.config.secrets import Credentials
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, NotAllowedError, Problem, StoreError
 from heartbeatd.files import read_regular

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.credentials import NAMES, PLAIN, Credential, Credentials, passed, places, read, stored_anew
+from heartbeatd.config.secrets import NAMES, PLAIN, Credential, Credentials, passed, places, read, stored_anew
 from heartbeatd.ctl import unit_file
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, Problem

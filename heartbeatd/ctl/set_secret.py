@@ -14,13 +14,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config import Secret, load
+from heartbeatd.config.load import Secret, load
+from heartbeatd.config.options import kind_of
+from heartbeatd.config.secrets import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, only_line, places
 from heartbeatd.core.plain import plain
-from heartbeatd.credentials import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, only_line, places
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
 from heartbeatd.files import write_atomically
-from heartbeatd.settings import kind_of
 
 # What may be kept so: its name here, the credential's name, and the setting it takes the place of.
 SECRETS: dict[str, tuple[str, str]] = {

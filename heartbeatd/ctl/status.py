@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.config import Config, parse
+from heartbeatd.config.load import Config, parse
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import database, rights, service, start_failure
 from heartbeatd.ctl.report import Report, Seen, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
-from heartbeatd.sinks.reader import NoDatabaseError, Reader
+from heartbeatd.store.reader import NoDatabaseError, Reader
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class NoAnswer(Exception):
+class RequestError(Exception):
     """No status came back; `cause` and `detail` say why. The detail names hosts and system errors, never a secret.
 
     `sent` is True if the request had gone out by then: the other side may have acted on it.
@@ -32,5 +32,5 @@ class NoAnswer(Exception):
         super().__init__(detail if cause in detail.casefold().split() else f"{cause}: {detail}")
 
 
-class Interrupted(Exception):
+class Cancelled(Exception):
     """The wait for an answer was broken off because the agent is stopping: this says nothing about the other side."""

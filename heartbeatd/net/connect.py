@@ -9,19 +9,19 @@ import selectors
 import socket
 from collections.abc import Sequence
 
+from heartbeatd.cancel import CancelToken, seconds_until
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Interrupted, NoAnswer
+from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.resolve import Address
-from heartbeatd.waiting import Waiter, seconds_until
 
-HEAD_START_S = 0.25  # RFC 8305, section 8: Connection Attempt Delay
-LOOK_UP_S = 0.25  # how long an interruption may go unnoticed
+CONNECTION_ATTEMPT_DELAY_S = 0.25  # RFC 8305, section 8: Connection Attempt Delay
+CANCEL_POLL_S = 0.25  # how long an interruption may go unnoticed
 
 
-def connect(addresses: Sequence[Address], deadline_ns: int, waiter: Waiter) -> socket.socket:
+def connect(addresses: Sequence[Address], deadline_ns: int, waiter: CancelToken) -> socket.socket:
     """A blocking TCP socket to the first of `addresses` that takes the connection. Raises NoAnswer (refused, timeout).
 
-    Raises Interrupted within `LOOK_UP_S` if `waiter` is.
+    Raises Interrupted within `CANCEL_POLL_S` if `waiter` is.
     """
     waiting = _interleaved(addresses)
     failures: list[OSError] = []
@@ -30,13 +30,15 @@ def connect(addresses: Sequence[Address], deadline_ns: int, waiter: Waiter) -> s
             while waiting or selector.get_map():
                 if waiting:
                     _begin(waiting.pop(0), selector, failures)
-                winner = _first_ready(selector, failures, deadline_ns, HEAD_START_S if waiting else LOOK_UP_S)
+                winner = _first_ready(
+                    selector, failures, deadline_ns, CONNECTION_ATTEMPT_DELAY_S if waiting else CANCEL_POLL_S
+                )
                 if winner is not None:
                     return winner
-                if waiter.interrupted:
-                    raise Interrupted
+                if waiter.cancelled:
+                    raise Cancelled
                 if seconds_until(deadline_ns) <= 0:
-                    raise NoAnswer(Cause.TIMEOUT, "no connection in time")
+                    raise RequestError(Cause.TIMEOUT, "no connection in time")
         finally:
             for key in list(selector.get_map().values()):
                 selector.unregister(key.fileobj)
@@ -89,11 +91,11 @@ def _first_ready(
     return None
 
 
-def _all_failed(failures: Sequence[OSError]) -> NoAnswer:
+def _all_failed(failures: Sequence[OSError]) -> RequestError:
     refused = next((e for e in failures if e.errno == errno.ECONNREFUSED), None)
     telling = refused or (failures[0] if failures else None)
     if telling is None:
-        return NoAnswer(Cause.DNS, "the name has no address")
+        return RequestError(Cause.DNS, "the name has no address")
     if telling.errno == errno.ETIMEDOUT:
-        return NoAnswer(Cause.TIMEOUT, "no connection in time")
-    return NoAnswer(Cause.REFUSED, telling.strerror or "connection failed")
+        return RequestError(Cause.TIMEOUT, "no connection in time")
+    return RequestError(Cause.REFUSED, telling.strerror or "connection failed")

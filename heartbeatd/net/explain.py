@@ -4,16 +4,16 @@ import http.client
 import ssl
 
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import NoAnswer
-from heartbeatd.net.wire import Unusable
+from heartbeatd.net.answer import RequestError
+from heartbeatd.net.deadline_socket import Unusable
 
 
-def explain(error: Exception, phase: str) -> NoAnswer:
+def to_request_error(error: Exception, phase: str) -> RequestError:
     """The cause behind what ssl, http.client or the system raised in a phase of the request, said with a participle."""
-    if isinstance(error, NoAnswer):
+    if isinstance(error, RequestError):
         return error
     cause = next((cause for kinds, cause in _TELLING if isinstance(error, kinds)), Cause.PROTOCOL)
-    return NoAnswer(cause, f"gave up while {phase}" if cause is Cause.TIMEOUT else _text(error))
+    return RequestError(cause, f"gave up while {phase}" if cause is Cause.TIMEOUT else _text(error))
 
 
 _TELLING: tuple[tuple[tuple[type[BaseException], ...], Cause], ...] = (

@@ -27,16 +27,16 @@ import time
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
+from heartbeatd.cancel import CancelToken, seconds_from_now, seconds_until
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Answer, Interrupted, NoAnswer
+from heartbeatd.net.answer import Answer, Cancelled, RequestError
 from heartbeatd.net.connect import connect
-from heartbeatd.net.explain import explain
+from heartbeatd.net.deadline_socket import DeadlineSocket
+from heartbeatd.net.explain import to_request_error
 from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, explaining, message
 from heartbeatd.net.resolve import Address, Resolver
 from heartbeatd.net.target import Target
-from heartbeatd.net.trust import trusting
-from heartbeatd.net.wire import Wire
-from heartbeatd.waiting import Waiter, seconds_from_now, seconds_until
+from heartbeatd.net.tls import create_ssl_context
 
 __all__ = ["DRAIN_BYTES", "Client", "Request"]
 
@@ -57,21 +57,21 @@ class Client:
 
     def __init__(self, resolver: Resolver, user_agent: str, ca_file: str = "") -> None:
         self._resolver, self._user_agent = resolver, user_agent
-        self._tls = trusting(ca_file) if ca_file else None
-        self._wire: Wire | None = None
+        self._tls = create_ssl_context(ca_file) if ca_file else None
+        self._wire: DeadlineSocket | None = None
         self._server: tuple[bool, str, int] | None = None
         self._response: HTTPResponse | None = None
         self._phase, self._sent = "", 0  # what is being done of a request, and how often it has been sent
         self._slowest_s = 0.0
         self._distrusted = False
 
-    def send(self, request: Request, timeout_s: float, waiter: Waiter) -> Answer:
+    def send(self, request: Request, timeout_s: float, waiter: CancelToken) -> Answer:
         """`request` from beginning to end. Raises NoAnswer; Interrupted if `waiter` is, which says nothing of the server."""
         deadline_ns, self._sent = seconds_from_now(timeout_s), 0
         with waiter.ending(self.cut):
             try:
                 return self._try(request, deadline_ns, waiter)
-            except NoAnswer as first:
+            except RequestError as first:
                 if self._sent > 1 or not _may_retry(first, deadline_ns, waiter):
                     raise
                 return self._try(request, deadline_ns, waiter)
@@ -95,7 +95,7 @@ class Client:
                 drained(wire, response)  # what is left unread would have the other side see a reset in place of an end
             wire.close()
 
-    def _try(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
+    def _try(self, request: Request, deadline_ns: int, waiter: CancelToken) -> Answer:
         with self._explaining(waiter):
             began_ns, kept = time.monotonic_ns(), self._kept(request.target)
             if kept is None:
@@ -112,13 +112,13 @@ class Client:
                 kept.close()
 
     def _ask_anew_while(
-        self, silent: Wire, request: Request, asked_ns: int, deadline_ns: int, waiter: Waiter
+        self, silent: DeadlineSocket, request: Request, asked_ns: int, deadline_ns: int, waiter: CancelToken
     ) -> Answer:
         """What a new connection brings or, if that is nothing in time, what has come after all on the one that was silent."""
         try:
             with self._explaining(waiter):
                 return self._ask_anew(request, deadline_ns, waiter)
-        except NoAnswer as error:
+        except RequestError as error:
             if error.cause is not Cause.TIMEOUT or not silent.heard_by(deadline_ns):
                 raise
         with self._explaining(waiter):
@@ -127,31 +127,31 @@ class Client:
             return self._hear(silent, request, asked_ns, asked_ns)
 
     @contextlib.contextmanager
-    def _explaining(self, waiter: Waiter) -> Iterator[None]:
+    def _explaining(self, waiter: CancelToken) -> Iterator[None]:
         """Whatever fails in the block ends the connection, and becomes NoAnswer or Interrupted."""
         try:
             yield
-        except (NoAnswer, HTTPException, OSError, ValueError) as error:
+        except (RequestError, HTTPException, OSError, ValueError) as error:
             self.close()
-            if waiter.interrupted:
-                raise Interrupted from None
-            failed = explain(error, self._phase)
+            if waiter.cancelled:
+                raise Cancelled from None
+            failed = to_request_error(error, self._phase)
             failed.sent = self._phase == _SENT
             raise failed from error
 
-    def _ask_anew(self, request: Request, deadline_ns: int, waiter: Waiter) -> Answer:
+    def _ask_anew(self, request: Request, deadline_ns: int, waiter: CancelToken) -> Answer:
         began_ns = time.monotonic_ns()
         wire = self._dial(request.target, deadline_ns, waiter)
         return self._hear(wire, request, began_ns, self._say(wire, request, deadline_ns))
 
-    def _say(self, wire: Wire, request: Request, deadline_ns: int) -> int:
+    def _say(self, wire: DeadlineSocket, request: Request, deadline_ns: int) -> int:
         """Send the request; when that was."""
         self._phase, self._sent = _SENT, self._sent + 1
         wire.allow(deadline_ns, ANSWER_BYTES)
         wire.sendall(message(request, self._user_agent))
         return time.monotonic_ns()
 
-    def _hear(self, wire: Wire, request: Request, began_ns: int, asked_ns: int) -> Answer:
+    def _hear(self, wire: DeadlineSocket, request: Request, began_ns: int, asked_ns: int) -> Answer:
         response = Final(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
         try:
             response.begin()
@@ -169,7 +169,7 @@ class Client:
         half_s = (deadline_ns - asked_ns) / 2e9
         return asked_ns + int(max(half_s, LEAST_PATIENCE_S, 2 * self._slowest_s) * 1e9)
 
-    def _kept(self, target: Target) -> Wire | None:
+    def _kept(self, target: Target) -> DeadlineSocket | None:
         """The kept connection if it leads there and is still good. If not, it is closed."""
         wire, response, distrusted = self._wire, self._response, self._distrusted
         self._response, self._distrusted = None, False
@@ -179,24 +179,24 @@ class Client:
         self.close()
         return None
 
-    def _dial(self, target: Target, deadline_ns: int, waiter: Waiter) -> Wire:
-        if waiter.interrupted:
-            raise Interrupted
+    def _dial(self, target: Target, deadline_ns: int, waiter: CancelToken) -> DeadlineSocket:
+        if waiter.cancelled:
+            raise Cancelled
         if target.tls and self._tls is None:
-            self._tls = trusting()  # one for all connections: it is what is dear in them
+            self._tls = create_ssl_context()  # one for all connections: it is what is dear in them
         self._server = _server(target)
         self._phase = "resolving the name"
         addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
         self._phase = "connecting"
         try:
             sock = connect(addresses, deadline_ns, waiter)
-        except NoAnswer as error:
+        except RequestError as error:
             raise _pointing_at_us(error, target.host, addresses) from None
         self._phase = "talking to the server"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire = self._wire = Wire(sock, deadline_ns, HANDSHAKE_BYTES)
-        if waiter.interrupted:
-            raise Interrupted
+        wire = self._wire = DeadlineSocket(sock, deadline_ns, HANDSHAKE_BYTES)
+        if waiter.cancelled:
+            raise Cancelled
         if target.tls and self._tls is not None:
             wire.secure(self._tls, target.host)
         return wire
@@ -206,7 +206,7 @@ def _server(target: Target) -> tuple[bool, str, int]:
     return target.tls, target.host, target.port
 
 
-def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:
+def _may_retry(first: RequestError, deadline_ns: int, waiter: CancelToken) -> bool:
     if first.cause in _NO_RETRY:
         return False
     if first.cause is Cause.DNS and seconds_until(deadline_ns) < RETRY_PAUSE_S:
@@ -217,9 +217,9 @@ def _may_retry(first: NoAnswer, deadline_ns: int, waiter: Waiter) -> bool:
     return seconds_until(deadline_ns) > 0
 
 
-def _pointing_at_us(error: NoAnswer, host: str, addresses: Sequence[Address]) -> NoAnswer:
+def _pointing_at_us(error: RequestError, host: str, addresses: Sequence[Address]) -> RequestError:
     """The same, with a word about a name that leads to this host itself: some DNS filters answer so."""
     ours = addresses[0].sockaddr[0] if addresses and all(a.is_loopback for a in addresses) else host
     if error.cause is not Cause.REFUSED or ours == host or host == "localhost":
         return error
-    return NoAnswer(error.cause, f"{error.detail} ({host} is {ours}, which is this host itself)")
+    return RequestError(error.cause, f"{error.detail} ({host} is {ours}, which is this host itself)")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, parse_headers
 
 from heartbeatd.net.answer import EXPLAINING
+from heartbeatd.net.deadline_socket import DeadlineSocket, Unusable
 from heartbeatd.net.target import Target
-from heartbeatd.net.wire import Unusable, Wire
 
 DRAIN_BYTES = 16 * 1024
 INTERIM_ANSWERS = 16
@@ -48,7 +48,7 @@ def explaining(response: HTTPResponse) -> dict[str, str]:
     return {name: value[:100] for name, value in found if name in EXPLAINING and value}
 
 
-def drained(wire: Wire, response: HTTPResponse) -> bool:
+def drained(wire: DeadlineSocket, response: HTTPResponse) -> bool:
     """True if the answer before has come whole, and nothing has come after it, an end of the connection least of all."""
     with contextlib.closing(response):
         if response.will_close:

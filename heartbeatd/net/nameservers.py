@@ -11,8 +11,8 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
+from heartbeatd.cancel import seconds_from_now, seconds_until
 from heartbeatd.files import read_regular
-from heartbeatd.waiting import seconds_from_now, seconds_until
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 MOST_SERVERS = 3  # MAXNS: glibc takes no notice of more

@@ -17,10 +17,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+from heartbeatd.cancel import CancelToken, seconds_from_now
 from heartbeatd.core.answers import BLOCKED, NO_NAME
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Interrupted, NoAnswer
-from heartbeatd.waiting import Waiter, seconds_from_now
+from heartbeatd.net.answer import Cancelled, RequestError
 
 KEPT_S = 7200.0  # twice the longest interval between two cycles
 GRACE_S = 0.3
@@ -57,7 +57,7 @@ class _Lookup:
 
     def __init__(self) -> None:
         self.outcome: Addresses | OSError | UnicodeError | None = None
-        self.waiters: list[Waiter] = []
+        self.waiters: list[CancelToken] = []
         self.given_up = False
 
 
@@ -69,7 +69,7 @@ class Resolver:
         self._in_flight: dict[str, _Lookup] = {}
         self._late: dict[str, tuple[Addresses, int]] = {}  # and until when it may be used
 
-    def lookup(self, host: str, port: int, deadline_ns: int, waiter: Waiter) -> Addresses:
+    def lookup(self, host: str, port: int, deadline_ns: int, waiter: CancelToken) -> Addresses:
         """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises NoAnswer (dns), or Interrupted."""
         try:
             return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
@@ -81,20 +81,20 @@ class Resolver:
         with self._lock:
             found = lookup.outcome
             lookup.given_up = lookup.given_up or found is None
-        if waiter.interrupted and not isinstance(found, tuple):
-            raise Interrupted
+        if waiter.cancelled and not isinstance(found, tuple):
+            raise Cancelled
         if found is None and late:
             found = late
         if isinstance(found, tuple):
             return _usable(host, found, port)
-        raise NoAnswer(Cause.DNS, _reason(host, found)) from found
+        raise RequestError(Cause.DNS, _reason(host, found)) from found
 
     def forget(self) -> None:
         """Use no late answer that was given so far: the machine may be in another network now."""
         with self._lock:
             self._late.clear()
 
-    def _join(self, host: str, waiter: Waiter) -> tuple[_Lookup, Addresses]:
+    def _join(self, host: str, waiter: CancelToken) -> tuple[_Lookup, Addresses]:
         with self._lock:
             lookup = self._in_flight.get(host)
             if lookup is None:
@@ -124,7 +124,7 @@ class Resolver:
             elif not _is_passing(outcome):
                 self._late.pop(host, None)
         for waiter in lookup.waiters:
-            waiter.ring()
+            waiter.wake()
 
 
 def _is_passing(outcome: Addresses | OSError | UnicodeError) -> bool:
@@ -139,7 +139,7 @@ def _usable(host: str, found: Addresses, port: int) -> Addresses:
     """
     usable = tuple(address.at(port) for address in found if not address.nowhere)
     if found and not usable:
-        raise NoAnswer(Cause.DNS, f"{host} {BLOCKED}, which answers {found[0].sockaddr[0]}")
+        raise RequestError(Cause.DNS, f"{host} {BLOCKED}, which answers {found[0].sockaddr[0]}")
     return usable
 
 

@@ -1,6 +1,6 @@
 """What every probe is run by: its own deadline, and a note of how it went instead of an exception.
 
-No data is not a failure: `Absent` (Docker is not installed) and `Fault` (Docker refuses) are told apart by the probe that
+No data is not a failure: `NoData` (Docker is not installed) and `ProbeError` (Docker refuses) are told apart by the probe that
 knows. Whatever else a library throws is a fault too, so that one source can never take the cycle down.
 """
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from heartbeatd.core.model import Note, Presence
-from heartbeatd.waiting import Hung
+from heartbeatd.cancel import TimedOut
+from heartbeatd.core.model import ProbeReport, ProbeStatus
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
-class Absent(Exception):
+class NoData(Exception):
     """There is nothing here to read."""
 
 
@@ -24,7 +24,7 @@ class Off(Exception):
     """The configuration says not to look."""
 
 
-class Fault(Exception):
+class ProbeError(Exception):
     """There is something to read, but it cannot be; the text says why, in words for the log."""
 
 
@@ -33,17 +33,17 @@ class Reading(Generic[T]):
     """What a probe brought back: the value, or None, and a note."""
 
     value: T | None
-    note: Note
+    note: ProbeReport
 
 
-class Begun(Protocol[T_co]):
+class PendingReading(Protocol[T_co]):
     """A probe that was begun, and goes on while others are looked at."""
 
     def outcome(self) -> T_co:
         """What it read, waited for until its deadline. Raises what `attempt` knows."""
 
 
-def begin(name: str, start: Callable[[], Begun[T]]) -> Callable[[], Reading[T]]:
+def begin(name: str, start: Callable[[], PendingReading[T]]) -> Callable[[], Reading[T]]:
     """Begin a probe; what is returned gives its reading, and waits for it."""
     begun = attempt(name, start)
     if begun.value is None:
@@ -55,12 +55,12 @@ def begin(name: str, start: Callable[[], Begun[T]]) -> Callable[[], Reading[T]]:
 def attempt(name: str, read: Callable[[], T]) -> Reading[T]:
     """Call `read` and turn whatever comes of it into a Reading."""
     try:
-        return Reading(read(), Note(name, Presence.READ))
-    except Absent as error:
-        return Reading(None, Note(name, Presence.ABSENT, str(error)))
+        return Reading(read(), ProbeReport(name, ProbeStatus.READ))
+    except NoData as error:
+        return Reading(None, ProbeReport(name, ProbeStatus.ABSENT, str(error)))
     except Off as error:
-        return Reading(None, Note(name, Presence.OFF, str(error)))
-    except (Fault, Hung) as error:
-        return Reading(None, Note(name, Presence.FAULT, str(error)))
+        return Reading(None, ProbeReport(name, ProbeStatus.OFF, str(error)))
+    except (ProbeError, TimedOut) as error:
+        return Reading(None, ProbeReport(name, ProbeStatus.FAULT, str(error)))
     except Exception as error:  # noqa: BLE001 - a probe's library may throw anything; the other probes must go on
-        return Reading(None, Note(name, Presence.FAULT, f"{type(error).__name__}: {error}"))
+        return Reading(None, ProbeReport(name, ProbeStatus.FAULT, f"{type(error).__name__}: {error}"))

@@ -8,7 +8,7 @@ for 1.41). The SDK is slow to load and takes 15 MiB, so it is not loaded before 
 import contextlib
 from typing import TYPE_CHECKING
 
-from heartbeatd.probes.base import Fault
+from heartbeatd.probes.base import ProbeError
 
 if TYPE_CHECKING:
     import docker
@@ -51,7 +51,7 @@ class Sdk:
             reason = _reason(error)
         # Raised out here, so that it does not keep alive what failed: some sockets the SDK closes only by being forgotten.
         self.close()
-        raise Fault(f"{self._path}: {reason}")
+        raise ProbeError(f"{self._path}: {reason}")
 
     def _negotiated(self) -> "docker.APIClient":
         """A client that speaks the engine's own API version, as `version="auto"` gives.

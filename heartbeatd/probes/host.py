@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from heartbeatd.waiting import Call, Lane, Waiter
+from heartbeatd.cancel import CancelToken, Future, SerialWorker
 
 MB_BYTES = 1024 * 1024
 
@@ -67,9 +67,9 @@ def _is_lxc(mountinfo: Path, container: Path) -> bool:
 class Disk:
     """The root filesystem. statvfs(3) on a dead mount never comes back, so it is asked on a lane."""
 
-    def __init__(self, lane: Lane, path: str = "/") -> None:
+    def __init__(self, lane: SerialWorker, path: str = "/") -> None:
         self._lane, self._path = lane, path
 
-    def start(self, deadline_ns: int, waiter: Waiter) -> Call[float]:
+    def start(self, deadline_ns: int, waiter: CancelToken) -> Future[float]:
         """Begin to measure; the outcome is the percentage in use, as `df` counts it. Raises Hung."""
         return self._lane.start(lambda: float(psutil.disk_usage(self._path).percent), deadline_ns, waiter)

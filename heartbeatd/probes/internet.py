@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from heartbeatd.net.answer import Interrupted, NoAnswer
+from heartbeatd.cancel import CancelToken
+from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
-from heartbeatd.probes.base import Fault
-from heartbeatd.waiting import Waiter
+from heartbeatd.probes.base import ProbeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,14 @@ class Internet:
         self._client = client
         self._request = Request("HEAD", Target.of(url), repeatable=True)
 
-    def check(self, timeout_s: float, waiter: Waiter) -> Ping:
+    def check(self, timeout_s: float, waiter: CancelToken) -> Ping:
         """Reachable is 2xx or 3xx. That nothing answers is a finding, not a fault; Fault only if the check was broken off."""
         try:
             answer = self._client.send(self._request, timeout_s, waiter)
-        except NoAnswer as error:
+        except RequestError as error:
             return Ping(False, None, str(error))
-        except Interrupted:
-            raise Fault("broken off: the agent is stopping") from None
+        except Cancelled:
+            raise ProbeError("broken off: the agent is stopping") from None
         if 200 <= answer.status < 400:
             return Ping(True, answer.took_ms)
         return Ping(False, None, f"HTTP {answer.status}")

@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.agent import PACKAGE
 from tests.bench.usage import cpu_ms, fields
-from tests.engine import count_by, own_engine, reading
+from tests.engine import HELPER, count_by, own_engine, reading
 
 CONTAINERS = 10
 CALLS = 200
@@ -27,10 +26,8 @@ for _ in sys.stdin:
     print(len(api.containers(quiet=True)), flush=True)
 """
 ONCE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import docker_reader
-print(len(docker_reader.look(sys.argv[2])["containers"]))
+import runpy, sys
+print(len(runpy.run_path(sys.argv[1])["look"](sys.argv[2])["containers"]))
 """
 
 
@@ -41,7 +38,7 @@ def main() -> None:
         ids = {engine.run_container() for _ in range(CONTAINERS)}
         with reading(Path(folder), engine.socket) as (path, pid):
             _measure("reader, resident", pid, CALLS, lambda: count_by(path, engine.socket))
-        words = [sys.executable, "-IS", "-c", ONCE, str(PACKAGE), str(engine.socket)]
+        words = [sys.executable, "-IS", "-c", ONCE, str(HELPER), str(engine.socket)]
         _measure("reader, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
         with subprocess.Popen(
             [sys.executable, "-c", SDK, str(engine.socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

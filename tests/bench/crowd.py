@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from time import process_time_ns
 
-from heartbeatd import docker_reader
+from heartbeatd.containers import __main__
 from heartbeatd.probes.docker_sdk import Sdk
 from tests.bench.figures import Figure, table, took_ms
 from tests.bench.stage import say
@@ -72,7 +72,7 @@ def _figures(engine: Path, path: Path, pid: int, size: int) -> Iterator[Figure]:
         connection.connect(str(path))
         answer = connection.makefile("rb").read()
     yield Figure("the reader's answer", len(answer), "B")
-    yield Figure("the engine's answer to it", len(docker_reader.ask(str(engine))), "B")
+    yield Figure("the engine's answer to it", len(__main__.ask(str(engine))), "B")
     with closing(Sdk(str(engine), TIMEOUT_S)) as sdk:
         sdk_ms, took = _counted(sdk.count, size)
     yield Figure("agent with the SDK instead: CPU", sdk_ms, "ms")

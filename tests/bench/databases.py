@@ -10,16 +10,16 @@ from sqlite3 import Connection, connect
 
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Row
-from heartbeatd.core.moments import lima
-from heartbeatd.sinks import history, schema
-from heartbeatd.sinks.store import Store
+from heartbeatd.core.timefmt import to_lima
+from heartbeatd.store import migrations, rollups
+from heartbeatd.store.database import Database
 
 INTERVAL_S = 10
 STEP_NS = INTERVAL_S * 1_000_000_000
 ROW_BYTES = 360  # 250 of file with both indexes and the roll-ups, and what SQLite sorts in while these are made
 BATCH = 100_000
-_VALUES = attrgetter(*(name for name, _ in schema.METRICS))
-_INSERT = f"INSERT INTO metrics VALUES ({', '.join('?' for _ in schema.METRICS)})"
+_VALUES = attrgetter(*(name for name, _ in migrations.METRICS))
+_INSERT = f"INSERT INTO metrics VALUES ({', '.join('?' for _ in migrations.METRICS)})"
 
 
 def row(at_ns: int, random: Random) -> Row:
@@ -28,7 +28,7 @@ def row(at_ns: int, random: Random) -> Row:
     ram_percent = round(22 + 4 * random.random(), 1)
     return Row(
         id=uuid7(at_ns, random.randbytes(RANDOM_BYTES)),
-        timestamp_lima=lima(at_ns),
+        timestamp_lima=to_lima(at_ns),
         cpu_percent=round(100 * random.random() ** 4, 1),
         ram_percent=ram_percent,
         ram_used_mb=ram_percent * 3936.42 / 100,
@@ -52,9 +52,9 @@ def rows(number: int, until_ns: int, seed: int = 1) -> Iterator[Row]:
 def make(path: Path, number: int, until_ns: int) -> Iterator[int]:
     """Make the database at `path`; yields how many rows are in, now and then, so that somebody can watch.
 
-    The roll-ups are made by what makes them at an upgrade: the same content as row by row (tests/sinks/test_history.py).
+    The roll-ups are made by what makes them at an upgrade: the same content as row by row (tests/store/test_rollups.py).
     """
-    Store.open(path, until_ns).close()
+    Database.open(path, until_ns).close()
     with closing(connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")  # nobody else looks, and what a crash leaves is thrown away
         connection.execute("PRAGMA synchronous = OFF")
@@ -64,11 +64,11 @@ def make(path: Path, number: int, until_ns: int) -> Iterator[int]:
             _fill(connection, source, min(BATCH, number - begun))
             yield min(number, begun + BATCH)
         connection.execute("BEGIN")
-        for period in history.PERIODS:
+        for period in rollups.PERIODS:
             connection.execute(f"DROP TABLE {period.table}")
-        history.create(connection)
+        rollups.create(connection)
         connection.execute("COMMIT")
-    Store.open(path, until_ns).close()  # back to a WAL
+    Database.open(path, until_ns).close()  # back to a WAL
     with path.open("rb") as file:
         os.fsync(file.fileno())  # else the disk would still be busy with it while others are measured
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from time import monotonic, time_ns
 
-from heartbeatd.sinks.store import Store
+from heartbeatd.store.database import Database
 from tests.bench import storing
 from tests.bench.beating import cycles_cpu_ms
 from tests.bench.databases import ROW_BYTES, make
@@ -32,7 +32,7 @@ TURNS = 3  # what else happens on the machine meets each size alike
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class FilledDatabase:
     """One with `number` rows that end at `until_ns`, in `folder` as the agent of the tests looks for it."""
 
     folder: Path
@@ -84,8 +84,8 @@ def _columns(folder: Path, sizes: Sequence[int], cycles: int) -> list[list[Figur
     return [[*_cycle(found), *_storage(database)] for database, found in zip(made, cpu_ms, strict=True)]
 
 
-def _made(folder: Path, number: int) -> Database:
-    database = Database(folder, number, time_ns())
+def _made(folder: Path, number: int) -> FilledDatabase:
+    database = FilledDatabase(folder, number, time_ns())
     database.path.parent.mkdir(parents=True)
     progress = _progress(f"{number:,} rows: making them", number)
     for done in make(database.path, number, database.until_ns):
@@ -99,12 +99,12 @@ def _cycle(cpu_ms: list[float]) -> Iterator[Figure]:
     yield Figure("a cycle of the agent: CPU, least", min(cpu_ms), "ms", flat=True)
 
 
-def _storage(database: Database) -> Iterator[Figure]:
+def _storage(database: FilledDatabase) -> Iterator[Figure]:
     """The figures of one database, which is gone afterwards."""
     path, number = database.path, database.number
     say(f"{number:,} rows: starting, storing, reading")
     yield from storing.starting(path)
-    with closing(Store.open(path, time_ns())) as store:
+    with closing(Database.open(path, time_ns())) as store:
         yield from storing.writing(store)
         yield from storing.reading(path)
         yield from storing.looking_for_old(store)

@@ -9,7 +9,7 @@ from tests.agent import CHECKOUT, environment
 
 TOP = 15
 TIMES = 5
-TO_READY = "import heartbeatd.__main__, heartbeatd.run"
+TO_READY = "import heartbeatd.__main__, heartbeatd.app"
 AFTER = f"{TO_READY}; print('READY', file=__import__('sys').stderr, flush=True); import heartbeatd.wiring"
 
 

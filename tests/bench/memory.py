@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Self
 
 from heartbeatd import wiring
-from heartbeatd.config import Config, load
+from heartbeatd.config.load import Config, load
+from heartbeatd.containers.client import SOCKET
 from heartbeatd.core.schedule import NS_PER_S, Tick
-from heartbeatd.probes.reader import SOCKET
-from heartbeatd.process import Process, open_ledger
+from heartbeatd.runtime import Runtime, open_ledger
 from tests import certificates
 from tests.agent import CHECKOUT, environment, python
 from tests.bench.stage import CONTAINERS, configuration, say
@@ -57,7 +57,7 @@ class Look:
 
 def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look]:
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
-    process = Process()
+    process = Runtime()
     work = wiring.Wired(config, process, open_ledger(config, process))
     work.start()
     work.prepare(process.waiter)

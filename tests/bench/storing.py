@@ -11,12 +11,12 @@ from time import monotonic_ns, process_time_ns, time_ns
 from typing import ParamSpec
 
 from heartbeatd.core.model import Row
-from heartbeatd.core.moments import lima
-from heartbeatd.core.retention import NS_PER_DAY, Keep
-from heartbeatd.sinks.history import DAY, HOUR, PERIODS
-from heartbeatd.sinks.ledger import FORGET_EVERY
-from heartbeatd.sinks.reader import Reader, open_to_read
-from heartbeatd.sinks.store import PRUNE_ROWS, Recorded, Store
+from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
+from heartbeatd.core.timefmt import to_lima
+from heartbeatd.store.buffer import FORGET_EVERY
+from heartbeatd.store.database import PRUNE_ROWS, Database, WriteResult
+from heartbeatd.store.reader import Reader, open_to_read
+from heartbeatd.store.rollups import DAY, HOUR, PERIODS
 from tests.bench.databases import STEP_NS, rows
 from tests.bench.figures import Figure, p99, took_ms
 from tests.bench.usage import written_bytes
@@ -35,13 +35,13 @@ def starting(path: Path) -> Iterator[Figure]:
     """How long the database's part in a start takes."""
     took = []
     for _ in range(TIMES):
-        opened: list[Store] = []
+        opened: list[Database] = []
         took.append(took_ms(_start, path, opened))
         opened[0].close()
     yield Figure("start: open, begin_run, track", median(took), "ms", most=2)
 
 
-def writing(store: Store) -> Iterator[Figure]:
+def writing(store: Database) -> Iterator[Figure]:
     """What it takes to store a row, on a store just opened, with whatever checkpoints SQLite makes meanwhile."""
     number = FIRST + STORED + FLUSHED
     coming = list(rows(number, time_ns() + number * STEP_NS, seed=2))
@@ -69,13 +69,13 @@ def reading(path: Path) -> Iterator[Figure]:
             ("history: 30 days by the hour", HOUR, 30, 15),
             ("history: a year by the day", DAY, 365, 8),
         ):
-            since, until = (period.start(lima(time_ns() - ago * NS_PER_DAY)) for ago in (days, 0))
+            since, until = (period.start(to_lima(time_ns() - ago * NS_PER_DAY)) for ago in (days, 0))
             yield Figure(name, _median_ms(reader.history, period, since, until, 24 * days + 2), "ms", most=most)
 
 
-def looking_for_old(store: Store) -> Iterator[Figure]:
+def looking_for_old(store: Database) -> Iterator[Figure]:
     """What a look at what is too old takes where nothing is."""
-    keep = Keep(time_ns(), KEEP_DAYS)
+    keep = RetentionCutoff(time_ns(), KEEP_DAYS)
     yield Figure("prune: nothing too old", _median_ms(_prune, store, keep), "ms", flat=True)
 
 
@@ -86,7 +86,7 @@ def pruning(path: Path, number: int, until_ns: int, progress: Callable[[int], No
     """
     full_bytes, history = path.stat().st_size, _roll_ups(path)
     oldest_ns = until_ns - number * STEP_NS
-    with closing(Store.open(path, time_ns())) as store:
+    with closing(Database.open(path, time_ns())) as store:
         steps = [_before(oldest_ns + step * FORGET_EVERY * STEP_NS) for step in range(1, STEPS + 1)]
         few = [took_ms(_prune, store, keep) for keep in steps]
         many = list(_all_passes(store, _before(oldest_ns + number // 3 * STEP_NS), progress))
@@ -99,7 +99,7 @@ def pruning(path: Path, number: int, until_ns: int, progress: Callable[[int], No
     yield Figure("roll-ups: changed by it", len(history ^ _roll_ups(path)), "rows", most=0)
 
 
-def _all_passes(store: Store, keep: Keep, progress: Callable[[int], None]) -> Iterator[float]:
+def _all_passes(store: Database, keep: RetentionCutoff, progress: Callable[[int], None]) -> Iterator[float]:
     """The ms of each pass that deletes as much as may go at once."""
     gone = STEPS * FORGET_EVERY
     while True:
@@ -111,23 +111,23 @@ def _all_passes(store: Store, keep: Keep, progress: Callable[[int], None]) -> It
         progress(gone)
 
 
-def _prune(store: Store, keep: Keep) -> Recorded:
+def _prune(store: Database, keep: RetentionCutoff) -> WriteResult:
     return store.record((), None, (), flush=False, keep=keep)
 
 
-def _start(path: Path, opened: list[Store]) -> None:
-    store = Store.open(path, time_ns())
+def _start(path: Path, opened: list[Database]) -> None:
+    store = Database.open(path, time_ns())
     opened.append(store)
     store.begin_run("bench")
     store.track()
 
 
-def _flush(store: Store, row: Row) -> None:
+def _flush(store: Database, row: Row) -> None:
     store.look_again()
     store.record([row], None, (), flush=True)
 
 
-def _wal_growth_bytes(store: Store, coming: list[Row]) -> float:
+def _wal_growth_bytes(store: Database, coming: list[Row]) -> float:
     """A row's; the WAL is empty before, and written over from its beginning only after the first checkpoint."""
     wal = Path(f"{store.path}-wal")
     before = wal.stat().st_size if wal.exists() else 0
@@ -136,9 +136,9 @@ def _wal_growth_bytes(store: Store, coming: list[Row]) -> float:
     return (wal.stat().st_size - before) / len(coming)
 
 
-def _before(at_ns: int) -> Keep:
+def _before(at_ns: int) -> RetentionCutoff:
     """What is before that moment is too old."""
-    return Keep(at_ns + NS_PER_DAY, days=1)
+    return RetentionCutoff(at_ns + NS_PER_DAY, days=1)
 
 
 def _roll_ups(path: Path) -> set[tuple[object, ...]]:

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.sinks.ledger import Keeping, Ledger
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from tests.agent import CHECKOUT, AgentProcess
 from tests.bench.instructions import INTERVAL_S, instructions_per_cycle
 from tests.bench.stage import temporary_worker
 from tests.bench.syscalls import Watcher
 from tests.bench.usage import fields
-from tests.sinks.conftest import row
+from tests.store.conftest import row
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def test_system_calls_and_threads(tmp_path: Path) -> None:
 
 def test_written_bytes(tmp_path: Path) -> None:
     """A stored row, with its roll-ups, and its share of SQLite's checkpoints."""
-    ledger = Ledger(tmp_path / "metrics.db", SystemClock(), Keeping(10, days=400))
+    ledger = BufferedStore(tmp_path / "metrics.db", SystemClock(), StoreOptions(10, days=400))
     ledger.open()
     with closing(ledger):
         for number in range(100):

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core import wording
-from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Patience, advance, moments, replay, shifted
-from heartbeatd.core.answers import judge
-from heartbeatd.core.model import Beat, Cause, Event, Observation, Track, WorkerState
-from heartbeatd.core.moments import LIMA_ZONE
+from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Thresholds, advance, moments, replay, shifted
+from heartbeatd.core.answers import classify_response
+from heartbeatd.core.model import AlertState, Cause, Event, HeartbeatResult, Observation, WorkerState
+from heartbeatd.core.timefmt import LIMA_ZONE
 
 S = 1_000_000_000
-AT_ONCE = Patience(1, 1)
-DEFAULT = Patience(2, 1)
+AT_ONCE = Thresholds(1, 1)
+DEFAULT = Thresholds(2, 1)
 states = st.sampled_from(list(WorkerState))
-patiences = st.builds(Patience, st.integers(1, 4), st.integers(1, 4))
+patiences = st.builds(Thresholds, st.integers(1, 4), st.integers(1, 4))
 # Runs of one state, as they come from outside: of a few cycles, or of many.
 runs = st.lists(st.tuples(states, st.integers(1, 12) | st.integers(50, 200)), max_size=60)
 histories = runs.map(lambda found: seen(*(state for state, cycles in found for _ in range(cycles))))
@@ -55,7 +55,7 @@ def seen(*found: WorkerState) -> list[Observation]:
 )
 def test_every_answer_has_its_state(status: int, state: str) -> None:
     """Each status falls into the state that the table of answers gives it; a number that is no HTTP answer is none."""
-    found = judge(0, Beat(status), internet_ok=True)
+    found = classify_response(0, HeartbeatResult(status), internet_ok=True)
     assert found is not None
     assert found.state == state
     assert found.cause == (Cause.PROTOCOL if state == "unreachable" else None)
@@ -65,7 +65,7 @@ def test_every_answer_has_its_state(status: int, state: str) -> None:
 @pytest.mark.parametrize("internet_ok", [True, False, None])
 def test_the_internet_check_only_explains(cause: Cause, internet_ok: bool | None) -> None:
     """Silence is `unreachable` whatever the internet check says; that only turns what looks like a dead uplink into its cause."""
-    found = judge(0, Beat(None, cause), internet_ok)
+    found = classify_response(0, HeartbeatResult(None, cause), internet_ok)
     assert found is not None
     assert found.state is WorkerState.UNREACHABLE
     uplink = internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
@@ -74,7 +74,7 @@ def test_the_internet_check_only_explains(cause: Cause, internet_ok: bool | None
 
 def test_a_beat_that_was_not_sent_says_nothing() -> None:
     """Without a heartbeat there is no observation."""
-    assert judge(0, None, internet_ok=False) is None
+    assert classify_response(0, None, internet_ok=False) is None
 
 
 @given(states)
@@ -87,7 +87,7 @@ def test_the_first_observation_is_silent(state: WorkerState) -> None:
 
 
 @given(histories, patiences, st.integers(0, 400))
-def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Patience, cut: int) -> None:
+def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Thresholds, cut: int) -> None:
     """A restart between any two cycles changes nothing: two halves replayed one after the other equal the whole."""
     whole = replay(None, history, patience)
     middle, first = replay(None, history[:cut], patience)
@@ -108,7 +108,7 @@ def test_every_change_is_announced_exactly_once(history: list[bool]) -> None:
 
 
 @given(histories, patiences)
-def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: Patience) -> None:
+def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: Thresholds) -> None:
     """Whatever the Worker does: at most eight that are told at once, and those that had to be steady for ten minutes."""
     _, changes = replay(None, history, patience)
     for first in changes:
@@ -118,7 +118,7 @@ def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: P
 
 
 @given(histories, patiences)
-def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Patience) -> None:
+def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Thresholds) -> None:
     """Each announcement is of another state than the one announced before it, and of what is seen at that moment."""
     told = history[0].state if history else None
     found = {seen.at_ns: seen.state for seen in history}
@@ -130,7 +130,7 @@ def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Pa
 
 
 @given(states, st.integers(1, 500), patiences)
-def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patience: Patience) -> None:
+def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patience: Thresholds) -> None:
     """A history that equals the announced state announces nothing, and leaves nothing behind."""
     track, changes = replay(None, seen(*[state] * cycles), patience)
     assert changes == ()
@@ -139,7 +139,7 @@ def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patien
 
 
 @given(histories, patiences)
-def test_problems_and_recoveries_alternate(history: list[Observation], patience: Patience) -> None:
+def test_problems_and_recoveries_alternate(history: list[Observation], patience: Thresholds) -> None:
     """No recovery without a problem before it, no two problems in a row: only changes may lie between."""
     track, changes = replay(None, history, patience)
     good = history[0].state.good if history else True
@@ -151,7 +151,7 @@ def test_problems_and_recoveries_alternate(history: list[Observation], patience:
 
 
 @given(histories, patiences, states)
-def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: Patience, state: WorkerState) -> None:
+def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: Thresholds, state: WorkerState) -> None:
     """Once a state has lasted, it is the announced one, whatever was before; and then nothing more is said."""
     start = history[-1].at_ns if history else 0
     steady = [Observation(state, start + (i + 1) * 10 * S) for i in range(STEADY_S // 10 + patience.change_after)]
@@ -164,7 +164,7 @@ def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: 
 
 def test_a_length_that_cannot_be_true_is_unknown() -> None:
     """The problem was announced by a clock that was years ahead, in an earlier boot: nothing is made up."""
-    track = Track(WorkerState.ERROR, 10**18, None, 10**18)
+    track = AlertState(WorkerState.ERROR, 10**18, None, 10**18)
     _, recovery = advance(track, Observation(WorkerState.OK, 10**17, 200), AT_ONCE)
     assert recovery is not None and recovery.duration_s is None
     text = wording.announce("nas", recovery, "https://worker/", LIMA_ZONE)
@@ -172,8 +172,8 @@ def test_a_length_that_cannot_be_true_is_unknown() -> None:
     assert "lasted a time that is not known" in text.message
 
 
-@pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Patience(3, 2)])
-def test_two_ways_of_failing_in_turn_are_one_problem(patience: Patience) -> None:
+@pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Thresholds(3, 2)])
+def test_two_ways_of_failing_in_turn_are_one_problem(patience: Thresholds) -> None:
     """503, timeout, 503 and so on for ten minutes: one problem, one recovery, nothing between."""
     bad = [WorkerState.ERROR, WorkerState.UNREACHABLE] * 30
     _, changes = replay(None, seen(WorkerState.OK, *bad, *[WorkerState.OK] * 5), patience)
@@ -191,7 +191,7 @@ def test_another_way_of_failing_is_told_once_it_lasts() -> None:
 
 
 @pytest.mark.parametrize("patience", [AT_ONCE, DEFAULT])
-def test_a_flapping_worker(patience: Patience) -> None:
+def test_a_flapping_worker(patience: Thresholds) -> None:
     """Bad and good in turn, half a minute each, for eight hours: seven alerts, the last of which says so; then silence, until it
     has been well for ten minutes."""
     flapping = [WorkerState.OK, *([*[WorkerState.ERROR] * 3, *[WorkerState.OK] * 3] * 480)]
@@ -214,14 +214,14 @@ def test_an_outage_of_many_faces_is_one_outage() -> None:
     _, changes = replay(
         None,
         seen(WorkerState.OK, WorkerState.UNREACHABLE, WorkerState.ERROR, WorkerState.UNREACHABLE),
-        Patience(alert_after=3),
+        Thresholds(alert_after=3),
     )
     assert [(c.event, c.current, c.since_ns) for c in changes] == [(Event.PROBLEM, WorkerState.UNREACHABLE, 10 * S)]
 
 
 def test_a_blip_is_not_announced() -> None:
     """With a patience of two, one bad cycle between good ones tells nobody anything."""
-    assert replay(None, seen(WorkerState.OK, WorkerState.ERROR, WorkerState.OK), Patience(2, 2))[1] == ()
+    assert replay(None, seen(WorkerState.OK, WorkerState.ERROR, WorkerState.OK), Thresholds(2, 2))[1] == ()
 
 
 def test_a_recovery_knows_how_long_it_took() -> None:
@@ -229,7 +229,7 @@ def test_a_recovery_knows_how_long_it_took() -> None:
     _, changes = replay(
         None,
         seen(WorkerState.OK, WorkerState.ERROR, *[WorkerState.UNREACHABLE] * 6, WorkerState.OK, WorkerState.OK),
-        Patience(1, 2),
+        Thresholds(1, 2),
     )
     assert [c.event for c in changes] == [Event.PROBLEM, Event.CHANGE, Event.RECOVERY]
     assert changes[-1].duration_s == 70.0
@@ -237,10 +237,10 @@ def test_a_recovery_knows_how_long_it_took() -> None:
 
 
 @given(histories, patiences, st.integers(-(10**15), 10**15))
-def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience: Patience, step_ns: int) -> None:
+def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience: Thresholds, step_ns: int) -> None:
     """If the wall clock is stepped and the track is shifted with it, a recovery's length is what it would have been."""
 
-    def ends(track: Track | None, offset_ns: int) -> list[float | None]:
+    def ends(track: AlertState | None, offset_ns: int) -> list[float | None]:
         end = Observation(WorkerState.OK, 10**12 + offset_ns)
         return [c.duration_s for c in replay(track, [end], AT_ONCE)[1]]
 
@@ -249,7 +249,7 @@ def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience
 
 
 @given(histories, patiences, st.integers(-(10**15), 10**15))
-def test_moments_of_another_clock_stay(history: list[Observation], patience: Patience, step_ns: int) -> None:
+def test_moments_of_another_clock_stay(history: list[Observation], patience: Thresholds, step_ns: int) -> None:
     """What was noted in an earlier boot was noted by a clock that nobody has stepped since."""
     track, _ = replay(None, history, patience)
     assert track is None or shifted(track, step_ns, moments(track)) == track
@@ -258,9 +258,9 @@ def test_moments_of_another_clock_stay(history: list[Observation], patience: Pat
 @pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])
 def test_a_check_that_always_fails_explains_nothing(cause: Cause) -> None:
     """Where the internet check failed while the Worker answered, an outage of the Worker is not called `no internet`."""
-    seen = judge(0, Beat(None, cause), False)
+    seen = classify_response(0, HeartbeatResult(None, cause), False)
     assert seen is not None
     assert seen.cause is Cause.NO_INTERNET
-    seen = judge(0, Beat(None, cause), False, check_explains=False)
+    seen = classify_response(0, HeartbeatResult(None, cause), False, check_explains=False)
     assert seen is not None
     assert seen.cause is cause

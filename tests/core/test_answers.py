@@ -6,9 +6,9 @@ import json
 import pytest
 
 from heartbeatd.core import payload
-from heartbeatd.core.alerting import Patience, replay
-from heartbeatd.core.answers import STATES, judge, rule_for
-from heartbeatd.core.model import Beat, Cause, Observation, WorkerState
+from heartbeatd.core.alerting import Thresholds, replay
+from heartbeatd.core.answers import STATES, classify_response, rule_for
+from heartbeatd.core.model import Cause, HeartbeatResult, Observation, WorkerState
 
 S = 1_000_000_000
 SITE = "http://www.google.com"
@@ -18,12 +18,12 @@ CHALLENGE = {"cf-mitigated": "challenge", "server": "cloudflare"}
 KEY, ADDRESS, CLOUDFLARE = "secret_key", "heartbeat.url", "Cloudflare"
 
 
-def told(beat: Beat, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
+def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
     """Title and message of the alert when this follows a Worker that was ok."""
-    seen = judge(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
+    seen = classify_response(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
     assert seen is not None
-    (change,) = replay(None, [Observation(WorkerState.OK, 0, 200), seen], Patience())[1]
-    alert = payload.change_alert(payload.Agent("nas", "1", 0), change, "x", URL)
+    (change,) = replay(None, [Observation(WorkerState.OK, 0, 200), seen], Thresholds())[1]
+    alert = payload.change_alert(payload.AgentInfo("nas", "1", 0), change, "x", URL)
     body = json.loads(alert.body)
     return f"{body['title']}\n{body['message']}"
 
@@ -67,7 +67,7 @@ def test_what_is_said_of_an_answer(
     status: int, headers: dict[str, str], state: str, meaning: str, speaks_of: set[str], not_of: set[str]
 ) -> None:
     """Each answer has its state and its meaning, and the alert names what explains it and nothing that does not."""
-    text = told(Beat(status, headers=headers))
+    text = told(HeartbeatResult(status, headers=headers))
     assert f"nas: the heartbeat Worker is {state} (HTTP {status})\n" in text
     assert f"It answers HTTP {status}: " in text
     assert meaning in text
@@ -114,7 +114,7 @@ SENT = [cause for cause in Cause if cause is not Cause.NO_INTERNET]
 def test_what_is_said_of_silence(cause: Cause, check: str) -> None:
     """Of the internet check exactly what this cycle saw; and where to look, by the cause."""
     internet_ok, explains = CHECKS[check]
-    text = told(Beat(None, cause), internet_ok, check_explains=explains)
+    text = told(HeartbeatResult(None, cause), internet_ok, check_explains=explains)
     assert check in text
     assert [other for other in CHECKS if other in text] == [check]
     uplink_is_down = check is FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
@@ -133,14 +133,14 @@ def test_what_is_said_of_silence(cause: Cause, check: str) -> None:
 
 def test_a_cause_is_not_said_twice() -> None:
     """`connection refused`, and not `connection refused: Connection refused`."""
-    text = told(Beat(None, Cause.REFUSED, "Connection refused"))
+    text = told(HeartbeatResult(None, Cause.REFUSED, "Connection refused"))
     assert "Likely cause: connection refused. " in text
     assert "Connection refused" not in text
 
 
 def test_what_the_system_did_not_let_through_was_not_refused() -> None:
     """No route, or a firewall of this host: the other side has refused nothing."""
-    text = told(Beat(None, Cause.REFUSED, "No route to host"))
+    text = told(HeartbeatResult(None, Cause.REFUSED, "No route to host"))
     assert "unreachable (no connection)" in text
     assert "Likely cause: no connection: No route to host. " in text
     assert "its routes" in text
@@ -156,7 +156,7 @@ def test_what_the_system_did_not_let_through_was_not_refused() -> None:
 )
 def test_certificates_and_other_tls(detail: str, look: str) -> None:
     """The clock and the CA explain a certificate, not a server that does not speak TLS."""
-    text = told(Beat(None, Cause.TLS, detail))
+    text = told(HeartbeatResult(None, Cause.TLS, detail))
     assert look in text
     assert ("heartbeat.ca_file" in text) == detail.startswith("certificate")
 
@@ -173,7 +173,7 @@ def test_certificates_and_other_tls(detail: str, look: str) -> None:
 )
 def test_a_name_that_is_the_fault_itself(detail: str, look: str) -> None:
     """The name server answered, or was never asked: that is told, also while the internet check fails."""
-    text = told(Beat(None, Cause.DNS, detail), internet_ok=False)
+    text = told(HeartbeatResult(None, Cause.DNS, detail), internet_ok=False)
     assert f"name resolution failed: {detail}." in text
     assert look in text
     assert FAILED in text
@@ -183,7 +183,7 @@ def test_a_name_that_is_the_fault_itself(detail: str, look: str) -> None:
 
 def test_a_number_that_is_no_answer() -> None:
     """It is told as a protocol error, with what the check found, like any other."""
-    text = told(Beat(999), None)
+    text = told(HeartbeatResult(999), None)
     assert "status 999 is no HTTP answer" in text
     assert UNKNOWN in text
 
@@ -200,8 +200,8 @@ def test_a_number_that_is_no_answer() -> None:
 def test_a_recovery_says_what_is_over(before: Observation, title: str) -> None:
     """Heartbeats that were answered had reached the Worker all the time."""
     history = [Observation(WorkerState.OK, 0, 200), before, Observation(WorkerState.OK, 31 * S, 200)]
-    change = replay(None, history, Patience())[1][-1]
-    body = json.loads(payload.change_alert(payload.Agent("nas", "1", 0), change, "x", URL).body)
+    change = replay(None, history, Thresholds())[1][-1]
+    body = json.loads(payload.change_alert(payload.AgentInfo("nas", "1", 0), change, "x", URL).body)
     assert body["title"] == title
     assert body["message"].endswith("The problem lasted 30 s.")
     assert f"Before that it was {before.state}" in body["message"]

@@ -2,7 +2,7 @@
 
 from heartbeatd.core.cyclelog import Due, Hour, LogCycles, Logged, advance
 from heartbeatd.core.model import Cause, Observation, Row, WorkerState
-from heartbeatd.core.moments import LIMA_ZONE
+from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.wording import hour_line
 
 S = 1_000_000_000

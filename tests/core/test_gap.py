@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.gap import PATIENCE_NS, Before, Ending, Gap, GapKind, Now, Run, cannot_be_told, judge
-from heartbeatd.core.payload import Agent, gap_alert
+from heartbeatd.core.gap import (
+    PATIENCE_NS,
+    ExitRecord,
+    Gap,
+    GapKind,
+    Now,
+    PreviousRun,
+    Run,
+    cannot_be_told,
+    classify_gap,
+)
+from heartbeatd.core.payload import AgentInfo, gap_alert
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 
 NOW_NS = 1_795_540_060 * NS_PER_S
@@ -19,37 +29,37 @@ OLD, NEW = "a" * 32, "b" * 32
 @pytest.mark.parametrize(
     ("boot", "ended", "ending", "kind", "result"),
     [
-        (OLD, True, Ending(OLD, "success"), GapKind.STOPPED, ""),
-        (NEW, True, Ending(OLD, "success"), GapKind.STOPPED, ""),
-        (NEW, True, Ending(OLD, "success", system_stopping=True), GapKind.SHUTDOWN, ""),
-        (OLD, False, Ending(OLD, "watchdog", "ABRT"), GapKind.CRASH, "watchdog"),
-        (OLD, False, Ending(OLD, "timeout", was_watching=True), GapKind.STOPPED, ""),  # on a frozen filesystem
-        (OLD, False, Ending(OLD, "timeout"), GapKind.CRASH, "timeout"),  # it did not start in time
-        (OLD, False, Ending(OLD, "oom-kill", "KILL"), GapKind.CRASH, "oom-kill"),
-        (NEW, False, Ending(OLD, "exit-code", "78"), GapKind.CRASH, "exit-code 78"),
+        (OLD, True, ExitRecord(OLD, "success"), GapKind.STOPPED, ""),
+        (NEW, True, ExitRecord(OLD, "success"), GapKind.STOPPED, ""),
+        (NEW, True, ExitRecord(OLD, "success", system_stopping=True), GapKind.SHUTDOWN, ""),
+        (OLD, False, ExitRecord(OLD, "watchdog", "ABRT"), GapKind.CRASH, "watchdog"),
+        (OLD, False, ExitRecord(OLD, "timeout", was_watching=True), GapKind.STOPPED, ""),  # on a frozen filesystem
+        (OLD, False, ExitRecord(OLD, "timeout"), GapKind.CRASH, "timeout"),  # it did not start in time
+        (OLD, False, ExitRecord(OLD, "oom-kill", "KILL"), GapKind.CRASH, "oom-kill"),
+        (NEW, False, ExitRecord(OLD, "exit-code", "78"), GapKind.CRASH, "exit-code 78"),
         (NEW, False, None, GapKind.POWER, ""),
         (OLD, False, None, GapKind.CRASH, ""),
         (OLD, True, None, GapKind.STOPPED, ""),
         # What was left by a run before that one says nothing about it.
-        (NEW, False, Ending("c" * 32, "success"), GapKind.POWER, ""),
+        (NEW, False, ExitRecord("c" * 32, "success"), GapKind.POWER, ""),
     ],
 )
-def test_how_a_run_ended(boot: str, ended: bool, ending: Ending | None, kind: GapKind, result: str) -> None:
+def test_how_a_run_ended(boot: str, ended: bool, ending: ExitRecord | None, kind: GapKind, result: str) -> None:
     """By systemd's verdict if there is one for that boot; else by the boot id and the database's own note."""
-    before = Before(boot, Run(OLD, BEFORE_NS, ended), ending, began_boot_ns=S)
-    assert judge(before, Now(NOW_NS, S, vouched=True)) == Gap(kind, BEFORE_NS, NOW_NS, result)
+    before = PreviousRun(boot, Run(OLD, BEFORE_NS, ended), ending, began_boot_ns=S)
+    assert classify_gap(before, Now(NOW_NS, S, vouched=True)) == Gap(kind, BEFORE_NS, NOW_NS, result)
 
 
 def test_a_run_without_rows_leaves_no_gap() -> None:
     """Nothing is known of when it ended."""
-    assert judge(Before(NEW, Run(OLD, None, False), None, 0), Now(NOW_NS, S, vouched=True)) is None
+    assert classify_gap(PreviousRun(NEW, Run(OLD, None, False), None, 0), Now(NOW_NS, S, vouched=True)) is None
 
 
 @given(st.integers(1, 10**19), st.booleans(), st.booleans(), st.integers(0, 10**15))
 def test_a_clock_that_is_behind_is_waited_for(behind_ns: int, vouched: bool, stepped: bool, waited_ns: int) -> None:
     """A machine without RTC starts years ago: no gap is told, least of all one that ends before it began."""
-    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, 0, stepped)
-    assert judge(before, Now(BEFORE_NS - behind_ns + waited_ns, waited_ns, vouched)) is None
+    before = PreviousRun(NEW, Run(OLD, BEFORE_NS, False), None, 0, stepped)
+    assert classify_gap(before, Now(BEFORE_NS - behind_ns + waited_ns, waited_ns, vouched)) is None
 
 
 @pytest.mark.parametrize(
@@ -65,16 +75,16 @@ def test_a_clock_that_is_behind_is_waited_for(behind_ns: int, vouched: bool, ste
 def test_after_a_boot_the_clock_has_to_be_believed(stepped: bool, vouched: bool, waited_ns: int, told: bool) -> None:
     """The clock resumes 4 s after the last row, and nobody vouches for it: waited until somebody does, it is stepped, or for ten
     minutes."""
-    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped)
-    found = judge(before, Now(BEFORE_NS + 4 * S + waited_ns, S + waited_ns, vouched))
+    before = PreviousRun(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped)
+    found = classify_gap(before, Now(BEFORE_NS + 4 * S + waited_ns, S + waited_ns, vouched))
     assert found == (Gap(GapKind.POWER, BEFORE_NS, BEFORE_NS + 4 * S) if told else None)
 
 
 def test_after_a_step_it_is_as_long_as_it_was() -> None:
     """The first cycle was 4 s after the last row by a clock that is then stepped by three hours: that cycle ends the gap."""
-    before = Before(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped=True)
+    before = PreviousRun(NEW, Run(OLD, BEFORE_NS, False), None, S, stepped=True)
     now = Now(BEFORE_NS + (4 + 10_800 + 60) * S, 61 * S)
-    assert judge(before, now) == Gap(GapKind.POWER, BEFORE_NS, BEFORE_NS + 10_804 * S)
+    assert classify_gap(before, now) == Gap(GapKind.POWER, BEFORE_NS, BEFORE_NS + 10_804 * S)
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15), st.integers(-(10**18), 10**18), st.sampled_from([OLD, NEW]))
@@ -88,25 +98,25 @@ def test_within_a_boot_the_kernel_tells(gap_ns: int, waited_ns: int, moved_ns: i
     if boot == NEW:
         moved_ns = 0
     now = Now(booted_ns + boot_ns + moved_ns, boot_ns)
-    at_once = judge(Before(boot, run, None, began_ns), now)
+    at_once = classify_gap(PreviousRun(boot, run, None, began_ns), now)
     assert (at_once is not None) == (abs(moved_ns) < STEP_NS or waited_ns >= PATIENCE_NS)
-    found = judge(Before(boot, run, None, began_ns, stepped=True), now)
+    found = classify_gap(PreviousRun(boot, run, None, began_ns, stepped=True), now)
     assert found is not None
     assert (found.until_ns - found.since_ns, found.until_ns) == (gap_ns, booted_ns + began_ns + moved_ns)
 
 
 def test_a_restart_right_after_an_upgrade() -> None:
     """The run before did not note its clock: within a boot it is believed, as it was."""
-    before = Before(OLD, Run(OLD, BEFORE_NS, False), None, S)
-    assert judge(before, Now(BEFORE_NS + 60 * S, S)) == Gap(GapKind.CRASH, BEFORE_NS, BEFORE_NS + 60 * S)
+    before = PreviousRun(OLD, Run(OLD, BEFORE_NS, False), None, S)
+    assert classify_gap(before, Now(BEFORE_NS + 60 * S, S)) == Gap(GapKind.CRASH, BEFORE_NS, BEFORE_NS + 60 * S)
 
 
 def test_rows_of_a_clock_that_was_ahead() -> None:
     """The last row is of 2036, and a time server says that it is 2026: nobody knows how long nothing ran."""
-    before = Before(NEW, Run(OLD, NOW_NS + 10**18, False), None, 0)
+    before = PreviousRun(NEW, Run(OLD, NOW_NS + 10**18, False), None, 0)
     assert not cannot_be_told(before, Now(NOW_NS, S))  # the clock may be behind, and come back
     assert cannot_be_told(before, Now(NOW_NS, S, vouched=True))
-    assert judge(before, Now(NOW_NS, S, vouched=True)) is None
+    assert classify_gap(before, Now(NOW_NS, S, vouched=True)) is None
 
 
 @pytest.mark.parametrize(
@@ -121,7 +131,7 @@ def test_rows_of_a_clock_that_was_ahead() -> None:
 )
 def test_the_alert_says_what_when_and_how_long(kind: GapKind, result: str, subject: str, title: str) -> None:
     """In words, with both ends in Lima's time; and the same for programs."""
-    alert = gap_alert(Agent("nas", "0", 0), Gap(kind, BEFORE_NS, NOW_NS, result), "id", "https://worker/")
+    alert = gap_alert(AgentInfo("nas", "0", 0), Gap(kind, BEFORE_NS, NOW_NS, result), "id", "https://worker/")
     body = json.loads(alert.body)
     assert body["title"] == title
     assert (

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core import payload
-from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.alerting import Thresholds, replay
 from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
-from heartbeatd.core.moments import from_iso
 from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.core.timefmt import from_iso
 
 S, MS = 1_000_000_000, 1_000_000
-AGENT = payload.Agent("nas1", "1.2.3", 1_795_465_200 * S)
+AGENT = payload.AgentInfo("nas1", "1.2.3", 1_795_465_200 * S)
 AT = 1_795_465_210 * S + 214_000
 URL = "https://worker.example/api/heartbeat"
 DETAILS = {
@@ -25,7 +25,7 @@ DETAILS = {
 
 def alerts(*history: Observation) -> list[Alert]:
     """The alerts of a history."""
-    _, changes = replay(None, history, Patience())
+    _, changes = replay(None, history, Thresholds())
     return [payload.change_alert(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
 
 
@@ -82,7 +82,7 @@ def test_a_problem_and_its_recovery() -> None:
 def test_a_late_message_says_so() -> None:
     """A message that waited 14 minutes says so in its text and in queued_seconds; one that did not, does not."""
     (alert,) = alerts(Observation(WorkerState.OK, AT, 200), Observation(WorkerState.ERROR, AT + 10 * S, 500))
-    late = sent(payload.tried(alert), alert.queued_ns + 840 * S)
+    late = sent(payload.with_attempt(alert), alert.queued_ns + 840 * S)
     assert "waited 14 min" in late["message"]
     assert late["details"]["queued_seconds"] == 840.0
     assert late["details"]["attempt"] == 2
@@ -101,10 +101,10 @@ def test_a_test_alert_has_the_same_shape() -> None:
 )
 def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerState, detail: str) -> None:
     """Any change between any two states, on a host of any name, makes a title and a message that JSON can carry."""
-    agent = payload.Agent(host, "1", 0)
+    agent = payload.AgentInfo(host, "1", 0)
     cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
     history = [Observation(before, 0, 200), Observation(after, S, None if cause else 500, cause, detail)]
-    for change in replay(None, history, Patience())[1]:
+    for change in replay(None, history, Thresholds())[1]:
         body = sent(payload.change_alert(agent, change, "x", URL), 2 * S)
         assert body["title"].startswith(f"{host}: ")
         assert body["message"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.model import Beat, Cause
+from heartbeatd.core.model import Cause, HeartbeatResult
 from heartbeatd.core.retry_after import FIRST_S, LONGEST_S, Hold, held_after
 
 S = 1_000_000_000
@@ -14,7 +14,7 @@ BOOT = 5_000 * S
 
 def hold_s(value: str, *, status: int = 429, before: Hold | None = None) -> float:
     """The seconds that such an answer holds heartbeats back."""
-    hold = held_after(before, Beat(status, headers={"retry-after": value}), NOW, BOOT)
+    hold = held_after(before, HeartbeatResult(status, headers={"retry-after": value}), NOW, BOOT)
     return 0 if hold is None else (hold.until_ns - BOOT) / S
 
 
@@ -58,15 +58,18 @@ def test_who_goes_on_asking_is_waited_for_longer() -> None:
     """30 s, 60 s, 120 s and so on, up to 15 minutes; never longer than asked for."""
     hold, found = None, []
     for _ in range(8):
-        hold = held_after(hold, Beat(429, headers={"retry-after": "86400"}), NOW, BOOT)
+        hold = held_after(hold, HeartbeatResult(429, headers={"retry-after": "86400"}), NOW, BOOT)
         assert hold is not None
         found.append((hold.until_ns - BOOT) / S)
     assert found == [30, 60, 120, 240, 480, 900, 900, 900]
     assert hold_s("7", before=hold) == 7
 
 
-@pytest.mark.parametrize("beat", [Beat(200), Beat(429), Beat(503), Beat(None, Cause.TIMEOUT)])
-def test_any_other_outcome_ends_it(beat: Beat) -> None:
+@pytest.mark.parametrize(
+    "beat",
+    [HeartbeatResult(200), HeartbeatResult(429), HeartbeatResult(503), HeartbeatResult(None, Cause.TIMEOUT)],
+)
+def test_any_other_outcome_ends_it(beat: HeartbeatResult) -> None:
     """The next to ask begins at 30 s again."""
     assert held_after(Hold(BOOT, 6), beat, NOW, BOOT) is None
 

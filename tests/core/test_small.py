@@ -7,11 +7,11 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.events import MessageId, said
 from heartbeatd.core.ids import uuid7
-from heartbeatd.core.moments import length, lima, rfc3339
-from heartbeatd.core.redact import Redactor, secrets_in, shown_name, shown_url
-from heartbeatd.core.retention import NS_PER_DAY, Keep, cutoff
+from heartbeatd.core.redact import Redactor, redact_url, secrets_in, shown_name
+from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff, cutoff
+from heartbeatd.core.timefmt import format_duration, rfc3339, to_lima
+from heartbeatd.journal import MessageId, journal_fields
 
 moments = st.integers(min_value=0, max_value=4_000_000_000_000_000_000)
 noises = st.binary(min_size=10, max_size=10)
@@ -45,7 +45,7 @@ def test_every_random_bit_counts(one: bytes, two: bytes) -> None:
 @given(moments)
 def test_lima_time(at_ns: int) -> None:
     """timestamp_lima is the moment to the microsecond, five hours behind UTC, in one shape."""
-    text = lima(at_ns)
+    text = to_lima(at_ns)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}-05:00", text)
     assert datetime.fromisoformat(text) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_ns // 1000)
 
@@ -57,15 +57,15 @@ def test_utc_time() -> None:
 
 def test_lengths_read_well() -> None:
     """A length of time is told in its two largest units."""
-    told = [length(s) for s in (0, 0.4, 8, 59.6, 60, 860, 3600, 11_100, 86_400, 187_200)]
+    told = [format_duration(s) for s in (0, 0.4, 8, 59.6, 60, 860, 3600, 11_100, 86_400, 187_200)]
     assert told == ["0 s", "0 s", "8 s", "1 min", "1 min", "14 min 20 s", "1 h", "3 h 5 min", "1 d", "2 d 4 h"]
 
 
 def test_urls_show_no_secret() -> None:
     """Of a URL the scheme, host, port and path are shown: no user info, no query, no fragment."""
-    assert shown_url("https://u:p@h.example:8443/a/b?token=x#y") == "https://h.example:8443/a/b"
-    assert shown_url("http://[::1]:5678/w") == "http://[::1]:5678/w"
-    assert shown_url("http://h:99999/") == "(not a URL)"
+    assert redact_url("https://u:p@h.example:8443/a/b?token=x#y") == "https://h.example:8443/a/b"
+    assert redact_url("http://[::1]:5678/w") == "http://[::1]:5678/w"
+    assert redact_url("http://h:99999/") == "(not a URL)"
 
 
 def test_what_of_a_url_is_secret() -> None:
@@ -115,7 +115,7 @@ def test_a_name_is_shown_if_it_can_be_no_secret() -> None:
 @given(st.text())
 def test_any_text_may_be_shown_as_url(text: str) -> None:
     """Whatever stands where a URL should, showing it does not fail, and neither query nor user info survives."""
-    shown = shown_url(text)
+    shown = redact_url(text)
     assert "?" not in shown
     assert "@" not in shown.partition("://")[2].partition("/")[0]
 
@@ -123,18 +123,18 @@ def test_any_text_may_be_shown_as_url(text: str) -> None:
 @given(moments, st.integers(1, 36500))
 def test_retention_spares_what_was_taken_over(now_ns: int, keep_days: int) -> None:
     """Rows of the earlier agent are spared until they have been here for keep_days, whatever their age."""
-    keep, oldest_ns = Keep(now_ns, keep_days), now_ns - keep_days * NS_PER_DAY
+    keep, oldest_ns = RetentionCutoff(now_ns, keep_days), now_ns - keep_days * NS_PER_DAY
     assert cutoff(keep, now_ns) is cutoff(keep, oldest_ns + 1) is None
-    assert cutoff(keep, oldest_ns) == cutoff(keep, None) == lima(oldest_ns)
+    assert cutoff(keep, oldest_ns) == cutoff(keep, None) == to_lima(oldest_ns)
 
 
 def test_zero_keeps_for_ever() -> None:
     """With keep_days = 0 nothing may be deleted."""
-    assert cutoff(Keep(10**18, 0), None) is None
+    assert cutoff(RetentionCutoff(10**18, 0), None) is None
 
 
 def test_fields_of_the_journal() -> None:
     """A journal entry carries its MESSAGE_ID and its values under HEARTBEAT_ names; what is unknown is left out."""
-    assert said(MessageId.CYCLE, cpu_percent=3.5, ping_ms=None) == {
+    assert journal_fields(MessageId.CYCLE, cpu_percent=3.5, ping_ms=None) == {
         "fields": {"MESSAGE_ID": str(MessageId.CYCLE), "HEARTBEAT_CPU_PERCENT": "3.5"}
     }

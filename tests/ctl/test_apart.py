@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.apart import apart
 from heartbeatd.errors import Problem, StoreError
-from heartbeatd.waiting import Hung
 from tests.agent import CHECKOUT, environment
-from tests.sinks.test_beneath import disk, sh
+from tests.store.test_disk_files import disk, sh
 
 __all__ = ["disk"]
 
@@ -20,7 +20,7 @@ WRITES = """
 import sys
 from pathlib import Path
 from heartbeatd.ctl.apart import apart
-from heartbeatd.waiting import Hung
+from heartbeatd.cancel import Hung
 print("before")
 try:
     apart("disk", Path(sys.argv[1]).touch, 0.3)
@@ -46,7 +46,7 @@ def test_what_it_comes_to_is_handed_over() -> None:
 def test_without_a_word_it_hung(work: object) -> None:
     """At the deadline, or when it is gone; nothing of it is left in this process."""
     assert callable(work)
-    with pytest.raises(Hung):
+    with pytest.raises(TimedOut):
         apart("work", work, 0.2)
     assert threading.active_count() == 1
 

@@ -15,11 +15,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from heartbeatd import __version__
-from heartbeatd.core.model import Row, Track, WorkerState
-from heartbeatd.core.moments import lima
+from heartbeatd.core.model import AlertState, Row, WorkerState
+from heartbeatd.core.timefmt import to_lima
 from heartbeatd.ctl.__main__ import VERBS
-from heartbeatd.sinks.schema import METRICS
-from heartbeatd.sinks.store import Store
+from heartbeatd.store.database import Database
+from heartbeatd.store.migrations import METRICS
 from tests.agent import CHECKOUT, environment, python
 from tests.receiver import WEBHOOK, WORKER, Receiver
 
@@ -244,8 +244,8 @@ def test_status_of_an_agent_that_never_ran(config: Path) -> None:
 def test_status_reads_what_is_stored(config: Path, tmp_path: Path) -> None:
     """The last row, what was announced, the queue; and how long ago the last cycle was."""
     ctl("once", "--config", config, "--store", "--send")
-    with closing(Store.open(tmp_path / "metrics.db", NOW_NS)) as store:
-        store.record((), Track(WorkerState.REJECTED, NOW_NS), (), flush=True)
+    with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as store:
+        store.record((), AlertState(WorkerState.REJECTED, NOW_NS), (), flush=True)
     told = json.loads(ctl("status", "--config", config, "--json").stdout)
     assert told["worker"]["announced"] == "rejected"
     assert told["last_cycle"]["worker_status"] == 200
@@ -278,9 +278,9 @@ def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
     """The last day by the hour, or more by the day; means, what was most, and shares; --json has every column."""
     assert "no database yet (the agent makes it at its first start)" in ctl("history", "--config", config).stderr
     now_ns = time.time_ns()
-    with closing(Store.open(tmp_path / "metrics.db", now_ns)) as store:
+    with closing(Database.open(tmp_path / "metrics.db", now_ns)) as store:
         for hours, cpu in ((0, 10.0), (0, 30.0), (100, 50.0)):
-            stamp = lima(now_ns - hours * 3_600_000_000_000 - len(str(cpu)))
+            stamp = to_lima(now_ns - hours * 3_600_000_000_000 - len(str(cpu)))
             row = Row(f"{hours}-{cpu}", stamp, cpu, 1.0, 2.0, 3.0, 4, 1, 5.0, 200 if cpu < 20 else 503, 6.0)
             store.record([row], None, (), flush=False)
     day = ctl("history", "--config", config)

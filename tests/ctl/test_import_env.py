@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.config import parse
+from heartbeatd.config.load import parse
+from heartbeatd.config.options import kind_of
 from heartbeatd.ctl import dotenv
-from heartbeatd.settings import kind_of
 from tests.agent import CHECKOUT, environment, python
 from tests.ctl.test_heartbeatctl import ctl
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.core.model import Track, WorkerState
+from heartbeatd.core.model import AlertState, WorkerState
 from heartbeatd.errors import StoreError
-from heartbeatd.sinks.reader import Reader
-from heartbeatd.sinks.store import Store
+from heartbeatd.store.database import Database
+from heartbeatd.store.reader import Reader
 from tests.agent import CHECKOUT, environment, python
-from tests.sinks.conftest import NOW_NS, alert, row
+from tests.store.conftest import NOW_NS, alert, row
 
 pytestmark = pytest.mark.slow  # a hundred processes
 Planted = Callable[[Path], None]
@@ -32,8 +32,8 @@ def config(tmp_path: Path) -> Path:
     """A configuration whose database is a sound one."""
     file = tmp_path / "config.toml"
     file.write_text(f'[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n')
-    with closing(Store.open(tmp_path / "metrics.db", NOW_NS)) as store:
-        store.record([row(1)], Track(WorkerState.OK, NOW_NS), [alert(1)], flush=True)
+    with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as store:
+        store.record([row(1)], AlertState(WorkerState.OK, NOW_NS), [alert(1)], flush=True)
     return file
 
 
@@ -260,7 +260,7 @@ def test_a_table_too_large_to_read_ends_at_the_deadline(
     )
     with closing(Reader.open(database)) as reader:
         assert reader.queue().waiting == 300000
-    monkeypatch.setattr("heartbeatd.sinks.reader.DEADLINE_S", 0.0)
+    monkeypatch.setattr("heartbeatd.store.reader.DEADLINE_S", 0.0)
     with pytest.raises(StoreError, match="could not be read within 0 s"), closing(Reader.open(database)) as reader:
         reader.queue()
 

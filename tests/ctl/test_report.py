@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from heartbeatd.config import parse
+from heartbeatd.config.load import parse
 from heartbeatd.core.model import WorkerState
-from heartbeatd.core.moments import lima
+from heartbeatd.core.timefmt import to_lima
 from heartbeatd.ctl.report import Report, Seen, facts, lines
 from heartbeatd.ctl.service import Service
-from heartbeatd.sinks.reader import Announced, Cell, Queue
-from heartbeatd.sinks.schema import METRICS
+from heartbeatd.store.migrations import METRICS
+from heartbeatd.store.reader import Announced, Cell, Queue
 
 NOW_NS = 1_790_000_005_000_000_000
 S = 1_000_000_000
@@ -22,7 +22,7 @@ ACTIVE = Service("active", "running", "enabled", "Worker ok", 0, "Wed 2026-11-25
 def row(age_s: float = 5, **values: Cell) -> dict[str, Cell]:
     """A row of that age."""
     blank: dict[str, Cell] = dict.fromkeys(name for name, _ in METRICS)
-    stamp = lima(NOW_NS - int(age_s * S))
+    stamp = to_lima(NOW_NS - int(age_s * S))
     return {**blank, "timestamp_lima": stamp, "worker_status": 200, "cycle_duration_ms": 12.0, **values}
 
 

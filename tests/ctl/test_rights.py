@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.sinks.store import Store
+from heartbeatd.store.database import Database
 from tests.agent import PACKAGE, environment, python
-from tests.sinks.conftest import NOW_NS, row
+from tests.store.conftest import NOW_NS, row
 
 pytestmark = [
     pytest.mark.slow,  # many processes
@@ -80,7 +80,7 @@ def test_root_writes_through_no_link_of_somebody_elses(place: Path) -> None:
 def test_root_reads_as_the_owner_of_the_folder(place: Path, words: tuple[str, ...]) -> None:
     """A database of root's own in a folder of nobody's is not read for them: whoever owns the folder has put it there."""
     data = give(place / "data")
-    with closing(Store.open(data / "metrics.db", NOW_NS)) as store:
+    with closing(Database.open(data / "metrics.db", NOW_NS)) as store:
         store.record([row(1)], None, (), flush=True)
     (data / "metrics.db").chmod(0o600)
     done = ctl(place, *words, "--config", configured(place, data / "metrics.db"))

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from heartbeatd.config import load
-from heartbeatd.credentials import SECRET_KEY as CREDENTIAL
-from heartbeatd.credentials import passed
+from heartbeatd.config.load import load
+from heartbeatd.config.options import SETTINGS
+from heartbeatd.config.secrets import SECRET_KEY as CREDENTIAL
+from heartbeatd.config.secrets import passed
 from heartbeatd.errors import ConfigError
-from heartbeatd.settings import SETTINGS
 from tests.project import wire
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "debian/examples"

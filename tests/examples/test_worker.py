@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from heartbeatd.core.answers import rule_for
-from heartbeatd.core.moments import rfc3339
+from heartbeatd.core.timefmt import rfc3339
 from tests.agent import AgentProcess, environment, until
 from tests.project import wire
 from tests.receiver import WEBHOOK, WORKER, Receiver

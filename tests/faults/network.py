@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from heartbeatd.core.model import Track, WorkerState
-from heartbeatd.sinks.store import Store
+from heartbeatd.core.model import AlertState, WorkerState
+from heartbeatd.store.database import Database
 from tests import certificates
 from tests.agent import until
 from tests.faults.stage import Outcome, Resolver, Stage, counts, resolve_by, run, sleep_s
@@ -333,8 +333,8 @@ def ipv6_black_holed(stage: Stage) -> Outcome:
 def _announced(stage: Stage, state: WorkerState) -> None:
     """A database in which this was announced a while ago."""
     now_ns = time.time_ns()
-    with closing(Store.open(stage.data / "metrics.db", now_ns)) as store:
-        store.record((), Track(state, now_ns), (), flush=True)
+    with closing(Database.open(stage.data / "metrics.db", now_ns)) as store:
+        store.record((), AlertState(state, now_ns), (), flush=True)
 
 
 def _made(stage: Stage, name: str) -> Path:

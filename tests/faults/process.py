@@ -11,12 +11,12 @@ import time
 from contextlib import ExitStack, closing, suppress
 
 from heartbeatd import wiring
-from heartbeatd.config import parse
-from heartbeatd.probes.collect import Probes, Timeouts
+from heartbeatd.config.load import parse
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
-from heartbeatd.process import Process
+from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.runtime import Runtime
 from tests.agent import AgentProcess, until
 from tests.bench.memory import run_cycles
 from tests.engine import own_engine
@@ -80,7 +80,7 @@ def hanging_mount(stage: Stage) -> Outcome:
             ctypes.get_errno()
         )
         config = parse({"internet": {"url": stage.receiver.url("/")}, "docker": {"socket": ""}})
-        process = Process()
+        process = Runtime()
         _, client = wiring.probes(config, process)
         probes = Probes(
             Disk(process.lane("disk"), str(mount)),

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from heartbeatd.cancel import CancelToken
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.waiting import Waiter
 from tests import certificates
 from tests.certificates import Authority
 
@@ -14,9 +14,9 @@ MakeClient = Callable[..., Client]
 
 
 @pytest.fixture
-def waiter() -> Waiter:
+def waiter() -> CancelToken:
     """What the test's own thread waits with."""
-    return Waiter()
+    return CancelToken()
 
 
 @pytest.fixture

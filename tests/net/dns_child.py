@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from heartbeatd.cancel import CancelToken, seconds_from_now
 from heartbeatd.net import nameservers
-from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
-from heartbeatd.waiting import Waiter, seconds_from_now
 from tests import scripted
 from tests.faults.stage import Resolver as NameServer
 from tests.scripted import Scripted, answers, then
@@ -30,8 +30,8 @@ def look_up(resolver: Resolver, name: str = "worker.example", timeout_s: float =
     """What came of it, and how long it took."""
     began_s = time.monotonic()
     try:
-        found = resolver.lookup(name, 443, seconds_from_now(timeout_s), Waiter())
-    except NoAnswer as error:
+        found = resolver.lookup(name, 443, seconds_from_now(timeout_s), CancelToken())
+    except RequestError as error:
         return {"cause": error.cause, "detail": error.detail, "took_s": time.monotonic() - began_s}
     return {"cause": None, "addresses": [a.sockaddr[0] for a in found], "took_s": time.monotonic() - began_s}
 
@@ -41,8 +41,8 @@ def beat(resolver: Resolver, url: str, timeout_s: float = SHORT_S) -> Seen:
     client = Client(resolver, "test")
     began_s = time.monotonic()
     try:
-        answer = client.send(Request("POST", Target.of(url), {}, b"{}"), timeout_s, Waiter())
-    except NoAnswer as error:
+        answer = client.send(Request("POST", Target.of(url), {}, b"{}"), timeout_s, CancelToken())
+    except RequestError as error:
         return {"cause": error.cause, "detail": error.detail, "took_s": time.monotonic() - began_s}
     finally:
         client.close()
@@ -105,7 +105,7 @@ def moved() -> Seen:
     ):
         request = Request("POST", Target.of(f"http://moving.example:{old.port}/"), {}, b"{}", repeatable=True)
         for number in range(5):
-            statuses.append(client.send(request, 2, Waiter()).status)
+            statuses.append(client.send(request, 2, CancelToken()).status)
             if number == 0:
                 server.a = "127.0.0.7"
         client.close()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from heartbeatd.cancel import CancelToken, seconds_from_now
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.nameservers import listed
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.waiting import Waiter, seconds_from_now
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # In a network of its own, with its own resolver on loopback; nothing of it is seen outside.
@@ -119,7 +119,7 @@ def test_the_servers_of_resolv_conf(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64 + ".example", "x" * 300])
 def test_what_is_no_host_name(host: str) -> None:
     """Cause dns, and words for it, not a traceback."""
-    with pytest.raises(NoAnswer, match="is no host name") as caught:
-        Resolver().lookup(host, 80, seconds_from_now(10), Waiter())
+    with pytest.raises(RequestError, match="is no host name") as caught:
+        Resolver().lookup(host, 80, seconds_from_now(10), CancelToken())
     assert caught.value.cause is Cause.DNS
     assert len(caught.value.detail) < 400

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.cancel import CancelToken
 from heartbeatd.core.model import Cause
-from heartbeatd.net.answer import Interrupted, NoAnswer
+from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
-from heartbeatd.net.wire import Wire
-from heartbeatd.waiting import Waiter
 from tests.agent import CHECKOUT, environment
 from tests.certificates import Authority
 from tests.net.conftest import MakeClient
@@ -27,10 +27,10 @@ LONG_S = 10.0
 SLACK_S = 2.0  # on a busy machine; what is proved is that nothing hangs
 
 
-def why(client: Client, url: str, waiter: Waiter, timeout_s: float = LONG_S) -> NoAnswer:
+def why(client: Client, url: str, waiter: CancelToken, timeout_s: float = LONG_S) -> RequestError:
     """The reason for having no answer from `url`."""
     began_s = time.monotonic()
-    with pytest.raises(NoAnswer) as caught:
+    with pytest.raises(RequestError) as caught:
         client.send(Request("POST", Target.of(url), {"Authorization": "Bearer hidden-key"}, b"{}"), timeout_s, waiter)
     assert time.monotonic() - began_s < timeout_s + SLACK_S
     assert "hidden-key" not in str(caught.value)
@@ -38,7 +38,7 @@ def why(client: Client, url: str, waiter: Waiter, timeout_s: float = LONG_S) -> 
 
 
 @pytest.mark.parametrize("status", [200, 204, 220, 221, 301, 401, 404, 429, 500, 503, 999])
-def test_any_status_is_an_answer(client: Client, waiter: Waiter, status: int) -> None:
+def test_any_status_is_an_answer(client: Client, waiter: CancelToken, status: int) -> None:
     """What the server says is what comes back, with the time it took."""
     with Scripted(answers(status)) as server:
         answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
@@ -46,7 +46,7 @@ def test_any_status_is_an_answer(client: Client, waiter: Waiter, status: int) ->
     assert 0 < answer.took_ms < LONG_S * 1000
 
 
-def test_what_is_sent(client: Client, waiter: Waiter, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_what_is_sent(client: Client, waiter: CancelToken, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     """Method, headers and body arrive as given; neither proxy variables nor netrc add or divert anything."""
     netrc = f"{tmp_path}/netrc"
     with open(netrc, "w") as file:  # noqa: PTH123
@@ -73,7 +73,7 @@ def test_what_is_sent(client: Client, waiter: Waiter, monkeypatch: pytest.Monkey
     }
 
 
-def test_headers_that_explain(client: Client, waiter: Waiter) -> None:
+def test_headers_that_explain(client: Client, waiter: CancelToken) -> None:
     """Those of a few names, whatever bytes are in them, cut to size; the last of a name counts."""
     headers = (
         "SERVER: cloud\xfflare\r\nRetry-After: 1\r\nretry-after: 2\r\nCF-Mitigated: " + "x" * 999 + "\r\nX-Other: y\r\n"
@@ -83,7 +83,7 @@ def test_headers_that_explain(client: Client, waiter: Waiter) -> None:
     assert answer.headers == {"server": "cloud\xfflare", "retry-after": "2", "cf-mitigated": "x" * 100}
 
 
-def test_a_connection_is_kept(client: Client, waiter: Waiter) -> None:
+def test_a_connection_is_kept(client: Client, waiter: CancelToken) -> None:
     """Many requests go over one connection."""
     with Scripted(answers(body=b"{}")) as server:
         for _ in range(20):
@@ -91,7 +91,7 @@ def test_a_connection_is_kept(client: Client, waiter: Waiter) -> None:
         assert len(server.connections) == 1
 
 
-def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, waiter: Waiter) -> None:
+def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, waiter: CancelToken) -> None:
     """A kept connection that the server closed after an answer is replaced within the same request."""
     with Scripted(answers(times=1)) as server:
         for _ in range(5):
@@ -99,14 +99,14 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, wa
         assert len(server.connections) == 5
 
 
-def test_a_redirect_is_an_answer_and_not_followed(client: Client, waiter: Waiter) -> None:
+def test_a_redirect_is_an_answer_and_not_followed(client: Client, waiter: CancelToken) -> None:
     """The key never goes to another place."""
     with Scripted(answers()) as elsewhere, Scripted(answers(302, f"Location: {elsewhere.url}\r\n")) as server:
         assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 302
         assert not elsewhere.connections
 
 
-def test_no_cookie_is_kept(client: Client, waiter: Waiter) -> None:
+def test_no_cookie_is_kept(client: Client, waiter: CancelToken) -> None:
     """What the server would like us to keep is forgotten."""
     with Scripted(answers(200, "Set-Cookie: a=b; Path=/\r\n")) as server:
         for _ in range(2):
@@ -114,7 +114,7 @@ def test_no_cookie_is_kept(client: Client, waiter: Waiter) -> None:
         assert b"ookie" not in server.requests[0]
 
 
-def test_one_retry_after_a_reset(client: Client, waiter: Waiter) -> None:
+def test_one_retry_after_a_reset(client: Client, waiter: CancelToken) -> None:
     """The first try was reset, the second is answered."""
     with Scripted(resets, answers(220)) as server:
         assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 220
@@ -122,14 +122,14 @@ def test_one_retry_after_a_reset(client: Client, waiter: Waiter) -> None:
 
 
 @pytest.mark.parametrize("script", [resets, hangs_up], ids=["reset", "closed"])
-def test_no_second_retry(client: Client, waiter: Waiter, script: object) -> None:
+def test_no_second_retry(client: Client, waiter: CancelToken, script: object) -> None:
     """Two tries, not more: the next cycle comes soon."""
     with Scripted(script) as server:  # type: ignore[arg-type]
         assert why(client, server.url, waiter).cause is Cause.RESET
         assert len(server.connections) == 2
 
 
-def test_nobody_listens(client: Client, waiter: Waiter) -> None:
+def test_nobody_listens(client: Client, waiter: CancelToken) -> None:
     """A closed port is a refusal."""
     with Scripted(silent) as server:
         url = server.url
@@ -141,7 +141,7 @@ def test_nobody_listens(client: Client, waiter: Waiter) -> None:
     [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x00" * 4096, b"HTTP/1.1 two hundred\r\n\r\n", b"HTTP/1.1 99 Low\r\n\r\n"],
     ids=["ssh", "zeroes", "words", "99"],
 )
-def test_rubbish(client: Client, waiter: Waiter, said: bytes) -> None:
+def test_rubbish(client: Client, waiter: CancelToken, said: bytes) -> None:
     """What is not HTTP is said to be not HTTP."""
     with Scripted(says(said)) as server:
         assert why(client, server.url, waiter).cause is Cause.PROTOCOL
@@ -155,7 +155,7 @@ def test_rubbish(client: Client, waiter: Waiter, said: bytes) -> None:
     ],
     ids=["headers", "one header"],
 )
-def test_headers_without_end(client: Client, waiter: Waiter, script: object) -> None:
+def test_headers_without_end(client: Client, waiter: CancelToken, script: object) -> None:
     """They are given up after a bounded number of bytes, not when memory is full."""
     with Scripted(script) as server:  # type: ignore[arg-type]
         assert why(client, server.url, waiter).cause is Cause.PROTOCOL
@@ -166,21 +166,21 @@ def test_headers_without_end(client: Client, waiter: Waiter, script: object) -> 
     [silent, endless(b"H", b"T", 0.05), endless(b"HTTP/1.1 200 OK\r\n", b"X", 0.05)],
     ids=["silence", "a byte now and then", "dribbling headers"],
 )
-def test_the_deadline_is_for_the_whole_request(client: Client, waiter: Waiter, script: object) -> None:
+def test_the_deadline_is_for_the_whole_request(client: Client, waiter: CancelToken, script: object) -> None:
     """A server that always says a little never gets a second more than one that says nothing; and there is no retry."""
     with Scripted(script) as server:  # type: ignore[arg-type]
         assert why(client, server.url, waiter, SHORT_S).cause is Cause.TIMEOUT
         assert len(server.connections) == 1
 
 
-def test_a_request_after_a_hung_one(client: Client, waiter: Waiter) -> None:
+def test_a_request_after_a_hung_one(client: Client, waiter: CancelToken) -> None:
     """What hung is cut off, and the next request has a new connection and an answer."""
     with Scripted(silent, answers()) as server:
         why(client, server.url, waiter, SHORT_S)
         assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
 
 
-def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: Waiter) -> None:
+def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: CancelToken) -> None:
     """A body that dribbles does not delay the answer, nor the next request, nor is more of it read than a little."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
     with Scripted(endless(head, b"x", 0.05)) as server:
@@ -189,7 +189,7 @@ def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: Waiter
         assert len(server.connections) == 2
 
 
-def test_a_huge_body_is_not_read(client: Client, waiter: Waiter) -> None:
+def test_a_huge_body_is_not_read(client: Client, waiter: CancelToken) -> None:
     """Of 100 MB the client takes no more than `DRAIN_BYTES`; the rest is what the kernel buffers."""
     body = b"x" * 100_000_000
     with Scripted(answers(200, body=body)) as server:
@@ -203,17 +203,17 @@ def test_a_huge_body_is_not_read(client: Client, waiter: Waiter) -> None:
     assert len(body) > DRAIN_BYTES
 
 
-def test_stopping_breaks_off(client: Client, waiter: Waiter) -> None:
+def test_stopping_breaks_off(client: Client, waiter: CancelToken) -> None:
     """An interrupted waiter ends the wait at once, and says that it says nothing about the server."""
     with Scripted(silent) as server:
-        threading.Timer(0.2, waiter.interrupt).start()
+        threading.Timer(0.2, waiter.cancel).start()
         began_s = time.monotonic()
-        with pytest.raises(Interrupted):
+        with pytest.raises(Cancelled):
             client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
         assert time.monotonic() - began_s < SLACK_S
 
 
-def test_tls_with_an_authority_of_our_own(make_client: MakeClient, waiter: Waiter, authority: Authority) -> None:
+def test_tls_with_an_authority_of_our_own(make_client: MakeClient, waiter: CancelToken, authority: Authority) -> None:
     """With `ca_file` the certificate is trusted, over one kept connection."""
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("good")) as server:
@@ -222,7 +222,7 @@ def test_tls_with_an_authority_of_our_own(make_client: MakeClient, waiter: Waite
         assert len(server.connections) == 1
 
 
-def test_a_name_in_the_certificate(make_client: MakeClient, waiter: Waiter, authority: Authority) -> None:
+def test_a_name_in_the_certificate(make_client: MakeClient, waiter: CancelToken, authority: Authority) -> None:
     """A host name, resolved and verified."""
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("named", san="DNS:localhost")) as server:
@@ -232,7 +232,7 @@ def test_a_name_in_the_certificate(make_client: MakeClient, waiter: Waiter, auth
 
 
 def test_certificates_that_are_refused(
-    make_client: MakeClient, client: Client, waiter: Waiter, authority: Authority
+    make_client: MakeClient, client: Client, waiter: CancelToken, authority: Authority
 ) -> None:
     """An unknown authority, an expired certificate, another host's: TLS, in one try, and nothing is sent."""
     trusting = make_client(str(authority.file))
@@ -249,7 +249,7 @@ def test_certificates_that_are_refused(
             assert server.requests == [b""]
 
 
-def test_no_tls_where_tls_should_be(client: Client, waiter: Waiter) -> None:
+def test_no_tls_where_tls_should_be(client: Client, waiter: CancelToken) -> None:
     """A plain server behind https://: TLS fails. A silent one: time is up. One that hangs up: broken off."""
 
     def plain(connection: Connection) -> None:
@@ -265,7 +265,7 @@ def test_no_tls_where_tls_should_be(client: Client, waiter: Waiter) -> None:
             assert why(client, url, waiter, SHORT_S * 2).cause is cause
 
 
-def test_a_server_without_tls_where_none_should_be(client: Client, waiter: Waiter, authority: Authority) -> None:
+def test_a_server_without_tls_where_none_should_be(client: Client, waiter: CancelToken, authority: Authority) -> None:
     """http:// to a TLS server: not HTTP, or hung up on."""
     with Scripted(answers(), tls=authority.server("tls")) as server:
         url = server.url.replace("https:", "http:")
@@ -302,9 +302,9 @@ from heartbeatd.net.answer import NoAnswer
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
-from heartbeatd.waiting import Waiter
+from heartbeatd.cancel import CancelToken
 try:
-    print(Client(Resolver(), "test", sys.argv[2]).send(Request("GET", Target.of(sys.argv[1])), 10, Waiter()))
+    print(Client(Resolver(), "test", sys.argv[2]).send(Request("GET", Target.of(sys.argv[1])), 10, CancelToken()))
 except NoAnswer as error:
     print(error)
 """
@@ -312,7 +312,7 @@ except NoAnswer as error:
 
 def test_a_closed_connection_leaves_nothing_to_collect(make_client: MakeClient, authority: Authority) -> None:
     """What a connection held is freed with it: a Worker that closes each would have memory grow until it is looked for."""
-    client, waiter = make_client(str(authority.file)), Waiter()
+    client, waiter = make_client(str(authority.file)), CancelToken()
     with Scripted(answers(times=1), tls=authority.server("closing")) as server:
         client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
         gc.collect()
@@ -320,6 +320,6 @@ def test_a_closed_connection_leaves_nothing_to_collect(make_client: MakeClient, 
         try:
             for _ in range(5):
                 client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
-            assert sum(isinstance(one, Wire | ssl.SSLObject) for one in gc.get_objects()) == 2
+            assert sum(isinstance(one, DeadlineSocket | ssl.SSLObject) for one in gc.get_objects()) == 2
         finally:
             gc.enable()

@@ -18,11 +18,11 @@ from typing import Self
 
 import pytest
 
-from heartbeatd.core.model import Presence
+from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
+from heartbeatd.core.model import ProbeStatus
 from heartbeatd.probes import base
 from heartbeatd.probes.base import Reading
 from heartbeatd.probes.containers import Containers
-from heartbeatd.waiting import Lane, Waiter, seconds_from_now
 from tests.agent import CHECKOUT, environment
 from tests.engine import Engine, own_engine, reading
 
@@ -32,7 +32,7 @@ Count = Callable[[], Reading[int]]
 @contextlib.contextmanager
 def counting(path: Path | str, timeout_s: float) -> Iterator[Count]:
     """Counts at the socket `path`, each count within `timeout_s`, as cycles would."""
-    lane, waiter = Lane("docker"), Waiter()
+    lane, waiter = SerialWorker("docker"), CancelToken()
     probe = Containers(lane, f"unix://{path}" if path else "", timeout_s)
     probe.warm_up(seconds_from_now(30), waiter)
 
@@ -52,9 +52,9 @@ def test_no_engine(tmp_path: Path) -> None:
     """Switched off, or not installed: there is nothing to read, which is no fault."""
     for path in (tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
         with counting(path, 2) as count:
-            assert count().note.presence is Presence.ABSENT
+            assert count().note.presence is ProbeStatus.ABSENT
     with counting("", 2) as count:
-        assert count().note.presence is Presence.OFF
+        assert count().note.presence is ProbeStatus.OFF
 
 
 def test_not_a_socket(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_not_a_socket(tmp_path: Path) -> None:
         left.bind(str(tmp_path / "left"))
     with counting(tmp_path / "left", 2) as count:
         reading = count()
-        assert reading.note.presence is Presence.FAULT
+        assert reading.note.presence is ProbeStatus.FAULT
         assert "connection refused" in reading.note.detail
 
 
@@ -75,11 +75,11 @@ AS_DAEMON = """
 import os, pwd, sys
 from heartbeatd.probes import base
 from heartbeatd.probes.containers import Containers
-from heartbeatd.waiting import Lane, Waiter, seconds_from_now
+from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
 from pathlib import Path
 os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
-probe = Containers(Lane("docker"), f"unix://{sys.argv[1]}", 5, Path(sys.argv[2]))
-reading = base.begin("containers", lambda: probe.start(seconds_from_now(5), Waiter()))()
+probe = Containers(SerialWorker("docker"), f"unix://{sys.argv[1]}", 5, Path(sys.argv[2]))
+reading = base.begin("containers", lambda: probe.start(seconds_from_now(5), CancelToken()))()
 print(reading.value, reading.note.presence, reading.note.detail)
 """
 
@@ -150,7 +150,7 @@ def test_an_engine_that_never_answers(tmp_path: Path) -> None:
                 began_s = time.monotonic()
                 reading = count()
                 assert time.monotonic() - began_s < 3
-                assert reading.note.presence is Presence.FAULT
+                assert reading.note.presence is ProbeStatus.FAULT
         hung.setblocking(False)
         taken = []
         with contextlib.suppress(BlockingIOError):
@@ -177,7 +177,7 @@ def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         with counting(tmp_path / "docker.sock", 5) as count:
-            assert [count().note.presence for _ in range(2)] == [Presence.FAULT] * 2
+            assert [count().note.presence for _ in range(2)] == [ProbeStatus.FAULT] * 2
         thread.join()
 
 

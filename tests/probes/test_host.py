@@ -7,10 +7,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from heartbeatd.core.model import Presence
+from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
+from heartbeatd.core.model import ProbeStatus
 from heartbeatd.probes import base, host
 from heartbeatd.probes.host import Disk, Memory
-from heartbeatd.waiting import Lane, Waiter, seconds_from_now
 
 
 def test_memory_is_that_of_the_kernel() -> None:
@@ -98,7 +98,7 @@ def test_cpu_is_since_the_last_call() -> None:
 
 def test_the_disk_is_that_of_df() -> None:
     """The root filesystem, as statvfs counts it, without what is reserved for root."""
-    lane, waiter = Lane("disk"), Waiter()
+    lane, waiter = SerialWorker("disk"), CancelToken()
     call = Disk(lane).start(seconds_from_now(5), waiter)
     found = os.statvfs("/")
     used = found.f_blocks - found.f_bfree
@@ -108,10 +108,10 @@ def test_the_disk_is_that_of_df() -> None:
 
 def test_a_path_that_cannot_be_measured_is_a_fault() -> None:
     """Unknown, with the reason, and no exception."""
-    lane, waiter = Lane("disk"), Waiter()
+    lane, waiter = SerialWorker("disk"), CancelToken()
     call = Disk(lane, "/there/is/no/such/path").start(seconds_from_now(5), waiter)
     reading = base.attempt("disk", call.outcome)
     assert reading.value is None
-    assert reading.note.presence is Presence.FAULT
+    assert reading.note.presence is ProbeStatus.FAULT
     assert "No such file" in reading.note.detail
     lane.close()

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.probes.collect import Probes, Timeouts
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet, Ping
-from heartbeatd.waiting import Lane, Waiter
+from heartbeatd.probes.registry import Probes, Timeouts
 from tests.scripted import Scripted, answers, endless, silent
 
 Check = Callable[[str, float], Ping]
@@ -23,7 +23,7 @@ def check() -> Iterator[Check]:
     client = Client(Resolver(), "test")
 
     def run(url: str, timeout_s: float) -> Ping:
-        return Internet(client, url).check(timeout_s, Waiter())
+        return Internet(client, url).check(timeout_s, CancelToken())
 
     yield run
     client.close()
@@ -68,10 +68,10 @@ def test_nobody_there(check: Check) -> None:
 @pytest.mark.parametrize(("status", "detail"), [(500, "HTTP 500"), (200, "")])
 def test_the_sample_says_why(status: int, detail: str) -> None:
     """What the check found goes along with what it measured."""
-    lane, client, waiter = Lane("disk"), Client(Resolver(), "test"), Waiter()
+    lane, client, waiter = SerialWorker("disk"), Client(Resolver(), "test"), CancelToken()
     with Scripted(answers(status)) as server:
         probes = Probes(
-            Disk(lane), Containers(Lane("docker"), "", 1), Internet(client, server.url), Timeouts(10, 10, 10)
+            Disk(lane), Containers(SerialWorker("docker"), "", 1), Internet(client, server.url), Timeouts(10, 10, 10)
         )
         sample = probes.collect(lambda: 0, waiter)
         client.close()

@@ -9,11 +9,11 @@ import json
 import re
 from pathlib import Path
 
+from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
 from heartbeatd.core.alerting import TRANSITIONS
 from heartbeatd.core.answers import STATES, StateRule, rule_for
-from heartbeatd.core.events import MessageId
 from heartbeatd.core.model import Cause, WorkerState
-from heartbeatd.settings import SECTIONS, SETTINGS, Setting
+from heartbeatd.journal import MessageId
 from tests.project import wire
 
 TOP = Path(__file__).resolve().parents[2]

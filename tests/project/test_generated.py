@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from heartbeatd import __version__
-from heartbeatd.config import Config, load, parse
-from heartbeatd.core.events import MessageId
+from heartbeatd.config.load import Config, load, parse
+from heartbeatd.config.options import SETTINGS
 from heartbeatd.core.model import Cause
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.errors import ExitCode
-from heartbeatd.settings import SETTINGS
+from heartbeatd.journal import MessageId
 from tests.project import generated
 from tests.project.generated import CONFIG, PLACES, TOP
 

@@ -8,15 +8,15 @@ import time
 
 import pytest
 
+from heartbeatd.cancel import CancelToken
 from heartbeatd.core.alerting import CHANGE_AFTER
 from heartbeatd.core.gap import GapKind
 from heartbeatd.core.model import Alert, Event, Sample
+from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.sinks import schema
-from heartbeatd.sinks.heartbeat import Heartbeat
-from heartbeatd.sinks.webhook import Webhook
-from heartbeatd.waiting import Waiter
+from heartbeatd.notify.webhook import Webhook
+from heartbeatd.store import migrations
 from heartbeatd.wiring import USER_AGENT
 from tests.project import wire
 from tests.project.generated import PROTOCOL, README, between
@@ -55,7 +55,7 @@ def test_every_field_of_the_alert_is_explained() -> None:
     """The page names the fields of real alerts in their order, with the types they have over all kinds of event."""
     told = wire.alerts(wire.OK, wire.SILENT, *[wire.FAILING] * CHANGE_AFTER, wire.OK_AGAIN)
     gaps = [wire.gap_alert(kind) for kind in GapKind]
-    bodies = [*told, *gaps, wire.failure_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
+    bodies = [*told, *gaps, wire.last_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
     assert {json.loads(body)["details"]["event"] for body in bodies} == set(Event)
     assert list(described("THE ALERT").items()) == list(types(*bodies).items())
     assert all(f"_{event}_:" in section("THE ALERT") for event in Event)
@@ -64,9 +64,9 @@ def test_every_field_of_the_alert_is_explained() -> None:
 
 def test_every_column_is_explained() -> None:
     """The page names the columns of `metrics` with their types in order, and every further table."""
-    assert tuple(described("THE DATABASE").items()) == schema.METRICS
+    assert tuple(described("THE DATABASE").items()) == migrations.METRICS
     with contextlib.closing(sqlite3.connect(":memory:")) as database:
-        schema.prepare(database, 0)
+        migrations.migrate(database, 0)
         tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
         assert all(f"*{name}*".replace("_", "\\_") in section("THE DATABASE") for (name,) in tables)
 
@@ -74,7 +74,7 @@ def test_every_column_is_explained() -> None:
 def test_the_rows_values_are_the_heartbeats_metrics() -> None:
     """`metrics` has the columns of the table, less the two that the page says are not known yet."""
     sent = json.loads(wire.heartbeat())["metrics"]
-    assert [name for name, _ in schema.METRICS] == [*sent, "worker_status", "cycle_duration_ms"]
+    assert [name for name, _ in migrations.METRICS] == [*sent, "worker_status", "cycle_duration_ms"]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_headers_are_those_that_are_sent(text: str) -> None:
 
 def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
-    resolver, waiter = Resolver(), Waiter()
+    resolver, waiter = Resolver(), CancelToken()
     found = {}
     alert = Alert("id", time.time_ns(), "{}")
     for name, url in (

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-from heartbeatd import last_words
+from heartbeatd import failure_alert
 from heartbeatd.core import payload
-from heartbeatd.core.alerting import Patience, replay
+from heartbeatd.core.alerting import Thresholds, replay
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
 
 MS = 1_000_000
 AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
-AGENT = payload.Agent("nas", "0.1.0", AT_NS - 115_337 * MS)
+AGENT = payload.AgentInfo("nas", "0.1.0", AT_NS - 115_337 * MS)
 URL = "https://name.account.workers.dev/api/heartbeat"
 
 OK = Observation(WorkerState.OK, AT_NS, 200)
@@ -28,16 +28,16 @@ def heartbeat(sample: Sample | None = None) -> bytes:
     return payload.heartbeat_body(AGENT, sample or full, uuid7(AT_NS, _noise(1)), 12)
 
 
-def alerts(*history: Observation, patience: Patience | None = None) -> list[bytes]:
+def alerts(*history: Observation, patience: Thresholds | None = None) -> list[bytes]:
     """What arrives at the webhook when the Worker was found so, each at the first try."""
-    _, changes = replay(None, history, patience or Patience())
+    _, changes = replay(None, history, patience or Thresholds())
     made = [payload.change_alert(AGENT, c, uuid7(c.at_ns, _noise(2)), URL) for c in changes]
     return [_delivered(alert) for alert in made]
 
 
 def problem() -> bytes:
     """The alert for a Worker that has been silent for two cycles, with `alert_after = 2`."""
-    (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Patience(alert_after=2))
+    (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Thresholds(alert_after=2))
     return alert
 
 
@@ -52,9 +52,9 @@ def gap_alert(kind: GapKind) -> bytes:
     return _delivered(payload.gap_alert(AGENT, gap, uuid7(AT_NS, _noise(4)), URL))
 
 
-def failure_alert() -> bytes:
+def last_alert() -> bytes:
     """What `heartbeatd-failed.service` sends, at its first try."""
-    body = last_words.alert("nas", last_words.Failure("exit-code", "78"))
+    body = failure_alert.alert("nas", failure_alert.Failure("exit-code", "78"))
     details = body["details"]
     assert isinstance(details, dict)
     return json.dumps({**body, "details": {**details, "attempt": 1, "queued_seconds": 0.0}}).encode()

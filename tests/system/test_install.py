@@ -74,9 +74,7 @@ def test_manuals_completion_and_catalog_are_there(host: BootedHost) -> None:
         assert f"/usr/share/man/{page}.gz" in files
     for command in ("heartbeatd", "heartbeatctl"):
         assert f"/usr/share/bash-completion/completions/{command}" in files
-    ids = host.out(
-        "python3 -c 'from heartbeatd.core.events import MessageId; print(*MessageId, sep=\"\\n\")'"
-    ).splitlines()
+    ids = host.out("python3 -c 'from heartbeatd.journal import MessageId; print(*MessageId, sep=\"\\n\")'").splitlines()
     known = host.out("journalctl --list-catalog")
     assert len(ids) > 10
     assert [id_ for id_ in ids if id_ not in known] == []

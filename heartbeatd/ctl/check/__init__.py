@@ -10,14 +10,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config import Config
+from heartbeatd.config.load import Config
 from heartbeatd.ctl import rights, service, unit_file
 from heartbeatd.ctl.check import configuration, report, running, sandbox, tries, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
-from heartbeatd.sinks.systemd import is_journal
+from heartbeatd.journal import is_journal
 
 OUTSIDE = "what follows was looked at from outside the service's sandbox"
 

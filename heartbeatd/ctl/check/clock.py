@@ -6,13 +6,13 @@ from pathlib import Path
 
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.process import Process
+from heartbeatd.runtime import Runtime
 
 BATTERY_CLOCKS = Path("/sys/class/rtc")
 _NAMES = ("NTP", "NTPSynchronized", "CanNTP")
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """As systemd-timedated sees it."""
     words = ["timedatectl", "show", *(f"--property={name}" for name in _NAMES)]
     try:

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator
 
-from heartbeatd.credentials import NAMES, PLAIN, STORE
+from heartbeatd.config.remarks import remarks
+from heartbeatd.config.secrets import NAMES, PLAIN, STORE
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.process import host_name
-from heartbeatd.remarks import remarks
+from heartbeatd.runtime import host_name
 
 
 def misplaced() -> Iterator[Finding]:

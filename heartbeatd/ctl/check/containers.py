@@ -5,19 +5,20 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.core.model import Presence
+from heartbeatd.cancel import seconds_from_now
+from heartbeatd.containers import client
+from heartbeatd.core.model import ProbeStatus
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation
-from heartbeatd.probes import base, reader
+from heartbeatd.probes import base
 from heartbeatd.probes.containers import Containers
-from heartbeatd.process import Process
-from heartbeatd.waiting import seconds_from_now
+from heartbeatd.runtime import Runtime
 
 READER = "heartbeatd-containers"
 READER_USER = "heartbeat-containers"
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """Counted as in each cycle."""
     settings = situation.config.docker
     path = Path(settings.socket.removeprefix("unix://"))
@@ -29,9 +30,9 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
     probe.close()
     if reading.value is not None:
         yield ok("docker", f"{reading.value} containers run")
-    elif reading.note.presence in (Presence.ABSENT, Presence.OFF):
+    elif reading.note.presence in (ProbeStatus.ABSENT, ProbeStatus.OFF):
         yield ok("docker", f"{reading.note.detail}; container_count stays NULL")
-    elif not reader.SOCKET.exists() and not _runs(situation):
+    elif not client.SOCKET.exists() and not _runs(situation):
         yield ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
     else:
         yield warning(
@@ -45,7 +46,7 @@ def _runs(situation: Situation) -> bool:
     return situation.service is not None and situation.service.running
 
 
-def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = reader.SOCKET) -> str:
+def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = client.SOCKET) -> str:
     """What to do about an engine that cannot be read, by what the helper says of it, and by whose its socket is."""
     if not asked.exists():
         return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so, too)"

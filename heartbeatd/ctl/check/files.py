@@ -5,8 +5,8 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from heartbeatd.config import LARGEST_FILE_BYTES, Config
-from heartbeatd.credentials import ENCRYPTED_STORE, STORE
+from heartbeatd.config.load import LARGEST_FILE_BYTES, Config
+from heartbeatd.config.secrets import ENCRYPTED_STORE, STORE
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.rights import is_of_service, user_name
@@ -14,7 +14,7 @@ from heartbeatd.ctl.service import USER
 from heartbeatd.ctl.unit_file import is_on
 from heartbeatd.errors import ConfigError
 from heartbeatd.files import NotRegularFile, read_regular
-from heartbeatd.net.trust import trusting
+from heartbeatd.net.tls import create_ssl_context
 
 # What ProtectHome= takes away from a service, and what PrivateTmp= replaces.
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
@@ -75,7 +75,7 @@ def _authorities(file: Path, situation: Situation) -> Iterator[Finding]:
     yield from found
     if not found:
         try:
-            trusting(str(file))
+            create_ssl_context(str(file))
         except ConfigError as refused:
             for problem in refused.problems:
                 yield error("heartbeat", f"{problem.where}: {problem.what}", problem.hint)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from heartbeatd.ctl.check.finding import Finding, ok
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.process import Process, host_name
+from heartbeatd.runtime import Runtime, host_name
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """The name in heartbeats and alerts. Whether it tells this host from others is one of the `remarks`."""
     config = situation.config
     origin = "agent.hostname" if config.agent.hostname else "the system's name"

@@ -5,12 +5,12 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from heartbeatd.cancel import seconds_from_now
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.net import nameservers
-from heartbeatd.net.answer import NoAnswer
-from heartbeatd.process import Process
-from heartbeatd.waiting import seconds_from_now
+from heartbeatd.net.answer import RequestError
+from heartbeatd.runtime import Runtime
 
 GLIBC_TIMEOUT_S = 5.0  # for one server in one round; there are two rounds (resolv.conf(5), timeout and attempts)
 GLIBC_ROUNDS = 2
@@ -18,7 +18,7 @@ SILENT_AFTER_S = 3.0
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """Each host that would be asked. Waits for as long as glibc asks its servers, for all names at once."""
     config = situation.config
     urls = {
@@ -36,23 +36,23 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
     for key, host in hosts.items():
         try:
             found = process.resolver.lookup(host, 0, deadline_ns, process.waiter)
-        except NoAnswer as failed:
+        except RequestError as failed:
             text, hint = _explained(key, host, failed, answering=len(silent) < len(servers))
             yield (warning if key == "internet.url" else error)("names", f"{key}: {text}", hint)
         else:
             yield ok("names", f"{key}: {host} is {', '.join(sorted({a.sockaddr[0] for a in found}))}")
 
 
-def _resolves_now(host: str, process: Process) -> bool:
+def _resolves_now(host: str, process: Runtime) -> bool:
     """True for an address. For a name the look-up begins here, so that all go on side by side."""
     try:
         process.resolver.lookup(host, 0, seconds_from_now(0), process.waiter)
-    except NoAnswer:
+    except RequestError:
         return False
     return True
 
 
-def _explained(key: str, host: str, failed: NoAnswer, *, answering: bool) -> tuple[str, str]:
+def _explained(key: str, host: str, failed: RequestError, *, answering: bool) -> tuple[str, str]:
     """What is wrong, and what to do. `answering` says whether any name server answers at all."""
     reason = failed.__cause__
     if isinstance(reason, socket.gaierror) and reason.errno in _NO_SUCH_NAME:

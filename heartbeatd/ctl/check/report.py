@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl.check.finding import Finding, Verdict
-from heartbeatd.sinks.systemd import is_journal
+from heartbeatd.journal import is_journal
 
 _LEVELS = {Verdict.OK: "<6>", Verdict.WARNING: "<4>", Verdict.ERROR: "<3>"}  # sd-daemon(3)
 LONGEST = 1000

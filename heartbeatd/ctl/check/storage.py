@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.apart import apart
 from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
@@ -11,10 +12,9 @@ from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_
 from heartbeatd.ctl.rights import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
-from heartbeatd.process import Process
-from heartbeatd.sinks.lock import held_by
-from heartbeatd.sinks.reader import DEADLINE_S, open_to_read
-from heartbeatd.waiting import Hung
+from heartbeatd.runtime import Runtime
+from heartbeatd.store.lock import held_by
+from heartbeatd.store.reader import DEADLINE_S, open_to_read
 
 LIMIT_S = DEADLINE_S + 2.0
 THAW = "is the filesystem frozen (fsfreeze), or its disk or server gone?"
@@ -22,11 +22,11 @@ STATE = Path("/var/lib/heartbeat")
 OWN = Path("/srv/heartbeat")  # what is proposed where storage.path is in no folder of the agent's own
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """What is found within `LIMIT_S`, in a process apart: on a frozen filesystem it would wait, and could not be ended."""
     try:
         yield from apart("storage", lambda: list(_look(situation)), LIMIT_S)
-    except Hung:
+    except TimedOut:
         what = f"the file or its filesystem did not answer within {LIMIT_S:g} s"
         yield error("storage", f"{situation.config.storage.path}: {what}", THAW)
 

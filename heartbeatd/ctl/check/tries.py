@@ -16,9 +16,9 @@ from heartbeatd.ctl.check import (
 from heartbeatd.ctl.check.finding import Finding, error
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.errors import HeartbeatdError
-from heartbeatd.process import Process
+from heartbeatd.runtime import Runtime
 
-Look = Callable[[Situation, Process], Iterator[Finding]]
+Look = Callable[[Situation, Runtime], Iterator[Finding]]
 
 TRIES: dict[str, Look] = {
     "files": lambda situation, _: files.look(situation),
@@ -35,7 +35,7 @@ TRIES: dict[str, Look] = {
 
 def findings(situation: Situation, *, but: Collection[str] = ()) -> Iterator[Finding]:
     """What each of them finds, as it is found; those about the subjects in `but` are not made."""
-    process = Process()
+    process = Runtime()
     try:
         for subject, look in TRIES.items():
             if subject not in but:
@@ -44,7 +44,7 @@ def findings(situation: Situation, *, but: Collection[str] = ()) -> Iterator[Fin
         process.close()
 
 
-def _guarded(subject: str, look: Look, situation: Situation, process: Process) -> Iterator[Finding]:
+def _guarded(subject: str, look: Look, situation: Situation, process: Runtime) -> Iterator[Finding]:
     try:
         yield from look(situation, process)
     except HeartbeatdError as failed:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from heartbeatd.core.moments import counted
-from heartbeatd.credentials import NAMES, Credentials
+from heartbeatd.config.secrets import NAMES, Credentials
+from heartbeatd.core.timefmt import plural
 from heartbeatd.ctl import start_failure
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
@@ -48,7 +48,7 @@ def cannot_start(status: int, situation: Situation) -> Finding:
     """Why, with the step's `status`, and how often it was tried."""
     problem = start_failure.explain(status, start_failure.facts(situation.settings))
     restarts = situation.service.restarts if situation.service is not None else 0
-    tried = f", tried {counted(restarts + 1, 'time')}" if restarts else ""
+    tried = f", tried {plural(restarts + 1, 'time')}" if restarts else ""
     return error("service", f"{problem.what} ({problem.where}{tried})", problem.hint)
 
 

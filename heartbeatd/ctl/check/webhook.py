@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from heartbeatd import wiring
 from heartbeatd.core.model import Cause
-from heartbeatd.core.redact import shown_url
+from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.net.answer import Answer, NoAnswer
+from heartbeatd.net.answer import Answer, RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
-from heartbeatd.process import Process
+from heartbeatd.runtime import Runtime
 
 METHODS = "access-control-allow-methods"
 _QUESTION = {"Access-Control-Request-Method": "POST"}
@@ -32,7 +32,7 @@ _NO_ANSWER: dict[Cause, str] = {
 }
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """Without a URL there is nothing to ask: see `remarks`."""
     url = situation.config.alerts.webhook_url.reveal()
     if not url:
@@ -43,8 +43,8 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
         answer = client.send(
             Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, process.waiter
         )
-    except NoAnswer as failed:
-        yield error("webhook", f"{shown_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
+    except RequestError as failed:
+        yield error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
     else:
         yield judge(url, answer)
     finally:
@@ -53,7 +53,7 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
 
 def judge(url: str, answer: Answer) -> Finding:
     """What the answer to the question says of the address."""
-    status, shown = answer.status, shown_url(url)
+    status, shown = answer.status, redact_url(url)
     said = f"{shown} answers OPTIONS with HTTP {status}"
     if 200 <= status < 300:
         methods = answer.headers.get(METHODS, "")

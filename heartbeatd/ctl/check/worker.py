@@ -8,18 +8,18 @@ from heartbeatd.core.answers import look_at, rule_for
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Sample
 from heartbeatd.core.payload import heartbeat_body
-from heartbeatd.core.redact import shown_url
+from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.errors import ConfigError
-from heartbeatd.net.answer import NoAnswer
-from heartbeatd.process import Process
+from heartbeatd.net.answer import RequestError
+from heartbeatd.runtime import Runtime
 
 
-def look(situation: Situation, process: Process) -> Iterator[Finding]:
+def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """One heartbeat without figures, and what is answered. Without a URL there is nothing to try: see `remarks`."""
     config = situation.config
-    shown = shown_url(config.heartbeat.url)
+    shown = redact_url(config.heartbeat.url)
     try:
         sender = wiring.heartbeat(config, process)
     except ConfigError:  # `files` has said why
@@ -33,7 +33,7 @@ def look(situation: Situation, process: Process) -> Iterator[Finding]:
     sender.close()
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
-        reason = NoAnswer(cause, detail) if cause else detail
+        reason = RequestError(cause, detail) if cause else detail
         yield error("worker", f"{shown}: {reason}", look_at(cause, detail) if cause else "")
         return
     rule = rule_for(beat.status, beat.headers)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config import Config, parse
+from heartbeatd.config.load import Config, parse
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation, identity
 from heartbeatd.ctl.check.tries import Look
 from heartbeatd.ctl.service import Service
-from heartbeatd.process import Process
+from heartbeatd.runtime import Runtime
 from tests.agent import CHECKOUT, environment, python
 
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -43,7 +43,7 @@ def situation(
 @pytest.fixture
 def found() -> Iterator[Found]:
     """What a check finds."""
-    process = Process()
+    process = Runtime()
     yield lambda look, given: list(look(given, process))
     process.close()
 

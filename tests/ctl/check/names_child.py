@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from heartbeatd.ctl.check import names
-from heartbeatd.process import Process
+from heartbeatd.runtime import Runtime
 from tests.ctl.check.conftest import situation
 from tests.faults.stage import Resolver as NameServer
 
@@ -21,7 +21,7 @@ GIVEN = situation(
 def found() -> dict[str, object]:
     """What is found, and how long it took."""
     began_s = time.monotonic()
-    seen = [asdict(finding) for finding in names.look(GIVEN, Process())]
+    seen = [asdict(finding) for finding in names.look(GIVEN, Runtime())]
     return {"found": seen, "took_s": time.monotonic() - began_s}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config import DEFAULT_PATH, Secret
+from heartbeatd.config.load import DEFAULT_PATH, Secret
 from heartbeatd.ctl.check import files
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation

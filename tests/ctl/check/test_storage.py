@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config import DEFAULT_PATH
+from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.ctl.check import storage
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.sinks import lock
+from heartbeatd.store import lock
 from tests.ctl.check.conftest import Found, found_by_nobody, situation, unit
 
 NOBODY = 65534

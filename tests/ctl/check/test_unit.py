@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.credentials import Credential
+from heartbeatd.config.secrets import Credential
 from heartbeatd.ctl import start_failure, unit_file
 from heartbeatd.ctl.check import sandbox, unit
 from heartbeatd.ctl.check.finding import Verdict

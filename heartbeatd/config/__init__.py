@@ -1,0 +1,1 @@
+"""The configuration: options, the file that sets them, and the secrets beside it."""

@@ -1,0 +1,98 @@
+"""What lives as long as the process, whatever the configuration, and what is there before anything else is loaded."""
+
+import itertools
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import gethostname
+
+from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.clock import Clock, SystemClock, boot_id
+from heartbeatd.config.load import Config
+from heartbeatd.core.gap import PreviousRun
+from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force
+from heartbeatd.core.redact import Redactor
+from heartbeatd.files import read_regular
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.sdnotify import NotifySocket
+from heartbeatd.store.background import BackgroundStore
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
+
+HOSTNAME_FILE = Path("/etc/hostname")
+LARGEST_BYTES = 4096
+
+
+@dataclass(slots=True)
+class Runtime:
+    """Threads, clocks, counters, the waiter of the main loop, the service manager."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    waiter: CancelToken = field(default_factory=CancelToken)
+    resolver: Resolver = field(default_factory=Resolver)
+    redactor: Redactor = field(default_factory=Redactor)
+    service: NotifySocket = field(init=False)
+    sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    lanes: dict[str, SerialWorker] = field(default_factory=dict)
+    before: PreviousRun = field(default_factory=lambda: PreviousRun(boot_id()))
+    names: HostNames = field(default_factory=lambda: host_names())
+    started_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.service = NotifySocket(self.redactor)
+        self.started_ns = self.clock.now_ns()
+
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by so much."""
+        self.started_ns += by_ns
+        self.before.stepped = True
+
+    def lane(self, name: str) -> SerialWorker:
+        """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
+        return self.lanes.setdefault(name, SerialWorker(name))
+
+    def working(self) -> bool:
+        """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
+        self.service.working("bringing the database up to date")
+        return self.waiter.cancelled
+
+    def close(self) -> None:
+        """End the lanes; those that hang are left to the end of the process."""
+        for lane in self.lanes.values():
+            lane.close()
+        self.service.close()
+
+
+def host_names() -> HostNames:
+    """The host's names as they are now. What cannot be read is ""."""
+    try:
+        text = read_regular(HOSTNAME_FILE, LARGEST_BYTES).decode(errors="replace")
+    except OSError:
+        text = ""
+    return HostNames(gethostname(), name_in_file(text))
+
+
+def host_name(config: Config, at_start: HostNames | None = None) -> str:
+    """The name this host goes by, in plain ASCII. `at_start` are its names when the process started, if that was earlier."""
+    now = host_names()
+    return config.agent.hostname or name_in_force(at_start or now, now)
+
+
+def store_options(config: Config) -> StoreOptions:
+    """How the ledger is kept."""
+    storage = config.storage
+    return StoreOptions(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
+
+
+def ledger(config: Config, process: Runtime, before: PreviousRun | None = None) -> BufferedStore:
+    """The store at the configured path, not open yet. `before`: see BufferedStore; only an agent gives one."""
+    return BufferedStore(Path(config.storage.path), process.clock, store_options(config), process.working, before)
+
+
+def open_ledger(config: Config, process: Runtime, before: PreviousRun | None = None) -> BackgroundStore:
+    """The same on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
+    made = BackgroundStore(ledger(config, process, before), store_options(config), process.waiter)
+    try:
+        made.open()
+    except BaseException:
+        made.close()
+        raise
+    return made

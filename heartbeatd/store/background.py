@@ -1,0 +1,222 @@
+"""The ledger on a thread of its own: a disk that does not answer holds up no cycle, no alert, no start and no stop.
+
+A filesystem that is frozen, or a disk that is gone, can hold a thread for ever, and no timeout of SQLite's ends that. So nothing
+here touches the database: each call hands its work to the thread, which alone does, and waits for it until a deadline. What was
+handed over and is not done by then is done when the disk answers again; until then what comes waits in memory.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
+from heartbeatd.core.alerting import shifted
+from heartbeatd.core.model import Alert, AlertState, Row
+from heartbeatd.core.timefmt import plural
+from heartbeatd.errors import Problem, StoreError
+from heartbeatd.journal import NOTICE, MessageId, journal_fields
+from heartbeatd.store.buffer import DAY_S, BufferedStore, Handed, StoreOptions
+
+T = TypeVar("T")
+
+OPEN_S = 5.0  # for the start, from the last sign of progress on
+ASK_S = 1.0  # for the queue
+STOP_S = 0.5  # for the last write
+
+log = logging.getLogger(__name__)
+
+
+class BackgroundStore:
+    """What the agent remembers. Only the thread that runs the cycle uses it.
+
+    `working` is called while the database is brought up to date, and breaks that off when it returns True. `stop` is interrupted
+    when the process is to end.
+    """
+
+    def __init__(self, ledger: BufferedStore, keeping: StoreOptions, stop: CancelToken) -> None:
+        self.path = ledger.path
+        self.track: AlertState | None = None
+        self._ledger, self._stop = ledger, stop
+        self._lane, self._waiter = SerialWorker("store"), CancelToken()
+        self._inbox: deque[Callable[[], None]] = deque()
+        self._adjust_bounds(keeping)
+        self._certain = False
+        self._call: Future[None] | None = None
+        self._hangs = ""
+        self._progress_ns = time.monotonic_ns()
+
+    @property
+    def pending(self) -> int:
+        """Alerts in the database that have not arrived, as of the last write."""
+        return self._ledger.pending
+
+    @property
+    def waiting(self) -> int:
+        """How many rows are in memory only."""
+        return self._ledger.waiting + sum(
+            isinstance(job, partial) and job.func == self._ledger.note for job in self._inbox
+        )
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the database from being written, or nothing."""
+        return self._hangs or self._ledger.trouble
+
+    def open(self) -> None:
+        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
+
+        Raises InUseError if another agent has it.
+        """
+        self._ledger.on_progress(self._note_progress)
+        self._progress_ns = time.monotonic_ns()
+        call = self._call = self._lane.queue(self._ledger.open, 0, self._waiter)
+        while not self._wait(call, self._progress_ns + int(OPEN_S * 1e9)):
+            if self._stop.cancelled or time.monotonic_ns() - self._progress_ns > OPEN_S * 1e9:
+                self._say_hung()
+                return
+        self._take_over(call)
+
+    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
+        """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
+        if track is not None:
+            self.track = track
+        self._inbox.append(partial(self._ledger.note, row, track, alerts, certain=self._certain))
+        self._write(self._patience_s)
+
+    def queue(self) -> "Queue":
+        """The alerts, for one thread that sends them."""
+        return Queue(self._lane, self._ledger)
+
+    def shift(self, by_ns: int) -> None:
+        """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
+        if self.track is not None:
+            self.track = shifted(self.track, by_ns, self._ledger.fixed)
+        self._inbox.append(partial(self._ledger.shift, by_ns))
+
+    def adjust(self, keeping: StoreOptions) -> None:
+        """Keep by other rules from now on."""
+        self._adjust_bounds(keeping)
+        self._inbox.append(partial(self._ledger.adjust, keeping))
+
+    def move_to(self, other: "BackgroundStore") -> None:
+        """Have `other` go on with all there is here, and close."""
+        handed = self._ask(self._ledger.hand_over)
+        if handed is None:
+            handed = Handed((), (), self.track, self._certain, self._ledger.fixed)
+        other.track = handed.track if handed.track is not None and handed.certain else other.track
+        if other._ask(partial(other._ledger.adopt, handed)):
+            self._ask(partial(self._ledger.moved, handed, other.path))
+        other._sync()
+        self.close()
+
+    def close(self) -> None:
+        """Write what still waits, to the disk itself, and close."""
+        self._inbox.append(self._ledger.close)
+        call = self._call = self._lane.queue(self._drain, 0, self._waiter)
+        if not self._wait(call, seconds_from_now(STOP_S)):
+            waits = plural(self.waiting, "row")
+            log.error("the disk of %s does not answer; what waits to be stored is lost: %s", self.path, waits)
+        self._lane.close()
+
+    def _write(self, within_s: float) -> None:
+        if self._call is not None and not self._call.done():
+            self._say_hung()
+            return
+        if self._call is not None:
+            self._take_over(self._call)
+        call = self._call = self._lane.queue(self._drain, 0, self._waiter)
+        if self._wait(call, seconds_from_now(within_s)):
+            self._take_over(call)
+
+    def _drain(self) -> None:
+        """On the ledger's thread: all that was handed over, and one write of it."""
+        while self._inbox:
+            self._inbox.popleft()()
+        if not self._ledger.closed:
+            self._ledger.write()
+
+    def _take_over(self, call: Future[None]) -> None:
+        """What a call that has come back has brought about. Raises what it raised."""
+        self._call = None
+        call.outcome()
+        self._sync()
+        if self._hangs:
+            self._hangs = ""
+            if not self._ledger.trouble:
+                log.log(
+                    NOTICE,
+                    "%s can be written again; what waited is stored",
+                    self.path,
+                    extra=journal_fields(MessageId.STORE_RECOVERED, path=self.path, rows=0),
+                )
+
+    def _sync(self) -> None:
+        if not self._inbox:  # what is in there may change it
+            self.track, self._certain = self._ledger.track, self._ledger.certain
+
+    def _say_hung(self) -> None:
+        if not self._hangs:
+            problem = Problem(str(self.path), "the disk does not answer", "a frozen filesystem, or a disk that is gone")
+            self._hangs = str(problem)
+            log.error(
+                "%s; heartbeats go on, rows wait in memory",
+                problem,
+                extra=journal_fields(MessageId.STORE_FAILED, path=self.path, waiting=self.waiting),
+            )
+
+    def _ask(self, work: Callable[[], T]) -> T | None:
+        """What `work` returns on the ledger's thread; None if the disk does not answer."""
+        call = self._lane.queue(work, 0, self._waiter)
+        return call.outcome() if self._wait(call, seconds_from_now(ASK_S)) else None
+
+    def _wait(self, call: Future[T], until_ns: int) -> bool:
+        """Wait for it until then, but not much longer than the process may still take to stop. True if it has come back."""
+        with self._stop.ending(self._waiter.wake):
+            if self._waiter.wait(lambda: call.done() or self._stop.cancelled, until_ns) and not call.done():
+                self._waiter.wait(call.done, min(until_ns, seconds_from_now(STOP_S)))
+        return call.done()
+
+    def _note_progress(self) -> None:
+        self._progress_ns = time.monotonic_ns()
+
+    def _adjust_bounds(self, keeping: StoreOptions) -> None:
+        # SQLite waits for locks for a quarter of the interval, one second at most (see BufferedStore): that is no hanging.
+        self._patience_s = min(1.5, 0.4 * keeping.interval_s)
+        self._inbox = deque(self._inbox, maxlen=max(2, DAY_S // keeping.interval_s))
+
+
+class Queue:
+    """The alerts in the database, for the thread that sends them; see `outbox.Queue`. Never waits longer than `ASK_S`."""
+
+    def __init__(self, lane: SerialWorker, ledger: BufferedStore) -> None:
+        self._lane, self._ledger, self._waiter = lane, ledger, CancelToken()
+        self._call: Future[object] | None = None
+
+    def undelivered(self) -> tuple[Alert, ...]:
+        """Those that have not arrived, the oldest first. Raises StoreError."""
+        return self._ask(self._ledger.undelivered)
+
+    def mark_attempt(self, alert: Alert, reason: str) -> None:
+        """A try failed. Raises StoreError."""
+        self._ask(partial(self._ledger.mark_attempt, alert, reason))
+
+    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+        """It has arrived. Raises StoreError."""
+        self._ask(partial(self._ledger.mark_delivered, alert, at_ns))
+
+    def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+        """It is not sent any more. Raises StoreError."""
+        self._ask(partial(self._ledger.set_aside, alert, at_ns, reason))
+
+    def _ask(self, work: Callable[[], T]) -> T:
+        if self._call is not None and not self._call.done():
+            raise StoreError(Problem(str(self._ledger.path), "the disk does not answer"))
+        call = self._lane.queue(work, seconds_from_now(ASK_S), self._waiter)
+        self._call = call  # type: ignore[assignment]  # a Call of T is a Call of object here
+        try:
+            return call.outcome()
+        except TimedOut:
+            raise StoreError(Problem(str(self._ledger.path), "the disk does not answer")) from None

@@ -1,0 +1,383 @@
+"""Alerts arrive, in order, whatever the webhook does; and wait on the disk until they have."""
+
+import logging
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heartbeatd.cancel import CancelToken
+from heartbeatd.clock import SystemClock
+from heartbeatd.core.model import Alert
+from heartbeatd.journal import NOTICE
+from heartbeatd.net.http import Client
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.notify import outbox as outbox_module
+from heartbeatd.notify.outbox import (
+    CAP_S,
+    ERRORS_IN_ORDER,
+    FIRST_PAUSE_S,
+    JITTER,
+    LATE_MOST,
+    LATE_PAUSE_S,
+    LATE_SOON,
+    REFUSED_MOST,
+    Outbox,
+    Tries,
+    backoff_s,
+)
+from heartbeatd.notify.webhook import Failure, Webhook, failure_of
+from heartbeatd.store.background import BackgroundStore
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.database import Database
+from tests.agent import CHECKOUT
+from tests.receiver import SILENCE, WEBHOOK, Receiver
+from tests.store.conftest import NOW_NS, alert, row
+
+Start = Callable[[], Outbox]
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[BackgroundStore]:
+    """The agent's own hold on the database at `path`."""
+    made = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
+    made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(ledger: BackgroundStore, receiver: Receiver) -> Iterator[Start]:
+    """Starts outboxes on that database, as starts of the agent would, and ends them."""
+    made: list[tuple[Outbox, Webhook]] = []
+
+    def begin() -> Outbox:
+        webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
+        outbox = Outbox(ledger.queue(), webhook, SystemClock())
+        outbox.start()
+        made.append((outbox, webhook))
+        return outbox
+
+    yield begin
+    for outbox, webhook in made:
+        outbox.close()
+        webhook.close()
+
+
+def until(true: Callable[[], object], timeout_s: float = 15) -> None:
+    """Wait until it is."""
+    deadline_s = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline_s, "it did not come"
+        time.sleep(0.01)
+
+
+def arrived(receiver: Receiver, status: int = 200) -> list[str]:
+    """The event ids of what was answered so, in the order of arrival."""
+    return [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK) if a.answered == status]
+
+
+def test_what_is_in_the_database_leaves_at_the_start(store: Database, receiver: Receiver, start: Start) -> None:
+    """In order; and each once, also when the agent starts again."""
+    store.record((), None, [alert(n) for n in (3, 1, 2)], flush=True)
+    first = start()
+    until(lambda: len(arrived(receiver)) == 3)
+    until(lambda: first.waiting == 0)
+    first.close()
+    start().post(())
+    time.sleep(0.3)
+    assert arrived(receiver) == ["event-003", "event-001", "event-002"]
+
+
+def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, start: Start) -> None:
+    """n8n answers 404 while the workflow is not active: the alert waits, those behind it too, and then all arrive in order."""
+    receiver.answer(WEBHOOK, 404, 200)
+    alerts = tuple(alert(n) for n in (1, 2))
+    store.record((), None, alerts, flush=True)
+    outbox = start()
+    outbox.post(alerts)
+    until(lambda: len(arrived(receiver)) == 2)
+    assert arrived(receiver, 404) == ["event-001"]
+    assert arrived(receiver) == ["event-001", "event-002"]
+    assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2, 1]
+    until(lambda: not store.pending())
+
+
+def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Start) -> None:
+    """The count of tries and the event id go on, and the first try after the start comes at once."""
+    receiver.answer(WEBHOOK, 500)
+    store.record((), None, (alert(1),), flush=True)
+    first = start()
+    until(lambda: store.pending()[0].attempts == 1)
+    first.close()
+    receiver.answer(WEBHOOK, 200)
+    start()
+    until(lambda: arrived(receiver))
+    assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2]
+
+
+def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
+    """An alert is delivered although nothing can be stored, and not a second time once it can."""
+    path = tmp_path / "later/metrics.db"
+    ledger = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
+    ledger.open()
+    webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
+    outbox = Outbox(ledger.queue(), webhook, SystemClock())
+    outbox.start()
+    one = alert(1)
+    ledger.record(row(1), None, (one,))
+    outbox.post((one,))
+    until(lambda: arrived(receiver))
+    path.parent.mkdir()
+    ledger.record(row(2), None, ())
+    outbox.post(())
+    until(lambda: outbox.waiting == 0)
+    outbox.close()
+    webhook.close()
+    ledger.close()
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.pending() == ()
+    assert arrived(receiver) == ["event-001"]
+
+
+def test_a_webhook_that_hangs_does_not_hold_up_the_end(store: Database, receiver: Receiver, start: Start) -> None:
+    """Closing breaks the try off; the alert stays."""
+    receiver.answer(WEBHOOK, SILENCE)
+    store.record((), None, (alert(1),), flush=True)
+    outbox = start()
+    until(lambda: receiver.received(WEBHOOK))
+    began_s = time.monotonic()
+    outbox.close(patience_s=5)
+    assert time.monotonic() - began_s < 2
+    assert len(store.pending()) == 1
+
+
+def test_failures_are_said_once(
+    store: Database, receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first failure is a warning, the next only detail; the delivery is a notice."""
+    caplog.set_level(logging.DEBUG, "heartbeatd")
+    receiver.answer(WEBHOOK, 404, 404, 200)
+    store.record((), None, (alert(1),), flush=True)
+    start()
+    until(lambda: arrived(receiver))
+    until(lambda: not store.pending())
+    assert [r.levelno for r in caplog.records if "event-001" in r.getMessage()] == [
+        logging.WARNING,
+        logging.DEBUG,
+        NOTICE,
+    ]
+
+
+@given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1))
+def test_pauses_grow_and_are_bounded(failures: int, jitter: float, other: float) -> None:
+    """From two seconds, doubling, never above the cap; jitter takes off a fifth at most."""
+    plain = backoff_s(failures, 0)
+    assert plain == min(CAP_S, FIRST_PAUSE_S * 2 ** (min(failures, 40) - 1))
+    assert plain * (1 - JITTER) - 1e-9 <= backoff_s(failures, jitter) <= plain
+    assert backoff_s(failures + 1, 0) >= plain
+    assert (backoff_s(failures, jitter) < backoff_s(failures, other)) == (jitter > other) or abs(jitter - other) < 1e-12
+
+
+def stored(path: Path, columns: str) -> list[tuple[object, ...]]:
+    """What the database says of each alert, in the order of the queue."""
+    with closing(sqlite3.connect(path)) as reader:
+        return reader.execute(f"SELECT {columns} FROM alerts ORDER BY number").fetchall()
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "no json", "[1]", '"text"', "null", '{"a":NaN}', '{"a":"\\ud800"}', "[" * 100_000],
+    ids=["empty", "text", "list", "string", "null", "nan", "surrogate", "deep"],
+)
+def test_what_is_stored_and_no_alert_is_set_aside(
+    store: Database, path: Path, receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture, body: str
+) -> None:
+    """It is said once; those behind it arrive; and it stays in the database, with the reason, across restarts too."""
+    store.record((), None, (replace(alert(1), body=body), alert(2)), flush=True)
+    for _ in range(2):
+        outbox = start()
+        until(lambda: arrived(receiver) == ["event-002"])
+        until(lambda: not store.pending())
+        assert outbox.alive
+        outbox.close()
+    assert caplog.text.count("event-001") == 1
+    assert "it is not sent again" in caplog.text
+    reason = "what is stored is no JSON object"
+    assert stored(path, "last_error, delivered_ns IS NULL, set_aside_ns > 0") == [(reason, 1, 1), (None, 0, None)]
+
+
+def test_damaged_texts_and_numbers_hold_nothing_up(
+    store: Database, path: Path, receiver: Receiver, start: Start
+) -> None:
+    """Bytes that are no UTF-8, a moment that is no number: each is one bad alert. A count of tries can be begun anew."""
+    store.record((), None, [alert(n) for n in range(1, 5)], flush=True)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE alerts SET body = CAST(x'ff7b' AS TEXT) WHERE number = 1")
+        other.execute("UPDATE alerts SET queued_ns = 'yesterday' WHERE number = 2")
+        other.execute("UPDATE alerts SET attempts = 'many' WHERE number = 3")
+    outbox = start()
+    until(lambda: arrived(receiver) == ["event-003", "event-004"])
+    until(lambda: not store.pending())
+    assert outbox.alive
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_alert_that_is_refused_holds_nothing_up(
+    store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """It gets bounded tries, with growing pauses; those behind it arrive meanwhile; then it is set aside."""
+    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
+    receiver.answer(WEBHOOK, status, 200, status)
+    store.record((), None, (alert(1), alert(2)), flush=True)
+    start()
+    until(lambda: not store.pending())
+    assert arrived(receiver) == ["event-002"]
+    assert arrived(receiver, status) == ["event-001"] * REFUSED_MOST
+    assert [a.answered for a in receiver.received(WEBHOOK)[:2]] == [status, 200]
+
+
+def test_an_alert_that_is_answered_too_late_holds_nothing_up(
+    store: Database, path: Path, receiver: Receiver, ledger: BackgroundStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """n8n that responds when the last node has finished: a few tries, those behind it meanwhile, and then once an hour."""
+    receiver.answer(WEBHOOK, SILENCE, 200, SILENCE)
+    store.record((), None, (alert(1), alert(2)), flush=True)
+    webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 0.1)
+    outbox = Outbox(ledger.queue(), webhook, SystemClock())
+    with pytest.MonkeyPatch.context() as quicker:
+        quicker.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
+        outbox.start()
+        until(lambda: arrived(receiver, SILENCE) == ["event-001"] * LATE_SOON)
+        until(lambda: "in an hour" in caplog.text)
+    assert arrived(receiver) == ["event-002"]
+    outbox.close()
+    webhook.close()
+    assert "set Respond of its Webhook node to Immediately" in caplog.text
+    assert stored(path, "attempts, delivered_ns IS NULL") == [(LATE_SOON, 1), (1, 0)]
+
+
+def test_it_does_not_go_on_for_ever() -> None:
+    """A day's hourly tries; of a refusal five. What is down is tried for as long as it takes."""
+    late, refused, down = Tries(), Tries(), Tries()
+    pauses = []
+    while not late.over:
+        late.after(Failure.LATE)
+        pauses.append(late.alone_s(Failure.LATE, 0))
+    assert pauses == [2.0, 4.0, 8.0, *[LATE_PAUSE_S] * (LATE_MOST - LATE_SOON + 1)]
+    for _ in range(REFUSED_MOST):
+        assert not refused.over
+        refused.after(Failure.REFUSED)
+    assert refused.over
+    for _ in range(1000):
+        down.after(Failure.DOWN)
+        assert (down.over, down.alone_s(Failure.DOWN, 0)) == (False, None)
+
+
+@given(st.integers(300, 599))
+def test_what_an_answer_says(status: int) -> None:
+    """Only a 4xx that is about the alert itself is the alert's fault; all else passes, or is about all alerts."""
+    passing = status >= 500 or status < 400 or status in (401, 403, 404, 408, 425, 429)
+    assert (failure_of(status) is Failure.REFUSED) == (not passing)
+
+
+def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
+    store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flow that breaks on one message answers 500 to it: order is kept for some minutes, and then the others go on."""
+    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.01)
+    receiver.answer(WEBHOOK, *[500] * ERRORS_IN_ORDER, 200, 500)
+    store.record((), None, (alert(1), alert(2)), flush=True)
+    start()
+    until(lambda: arrived(receiver) == ["event-002"])
+    asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
+    assert asked[:ERRORS_IN_ORDER] == ["event-001"] * ERRORS_IN_ORDER
+    until(lambda: [a.event_id for a in store.pending()] == ["event-001"])
+
+
+def test_no_thread_to_be_had_is_a_try_that_failed() -> None:
+    """Under TasksMax= a name cannot be looked up: the alert waits, the outbox lives, and it arrives when there is a thread."""
+    done = subprocess.run([sys.executable, "-c", NO_THREAD], capture_output=True, text=True, cwd=CHECKOUT, check=False)
+    assert done.stdout.splitlines() == ["alive True attempts True", "delivered True alive True"], done.stderr
+
+
+# As an ordinary user, to whom RLIMIT_NPROC applies. The name is looked up on a thread that cannot be started at first.
+NO_THREAD = """
+import os, resource, tempfile, time
+from pathlib import Path
+from heartbeatd.clock import SystemClock
+from heartbeatd.net.http import Client
+from heartbeatd.net.resolve import Resolver
+from heartbeatd.notify import outbox as module
+from heartbeatd.store.background import BackgroundStore
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.notify.outbox import Outbox
+from heartbeatd.core.model import Alert
+from heartbeatd.notify.webhook import Failure, Webhook, failure_of
+from tests.agent import CHECKOUT
+from heartbeatd.cancel import CancelToken
+from tests.receiver import WEBHOOK, Receiver
+from tests.store.conftest import alert, row
+
+def until(true):
+    end = time.monotonic() + 15
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return bool(true())
+
+module.FIRST_PAUSE_S = 0.05
+if os.geteuid() == 0:
+    os.setgid(61234)
+    os.setuid(61234)
+with Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "metrics.db"
+    ledger = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
+    url = receiver.url(WEBHOOK).replace("127.0.0.1", "localhost")
+    outbox = Outbox(ledger.queue(), Webhook(Client(Resolver(), "test"), url, 5), SystemClock())
+    ledger.open()
+    outbox.start()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
+    ledger.record(row(1), None, (alert(1),))
+    outbox.post(())
+    tried = until(lambda: any(a.attempts for a in ledger.queue().undelivered()))
+    print("alive", outbox.alive, "attempts", tried, flush=True)
+    resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+    print("delivered", until(lambda: receiver.received(WEBHOOK)), "alive", outbox.alive)
+    outbox.close()
+    ledger.close()
+"""
+
+
+def test_what_ends_the_delivery_is_said(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
+    """A queue that breaks in a way nobody foresaw: `alive` is False from then on, and the log has the traceback."""
+
+    class Broken:
+        """Raises what no database does."""
+
+        def undelivered(self) -> tuple[Alert, ...]:
+            raise ZeroDivisionError
+
+        def mark_attempt(self, alert: Alert, reason: str) -> None:
+            """Never reached."""
+
+        def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+            """Never reached."""
+
+        def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+            """Never reached."""
+
+    outbox = Outbox(Broken(), Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0), SystemClock())
+    assert outbox.alive
+    outbox.start()
+    until(lambda: not outbox.alive)
+    assert "ZeroDivisionError" in caplog.text
+    outbox.close()

@@ -1,0 +1,68 @@
+"""What the tests of the database share."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.cancel import CancelToken
+from heartbeatd.core.model import Alert, Row
+from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
+from heartbeatd.core.timefmt import from_iso
+from heartbeatd.store.database import Database
+from tests.receiver import Receiver
+
+NOW_NS = 1_790_000_000_000_000_000
+
+
+def row(number: int, **values: object) -> Row:
+    """A row whose id and moment follow from `number`."""
+    blank: dict[str, object] = dict.fromkeys(Row.__slots__)
+    stamp = f"2026-01-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}.000000-05:00"
+    return Row(**{**blank, "id": f"row-{number:06}", "timestamp_lima": stamp, "cycle_duration_ms": 1.0, **values})  # type: ignore[arg-type]
+
+
+def alert(number: int) -> Alert:
+    """An alert whose event id follows from `number`."""
+    event_id = f"event-{number:03}"
+    body = f'{{"title":"t","message":"m","details":{{"event_id":"{event_id}","event":"problem"}}}}'
+    return Alert(event_id, NOW_NS + number, body)
+
+
+def keep_from(number: int) -> RetentionCutoff:
+    """All before that row is too old."""
+    return RetentionCutoff(from_iso(row(number).timestamp_lima) + NS_PER_DAY, days=1)
+
+
+def ids(path: Path) -> list[str]:
+    """The ids of all rows, in order of insertion, as a reader sees them."""
+    with closing(sqlite3.connect(path)) as reader:
+        return [found for (found,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the database is to be."""
+    return tmp_path / "metrics.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Database]:
+    """An open, empty database."""
+    with closing(Database.open(path, NOW_NS)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def waiter() -> CancelToken:
+    """What the test's own thread waits with."""
+    return CancelToken()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook."""
+    with Receiver() as listening:
+        yield listening

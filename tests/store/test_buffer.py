@@ -1,0 +1,488 @@
+"""Nothing is lost while the database cannot be used, and trouble is said once."""
+
+import logging
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.clock import SystemClock
+from heartbeatd.core.gap import PreviousRun, Run
+from heartbeatd.core.model import AlertState, WorkerState
+from heartbeatd.core.retention import QUEUE_MOST
+from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.core.timefmt import from_iso
+from heartbeatd.journal import MessageId
+from heartbeatd.store.buffer import DAY_NS, FORGET_EVERY, BufferedStore, StoreOptions
+from heartbeatd.store.database import PRUNE_ROWS, Database
+from tests.store.conftest import NOW_NS, alert, ids, row
+
+TRACK = AlertState(WorkerState.ERROR, NOW_NS)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The names of the messages logged so far."""
+    return [MessageId(r.fields["MESSAGE_ID"]).name for r in caplog.records if hasattr(r, "fields")]
+
+
+@pytest.fixture(autouse=True)
+def listen(caplog: pytest.LogCaptureFixture) -> None:
+    """Hear notices, too."""
+    caplog.set_level(logging.INFO, "heartbeatd")
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[BufferedStore]:
+    """A ledger that is open."""
+    made = BufferedStore(path, SystemClock(), StoreOptions(10))
+    made.open()
+    yield made
+    made.close()
+
+
+def pending(path: Path) -> list[str]:
+    """The event ids in the queue."""
+    with closing(Database.open(path, NOW_NS)) as store:
+        return [found.event_id for found in store.pending()]
+
+
+def test_a_folder_that_comes_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows, the track and alerts wait in memory, in order, and go in when the folder is there."""
+    path = tmp_path / "later/metrics.db"
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
+    ledger.open()
+    for number in range(5):
+        ledger.record(row(number), TRACK if number == 2 else None, (alert(2),) if number == 2 else ())
+    assert ledger.waiting == 5
+    assert "later" in ledger.trouble
+    path.parent.mkdir()
+    ledger.record(row(5), None, ())
+    assert ids(path) == [row(n).id for n in range(6)]
+    assert pending(path) == ["event-002"]
+    assert (ledger.waiting, ledger.trouble) == (0, "")
+    ledger.close()
+    assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+
+
+def test_a_locked_database(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody's long transaction costs no row."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.record(row(1), None, ())
+        ledger.record(row(2), TRACK, (alert(1),))
+        assert ledger.waiting == 2
+        other.execute("COMMIT")
+    ledger.record(row(3), None, ())
+    assert ids(path) == [row(n).id for n in (1, 2, 3)]
+    assert pending(path) == ["event-001"]
+    assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
+
+
+def test_a_database_that_becomes_garbage(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is set aside, and a new one begins with the announced state and the row at hand."""
+    ledger.record(row(1), TRACK, ())
+    ledger.close()
+    path.write_bytes(b"garbage\n" * 4096)
+    ledger.record(row(2), None, (alert(1),))
+    assert ids(path) == [row(2).id]
+    assert pending(path) == ["event-001"]
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+    (aside,) = path.parent.glob("metrics.db.corrupt-*")
+    assert aside.read_bytes().startswith(b"garbage")
+    assert said(caplog) == ["STORE_REPLACED"]
+
+
+def test_garbage_under_an_open_database(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """SQLite goes on from memory without noticing; the next write that is flushed to the disk looks, and sets it aside."""
+    ledger.record(row(1), TRACK, ())
+    # By another process: one that opened and closed the file in this one would take our locks on it away.
+    overwrite = 'for f in "$1" "$1-wal"; do yes garbage | head -c 65536 | dd of="$f" conv=notrunc status=none; done'
+    subprocess.run(["sh", "-c", overwrite, "sh", path], check=True)
+    ledger.record(row(2), None, (alert(1),))
+    assert ids(path) == [row(2).id]
+    assert pending(path) == ["event-001"]
+    assert said(caplog) == ["STORE_REPLACED"]
+    assert len(list(path.parent.glob("metrics.db.corrupt-*"))) >= 1
+
+
+def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The same, found when the agent starts: the first cycle sets it aside."""
+    path.write_bytes(b"garbage\n" * 4096)
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
+    ledger.open()
+    ledger.record(row(1), None, ())
+    ledger.close()
+    assert ids(path) == [row(1).id]
+    assert "STORE_REPLACED" in said(caplog)
+
+
+def test_a_database_that_is_deleted(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows do not go on into a file without a name; what was announced is written anew."""
+    ledger.record(row(1), TRACK, ())
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink()
+    ledger.record(row(2), None, ())
+    assert ids(path) == [row(2).id]
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+    assert said(caplog) == ["STORE_REPLACED"]
+
+
+def test_what_was_announced_is_taken_up(path: Path) -> None:
+    """After a restart the ledger knows it."""
+    first = BufferedStore(path, SystemClock(), StoreOptions(10))
+    first.open()
+    first.record(row(1), TRACK, ())
+    first.close()
+    second = BufferedStore(path, SystemClock(), StoreOptions(10))
+    second.open()
+    assert second.track == TRACK
+    second.close()
+
+
+def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None:
+    """A file that could not be read at the start is read later: what it says was announced holds."""
+    path = tmp_path / "mount/metrics.db"
+    with_track = tmp_path / "metrics.db"
+    with closing(Database.open(with_track, NOW_NS)) as store:
+        store.record((), TRACK, (), flush=True)
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
+    ledger.open()
+    ledger.record(row(1), AlertState(WorkerState.OK, NOW_NS), ())
+    path.parent.mkdir()
+    with_track.rename(path)
+    ledger.record(row(2), None, ())
+    assert ledger.track == TRACK
+    ledger.close()
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+
+
+def interrupted_reading(path: Path) -> sqlite3.Connection:
+    """Somebody who has the database to himself: nobody else can even read."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
+    """State, run and queue: a read that failed once swallows nothing. What came in meanwhile is a guess, and loses."""
+    with closing(Database.open(path, NOW_NS)) as store:
+        store.begin_run("earlier-boot")
+        store.record([row(1)], TRACK, (alert(1),), flush=True)
+    before = PreviousRun("this-boot")
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
+    with closing(interrupted_reading(path)):
+        ledger.open()
+        assert "locked" in ledger.trouble
+        ledger.record(row(2), AlertState(WorkerState.OK, NOW_NS), ())
+        assert (ledger.track, before.run) == (AlertState(WorkerState.OK, NOW_NS), None)
+    ledger.record(row(3), None, ())
+    assert ledger.track == TRACK
+    assert before.run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert ledger.pending == 1
+    ledger.close()
+    assert ids(path) == [row(n).id for n in (1, 2, 3)]
+    assert run_in(path) == ("this-boot", True)
+
+
+def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> None:
+    """A database that can be read and not written is not open: the next write tries all of it again."""
+    with closing(Database.open(path, NOW_NS)) as store:
+        store.begin_run("earlier-boot")
+        store.record([row(1)], TRACK, (), flush=True)
+    before = PreviousRun("this-boot")
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ledger.open()
+        assert before == PreviousRun("this-boot")
+    ledger.record(row(2), None, ())
+    assert before == PreviousRun("this-boot", Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False))
+    assert ledger.track == TRACK
+    ledger.close()
+    assert run_in(path) == ("this-boot", True)
+
+
+def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> None:
+    """Deleted, replaced, damaged: a planned stop is written down in the file that is there, and nobody's run before is judged."""
+    before = PreviousRun("this-boot")
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(10), before=before)
+    ledger.open()
+    ledger.record(row(1), TRACK, (alert(1),))
+    backup = path.with_name("backup.db")
+    with closing(Database.open(backup, NOW_NS)) as store:
+        store.begin_run("long-ago")
+    for number, hurt in enumerate((f"rm {path}*", f"mv {backup} {path}", f"yes | head -c 99999 > {path}"), 2):
+        subprocess.run(["sh", "-c", hurt], check=True)
+        ledger.record(row(number), None, (alert(number),))
+        assert ids(path)[-1] == row(number).id
+        assert pending(path) == [alert(n).event_id for n in range(1, number + 1)]
+        assert run_in(path) == ("this-boot", False)
+    ledger.close()
+    assert run_in(path) == ("this-boot", True)
+    assert before.run is None
+
+
+def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
+    """The announced state, the queue with its tries, and what waits go along; the run ends here, and nothing is sent."""
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/metrics.db"
+    with closing(Database.open(other, NOW_NS)) as store:
+        store.record((), AlertState(WorkerState.OK, 1), (alert(9),), flush=True)
+    old, new = (
+        BufferedStore(p, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot")) for p in (path, other)
+    )
+    old.open()
+    old.record(row(1), TRACK, (alert(1), alert(2)))
+    with closing(Database.open(path, NOW_NS)) as store:
+        store.mark_attempt(alert(1), "HTTP 404")
+    new.open()
+    handed = old.hand_over()
+    assert new.adopt(handed)
+    old.moved(handed, other)
+    old.close()
+    assert new.track == TRACK
+    new.close()
+    with closing(Database.open(other, NOW_NS)) as store:
+        assert store.track() == TRACK
+        assert [(a.event_id, a.attempts) for a in store.pending()] == [
+            (alert(9).event_id, 0),
+            (alert(1).event_id, 1),
+            (alert(2).event_id, 0),
+        ]
+    assert pending(path) == []
+    assert run_in(path) == run_in(other) == ("this-boot", True)
+
+
+def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
+    """A queue that was moved to another file and comes back is the queue again; what was delivered meanwhile is not."""
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other/metrics.db"
+
+    def go_on(at: Path, after: BufferedStore | None) -> BufferedStore:
+        new = BufferedStore(at, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+        new.open()
+        if after is not None:
+            handed = after.hand_over()
+            assert new.adopt(handed)
+            after.moved(handed, at)
+            after.close()
+        return new
+
+    first = go_on(path, None)
+    first.record(row(1), TRACK, (alert(1), alert(2)))
+    second = go_on(other, first)
+    with closing(Database.open(other, NOW_NS)) as store:
+        store.mark_attempt(alert(2), "HTTP 404")
+        store.mark_delivered(alert(1), NOW_NS)
+    go_on(path, second).close()
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert [(a.event_id, a.attempts) for a in store.pending()] == [(alert(2).event_id, 1)]
+    assert pending(other) == []
+
+
+def test_what_could_not_be_stored_there_is_not_taken_from_here(path: Path, tmp_path: Path) -> None:
+    """Rows that wait and the queue: until the other file has them they stay."""
+    old = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+    old.open()
+    old.record(row(1), None, (alert(1),))
+    new = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+    assert not new.adopt(old.hand_over())
+    old.close()
+    assert pending(path) == [alert(1).event_id]
+
+
+def run_in(path: Path) -> tuple[str, bool]:
+    """The boot id of the latest run, and whether it has ended."""
+    with closing(sqlite3.connect(path)) as reader:
+        ((boot_id, ended_ns),) = reader.execute("SELECT boot_id, ended_ns FROM run").fetchall()
+    return boot_id, ended_ns is not None
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    """A day's rows wait, the newest; not more."""
+    ledger = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(3600))
+    ledger.open()
+    for number in range(50):
+        ledger.record(row(number), None, ())
+    assert ledger.waiting == 24
+    (tmp_path / "no").mkdir()
+    ledger.record(row(50), None, ())
+    ledger.close()
+    assert ids(tmp_path / "no/metrics.db") == [row(n).id for n in range(27, 51)]
+
+
+def test_old_rows_are_forgotten(ledger: BufferedStore, path: Path) -> None:
+    """All rows of `row` are from the beginning of 2026, which is more than a day ago; 0 keeps for ever."""
+    for number in range(FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    assert len(ids(path)) == FORGET_EVERY
+    ledger.adjust(StoreOptions(10, days=1))
+    for number in range(FORGET_EVERY, 2 * FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    assert ids(path) == []
+
+
+def test_a_backlog_of_old_rows_goes_step_by_step(ledger: BufferedStore, path: Path) -> None:
+    """Where there is more that is too old than goes at once, the next record goes on with it."""
+    with closing(Database.open(path, NOW_NS)) as store:
+        store.record([row(n) for n in range(2 * PRUNE_ROWS)], None, (), flush=False)
+    ledger.adjust(StoreOptions(10, days=1))
+    left = []
+    for number in range(3000, 3000 + FORGET_EVERY + 3):
+        ledger.record(row(number), None, ())
+        left.append(len(ids(path)))
+    begun = left.index(max(left)) + 1
+    assert max(left) - left[begun] == PRUNE_ROWS - 1
+    assert left[begun] - left[begun + 1] == PRUNE_ROWS - 1
+    assert left[begun + 2] < FORGET_EVERY
+
+
+def test_a_stepped_clock_moves_what_is_remembered(ledger: BufferedStore, path: Path) -> None:
+    """Since when, by the new clock."""
+    ledger.record(row(1), TRACK, ())
+    ledger.shift(5)
+    ledger.record(row(2), None, ())
+    with closing(Database.open(path, NOW_NS)) as store:
+        track = store.track()
+        assert track is not None
+        assert track.since_ns == NOW_NS + 5
+
+
+def test_too_many_alerts_are_said(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of undelivered ones a thousand are kept, the newest, and that is said."""
+    ledger.record(row(0), None, tuple(alert(number) for number in range(QUEUE_MOST)))
+    ledger.record(row(1), None, (alert(QUEUE_MOST), alert(QUEUE_MOST + 1)))
+    for number in range(2, FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [
+            alert(n).event_id for n in range(2, QUEUE_MOST + 2)
+        ]
+    assert "2 of more than 1000 alerts were given up" in caplog.text
+
+
+@pytest.mark.namespaces
+def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_path: Path) -> None:
+    """A read-only filesystem keeps the damaged file where it is: said once, rows wait, nothing is raised."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "metrics.db").write_bytes(b"rubbish" * 1000)
+    ledger = BufferedStore(folder / "metrics.db", SystemClock(), StoreOptions(10))
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        ledger.open()
+        ledger.record(row(1), None, ())
+        assert ledger.waiting == 1
+        assert "metrics.db" in ledger.trouble
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+    ledger.record(row(2), None, ())
+    ledger.close()
+    assert ids(folder / "metrics.db") == [row(1).id, row(2).id]
+    assert len(list(folder.glob("metrics.db.corrupt-*"))) == 1
+
+
+# Python's own, not the command sqlite3: where the package is built there is none.
+_COUNT_ROWS = (
+    "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM metrics').fetchone())"
+)
+
+
+def test_readers_outside_take_nothing_away(ledger: BufferedStore, path: Path) -> None:
+    """Another process that reads between two writes, as a dashboard does, leaves the WAL where it is, flushed or not."""
+    read = [sys.executable, "-c", _COUNT_ROWS, str(path)]
+    for number in range(1, 5):
+        ledger.record(row(number), None, (alert(number),) if number % 2 else ())
+        assert subprocess.check_output(read, text=True) == f"{number}\n"
+
+
+class SetClock(SystemClock):
+    """The machine's clock, as somebody sets it."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.offset_ns = now_ns - super().now_ns()
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.offset_ns
+
+
+def record_many(ledger: BufferedStore, first: int) -> int:
+    """Store so many rows that it is twice time to forget; the number of the next."""
+    for number in range(first, first + 2 * FORGET_EVERY):
+        ledger.record(row(number), None, ())
+    return first + 2 * FORGET_EVERY
+
+
+def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
+    """Neither while it is, nor after a restart by that clock; once it is set back, what is too old by then goes."""
+    clock = SetClock(from_iso(row(0).timestamp_lima))
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger.open()
+    number = record_many(ledger, 0)
+    clock.offset_ns += 10 * 365 * DAY_NS
+    ledger.shift(10 * 365 * DAY_NS)
+    number = record_many(ledger, number)
+    ledger.close()
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger.open()
+    number = record_many(ledger, number)
+    assert ids(path) == [row(n).id for n in range(number)]
+    ledger.close()
+    clock.offset_ns -= (10 * 365 - 2) * DAY_NS
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger.open()
+    record_many(ledger, number)
+    ledger.close()
+    assert ids(path) == []
+
+
+@pytest.mark.parametrize("boot", ["this-boot", "another-boot"])
+def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
+    """What an earlier boot noted was noted by another clock; also where that clock was years ahead of this one."""
+    clock = SetClock(NOW_NS + 100 * DAY_NS)
+    before = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
+    before.open()
+    before.record(row(1), AlertState(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS), ())
+    since_ns = before.track.since_ns if before.track is not None else 0
+    before.close()
+    ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun(boot))
+    ledger.open()
+    for step_ns in (DAY_NS, DAY_NS):
+        clock.offset_ns += step_ns
+        ledger.shift(step_ns)
+    moved_ns = 2 * DAY_NS if boot == "this-boot" else 0
+    assert ledger.track == AlertState(WorkerState.ERROR, since_ns + moved_ns, problem_since_ns=NOW_NS)
+    ledger.close()
+
+
+def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
+    """Within a boot, what was noted moves along all the same, once."""
+    clock = SetClock(NOW_NS)
+    for _ in range(3):
+        ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
+        ledger.open()
+        since_ns = ledger.track.since_ns if ledger.track is not None else 0
+        ledger.record(row(1), None if since_ns else AlertState(WorkerState.ERROR, NOW_NS), ())
+        ledger.close()
+        clock.offset_ns += DAY_NS if since_ns == 0 else 0
+    assert abs(since_ns - (NOW_NS + DAY_NS)) < STEP_NS
+
+
+def test_an_alert_keeps_the_clock_it_was_written_by(ledger: BufferedStore, path: Path) -> None:
+    """Through the database and back."""
+    written = replace(alert(1), boot_id="this-boot", booted_ns=NOW_NS)
+    ledger.record(row(1), None, (written,))
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.pending() == (written,)

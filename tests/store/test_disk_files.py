@@ -1,0 +1,287 @@
+"""What others do to the files of an open database: nothing is lost that need not be, and what was done is said once."""
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.cancel import CancelToken
+from heartbeatd.clock import SystemClock
+from heartbeatd.core.gap import PreviousRun
+from heartbeatd.journal import NOTICE
+from heartbeatd.store.background import STOP_S, BackgroundStore
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.database import Database
+from tests.store.conftest import NOW_NS, alert, ids, row
+from tests.store.test_buffer import TRACK, pending
+
+pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
+
+
+@pytest.fixture(autouse=True)
+def listen(caplog: pytest.LogCaptureFixture) -> None:
+    """Hear notices, too."""
+    caplog.set_level(logging.INFO, "heartbeatd")
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[BufferedStore]:
+    """An agent's ledger that is open and has some rows, an alert and a state."""
+    made = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("boot"))
+    made.open()
+    for number in range(1, 4):
+        made.record(row(number), TRACK, (alert(number),))
+    yield made
+    made.close()
+
+
+def sh(command: str) -> None:
+    """By another process: one that opened and closed the file in this one would take our locks on it away."""
+    subprocess.run(["sh", "-ec", command], check=True)
+
+
+def whole(path: Path) -> bool:
+    """Whether SQLite, in a process of its own, finds nothing wrong with the file."""
+    done = subprocess.run(["sqlite3", str(path), "PRAGMA integrity_check"], capture_output=True, text=True, check=False)
+    return done.stdout == "ok\n"
+
+
+@pytest.mark.parametrize("lost", ["-wal", "-shm", "-wal -shm"])
+@pytest.mark.parametrize("read_meanwhile", [False, True], ids=["nobody reads", "somebody reads"])
+def test_files_beside_it_that_are_deleted(
+    ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture, lost: str, read_meanwhile: bool
+) -> None:
+    """Noticed with the next row that goes to the disk itself; every row is there; nothing was said to be the disk's fault."""
+    sh(" ".join(f"rm {path}{suffix};" for suffix in lost.split()))
+    if read_meanwhile:
+        subprocess.run(["sqlite3", str(path), "SELECT count(*) FROM metrics"], capture_output=True, check=False)
+    for number in range(4, 7):
+        ledger.record(row(number), None, (alert(number),) if number == 5 else ())
+    assert ids(path) == [row(n).id for n in range(1, 7)]
+    assert whole(path)
+    assert ledger.trouble == ""
+    assert [r.getMessage().split(" while")[0] for r in caplog.records] == [f"{path} lost its {lost.split()[0]} file"]
+    ledger.close()
+    assert ids(path) == [row(n).id for n in range(1, 7)]
+    assert whole(path)
+
+
+def test_a_wal_that_is_deleted_under_a_long_reader(ledger: BufferedStore, path: Path) -> None:
+    """What was in it cannot be saved while somebody reads: nothing is thrown away, rows wait, and then all is there."""
+    reading = "BEGIN; SELECT 'reading' FROM metrics LIMIT 1;\n"
+    with subprocess.Popen(
+        ["sqlite3", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        reader.stdin.write(reading)
+        assert reader.stdout.readline() == "reading\n"
+        ledger.record(row(4), None, ())
+        sh(f"rm {path}-wal")
+        ledger.record(row(5), None, (alert(5),))
+        assert "somebody who reads" in ledger.trouble
+        reader.stdin.write("COMMIT;\n")
+        reader.stdin.close()
+    ledger.record(row(6), None, ())
+    assert ids(path) == [row(n).id for n in range(1, 7)]
+    assert whole(path)
+
+
+BACKUPS = {
+    "sqlite3 .backup": "sqlite3 {path} '.backup {backup}'",
+    "VACUUM INTO": "sqlite3 {path} \"VACUUM INTO '{backup}'\"",
+    "cp": "cp {path} {backup}",
+}
+
+
+@pytest.mark.parametrize("over", ["cp", "mv", "cat"])
+@pytest.mark.parametrize("how", BACKUPS)
+@pytest.mark.parametrize("later_rows", [1, 600], ids=["soon", "after checkpoints"])
+def test_a_backup_that_is_put_back(
+    ledger: BufferedStore,
+    path: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    over: str,
+    how: str,
+    later_rows: int,
+) -> None:
+    """It is what counts from then on: its rows, and those that come; the file is whole; state and queue are known again."""
+    backup = tmp_path / "backup.db"
+    sh(BACKUPS[how].format(path=path, backup=backup))
+    with closing(sqlite3.connect(f"{backup.as_uri()}?immutable=1", uri=True)) as reader:
+        saved = [found for (found,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
+    for number in range(4, 4 + later_rows):
+        ledger.record(row(number), None, ())
+    sh(f"cat {backup} > {path}" if over == "cat" else f"{over} {backup} {path}")
+    for number in range(5000, 5003):
+        ledger.record(row(number), None, ())
+    assert whole(path)
+    lost = len(ids(path)) < 3 + later_rows + 3
+    assert ids(path) in (
+        [*saved, *(row(n).id for n in range(5000, 5003))],
+        # What was put back is what the file was before, page for page: then the WAL still fits, and nothing is lost.
+        [row(n).id for n in (*range(1, 4 + later_rows), *range(5000, 5003))],
+    )
+    assert [a.event_id for a in ledger.undelivered()] == pending(path) == [alert(n).event_id for n in range(1, 4)]
+    assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == (
+        [
+            f"{path} was {'deleted or replaced' if over == 'mv' else 'overwritten'} while in use;"
+            f" going on with what is {'there' if over == 'mv' else 'in it'} now"
+        ]
+        if lost
+        else []
+    )
+    ledger.close()
+    assert whole(path)
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.track() == TRACK
+
+
+def test_a_backup_that_is_put_back_with_its_wal(ledger: BufferedStore, path: Path, tmp_path: Path) -> None:
+    """Taken of a running database, all files of it, and put back in the same way: what is in that WAL counts, too."""
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other, isolation_level=None)) as made:
+        made.execute("PRAGMA journal_mode = WAL")
+        with closing(Database.open(other, NOW_NS)) as store:
+            store.record([row(n) for n in range(100, 110)], None, (), flush=True)
+        made.execute("SELECT count(*) FROM metrics").fetchone()
+        for _ in range(2):
+            sh(f"cp {other} {tmp_path}/b; cp {other}-wal {tmp_path}/b-wal; mv -f {tmp_path}/b {path}")
+            sh(f"rm -f {path}-shm; mv -f {tmp_path}/b-wal {path}-wal")
+            ledger.record(row(200), None, ())
+            assert ids(path) == [*(row(n).id for n in range(100, 110)), row(200).id]
+            assert whole(path)
+
+
+def test_checkpoints_of_others_are_no_harm(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Another program that folds the WAL in, deletes rows, or makes the file small, is nobody's enemy."""
+    commands = (
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+        "DELETE FROM metrics WHERE rowid = 3; PRAGMA wal_checkpoint",
+        "VACUUM",
+    )
+    for number, command in enumerate(commands, 10):
+        sh(f"sqlite3 {path} '{command}' > {path}.out")
+        ledger.record(row(number), None, ())
+    assert ids(path) == [row(n).id for n in (1, 2, 10, 11, 12)]
+    assert [r.getMessage() for r in caplog.records] == []
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("foreign", [("",), ("-wal",), ("", "-wal"), ("", "-wal", "-shm"), ("-shm",)], ids="+".join)
+def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
+    """`cp` by root leaves files that the agent may read and not write: they are made its own, with all that is in the WAL."""
+    with contextlib.ExitStack() as up:
+        folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+        up.callback(shutil.rmtree, folder)
+        path = folder / "metrics.db"
+        with closing(Database.open(folder / "source.db", NOW_NS)) as store:
+            store.record([row(n) for n in range(1, 4)], TRACK, (alert(1),), flush=True)
+            sh(f"for s in '' -wal -shm; do cp {folder}/source.db$s {path}$s; done")
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").chmod(0o644)
+            if suffix not in foreign:
+                os.chown(f"{path}{suffix}", 61234, 61234)
+        os.chown(folder, 61234, 61234)
+        code = (
+            "import sys; from pathlib import Path; from heartbeatd.store.database import Store\n"
+            "from tests.store.conftest import row\n"
+            "store = Store.open(Path(sys.argv[1]), 1); store.record([row(9)], None, (), flush=True)\n"
+            "print(store.track().announced, len(store.pending())); store.close()"
+        )
+        done = subprocess.run(
+            ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "/usr/bin/python3", "-c", code, path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("error 1\n", "")
+        assert ids(path) == [row(n).id for n in (1, 2, 3, 9)]
+        assert whole(path)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of its own, which can be frozen."""
+    image, mount = tmp_path / "image", tmp_path / "disk"
+    mount.mkdir()
+    sh(f"truncate -s 32M {image}; mkfs.ext4 -q {image}; mount -o loop {image} {mount}")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["fsfreeze", "-u", mount], capture_output=True, check=False)
+        sh(f"umount {mount} || umount -l {mount}")
+
+
+@pytest.mark.namespaces
+def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Rows and alerts wait; the queue can be asked and told; it is said once; and all is there once it has thawed."""
+    path, keeping = disk / "metrics.db", StoreOptions(10)
+    ledger = BackgroundStore(
+        BufferedStore(path, SystemClock(), keeping, before=PreviousRun("boot")), keeping, CancelToken()
+    )
+    ledger.open()
+    ledger.record(row(1), TRACK, (alert(1),))
+    sh(f"fsfreeze -f {disk}")
+    took_s = []
+    for number in range(2, 6):
+        began_s = time.monotonic()
+        ledger.record(row(number), None, (alert(number),))
+        took_s.append(time.monotonic() - began_s)
+    assert max(took_s) < 2
+    assert max(took_s[1:]) < 0.1
+    assert ledger.waiting >= 4
+    assert "the disk does not answer" in ledger.trouble
+    sh(f"fsfreeze -u {disk}")
+    deadline_s = time.monotonic() + 10
+    number = 6
+    while ledger.waiting and time.monotonic() < deadline_s:
+        ledger.record(row(number), None, ())
+        number += 1
+    assert ids(path) == [row(n).id for n in range(1, number)]
+    assert pending(path) == [alert(n).event_id for n in range(1, 6)]
+    assert ledger.trouble == ""
+    ledger.close()
+    assert [r.levelno for r in caplog.records] == [logging.ERROR, NOTICE]
+
+
+@pytest.mark.namespaces
+def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) -> None:
+    """Neither waits for it; what was announced and queued is taken up once it has thawed."""
+    path, keeping, stop = disk / "metrics.db", StoreOptions(10), CancelToken()
+    with closing(Database.open(path, NOW_NS)) as store:
+        store.begin_run("earlier")
+        store.record([row(1)], TRACK, (alert(1),), flush=True)
+    sh(f"fsfreeze -f {disk}")
+    before = PreviousRun("boot")
+    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, before=before), keeping, stop)
+    began_s = time.monotonic()
+    ledger.open()
+    assert time.monotonic() - began_s < 7
+    ledger.record(row(2), None, ())
+    sh(f"fsfreeze -u {disk}")
+    deadline_s = time.monotonic() + 10
+    while ledger.waiting and time.monotonic() < deadline_s:
+        ledger.record(row(3), None, ())
+    assert ledger.track == TRACK
+    assert before.run is not None
+    sh(f"fsfreeze -f {disk}")
+    began_s = time.monotonic()
+    stop.cancel()
+    ledger.record(row(4), None, ())
+    ledger.close()
+    assert time.monotonic() - began_s < 2 * STOP_S + 0.5
+    sh(f"fsfreeze -u {disk}")
+    for _ in range(200):  # the thread that hung has to come back before the filesystem can be unmounted
+        if ids(path)[-1] == row(4).id and not Path(f"{path}-wal").exists():
+            break
+        time.sleep(0.05)

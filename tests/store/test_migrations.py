@@ -1,0 +1,158 @@
+"""Every version's file climbs the ladder to the newest, whole or not at all.
+
+`databases/version-N*.db` were written by the code of that version: the earlier agent's own layouts (0), 1, 2 and 3, as new files,
+and as files that had been of an older version before.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.errors import StoreError
+from heartbeatd.store.database import Database
+from heartbeatd.store.migrations import METRICS, MIGRATIONS
+from heartbeatd.store.rollups import PERIODS
+from tests.store.conftest import NOW_NS, alert, row
+from tests.store.test_rollups import counted, kept
+
+Content = dict[str, list[dict[str, object]]]
+FILES = sorted((Path(__file__).parent / "databases").glob("version-*.db"))
+ROLL_UPS = {period.table for period in PERIODS}
+EVERY_VERSION = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+
+
+@pytest.fixture
+def copied(path: Path, file: Path) -> Path:
+    """A copy of the file, where the agent would look for it."""
+    return Path(shutil.copy(file, path))
+
+
+def version_of(file: Path) -> int:
+    """The version that wrote it, by its name."""
+    return int(file.stem.split("-")[1])
+
+
+def reading(path: Path) -> "closing[sqlite3.Connection]":
+    """A connection that makes no file beside a closed database."""
+    return closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True))
+
+
+def content(path: Path) -> Content:
+    """All rows of all tables but the roll-ups, and the version."""
+    with reading(path) as reader:
+        reader.row_factory = sqlite3.Row
+        tables = [name for (name,) in reader.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        queries = {name: f"SELECT * FROM {name}" for name in tables if name not in ROLL_UPS}
+        queries |= {"metrics": "SELECT rowid, * FROM metrics", "version": "PRAGMA user_version"}
+        return {name: [dict(found) for found in reader.execute(query)] for name, query in queries.items()}
+
+
+def layout(path: Path) -> dict[str, str]:
+    """How each table and index is made, but for `metrics`, whose further columns are the user's."""
+    with closing(sqlite3.connect(path)) as reader:
+        made = reader.execute(
+            "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name != 'metrics'"
+        )
+        return {name: " ".join(sql.split()) for name, sql in made}
+
+
+def expected(file: Path) -> Content:
+    """What the newest version makes of it: all there was, the earlier agent's -1 as NULL, and a place for what came since."""
+    before = content(file)
+    rows = [
+        {**r, "container_count": None if r["container_count"] == -1 else r["container_count"]}
+        for r in before["metrics"]
+    ]
+    taken_over: list[dict[str, object]] = [{"last_rowid": len(rows), "at_ns": NOW_NS}]
+    taken_over = before.get("takeover", taken_over)
+    return {
+        "metrics": rows,
+        "alert_state": [
+            _with(a, "streak_state untold untold_since_ns changes_ns") for a in before.get("alert_state", [])
+        ],
+        "alerts": [_with(a, "set_aside_ns boot_id booted_ns") for a in before.get("alerts", [])],
+        "sqlite_sequence": before.get("sqlite_sequence", []),
+        "takeover": taken_over,
+        "run": [_with(r, "booted_ns") for r in before.get("run", [])],
+        "version": [{"user_version": len(MIGRATIONS)}],
+    }
+
+
+def _with(found: dict[str, object], names: str) -> dict[str, object]:
+    """The row with these columns, empty, and without what is not kept any more."""
+    return {name: value for name, value in found.items() if name != "streak_good"} | dict.fromkeys(names.split())
+
+
+def test_there_is_a_file_of_every_version() -> None:
+    """Of each that was released, and of what came before them; 4 is the first that was not yet."""
+    assert {version_of(file) for file in FILES} >= set(range(4))
+
+
+@EVERY_VERSION
+def test_a_file_of_an_older_version_keeps_everything(file: Path, copied: Path, path: Path) -> None:
+    """Row for row in every table; the roll-ups are what the rows say; the layout is that of a new file; and it can be used."""
+    before = expected(file)
+    with closing(Database.open(copied, NOW_NS)) as store:
+        assert store.taken_over == (len(before["metrics"]) if version_of(file) == 0 else None)
+    after = content(copied)
+    assert after == before
+    with closing(sqlite3.connect(copied)) as reader:
+        assert all(kept(reader, period) == counted(reader, period) for period in PERIODS)
+        assert [(name, kind) for _, name, kind, *_ in reader.execute("PRAGMA table_info(metrics)")][
+            : len(METRICS)
+        ] == list(METRICS)
+        assert reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(Database.open(path.with_name("new.db"), NOW_NS)):
+        assert layout(copied) == layout(path.with_name("new.db"))
+    with closing(Database.open(copied, NOW_NS)) as store:
+        assert store.taken_over is None
+        undelivered = [str(a["event_id"]) for a in before["alerts"] if a["delivered_ns"] is None]
+        store.record([row(1)], None, (alert(1),), flush=True)
+        assert [a.event_id for a in store.pending()] == [*undelivered, alert(1).event_id]
+        assert (store.track() is None) == (not before["alert_state"])
+
+
+@EVERY_VERSION
+def test_the_next_version_adds_a_step(file: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more step at the end of the ladder is all it takes, and it is done once."""
+
+    def step(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE next (x)")
+        connection.execute("INSERT INTO next VALUES (1)")
+
+    before = expected(file)
+    monkeypatch.setattr("heartbeatd.store.migrations.MIGRATIONS", (*MIGRATIONS, step))
+    for _ in range(2):
+        Database.open(copied, NOW_NS).close()
+    version = [{"user_version": len(MIGRATIONS) + 1}]
+    assert content(copied) == {**before, "next": [{"x": 1}], "version": version}
+
+
+@EVERY_VERSION
+def test_a_step_that_fails_leaves_the_file_as_it_was(file: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what the steps before it have done; the next start, with a version that can, does all of it."""
+
+    def step(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM alerts")
+        connection.execute("INSERT INTO there_is_no_such_table VALUES (1)")
+
+    monkeypatch.setattr("heartbeatd.store.migrations.MIGRATIONS", (*MIGRATIONS, step))
+    with pytest.raises(StoreError, match="there_is_no_such_table"):
+        Database.open(copied, NOW_NS)
+    assert content(copied) == content(file)
+    monkeypatch.undo()
+    Database.open(copied, NOW_NS).close()
+    assert content(copied) == expected(file)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if version_of(file)], ids=lambda file: file.stem)
+def test_a_file_made_anew_from_a_dump_is_ours_all_the_same(file: Path, path: Path) -> None:
+    """`.dump` of sqlite3(1) does not write the version down: what is there is not made twice, and not taken over again."""
+    with reading(file) as damaged, closing(sqlite3.connect(path)) as restored:
+        restored.executescript("\n".join(damaged.iterdump()))
+    with closing(Database.open(path, NOW_NS)) as store:
+        assert store.taken_over is None
+    assert content(path) == expected(file)

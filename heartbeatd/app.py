@@ -148,7 +148,7 @@ def _refusal(error: HeartbeatdError) -> str:
 def _announce(agent: Agent, process: Runtime) -> None:
     config = agent.config
     service = process.service
-    service.expect(config.agent.interval_seconds, config.longest_cycle_s)
+    service.set_watchdog(config.agent.interval_seconds, config.longest_cycle_s)
     service.ready("started, waiting for the first slot")
     url = config.heartbeat.url
     log.log(

@@ -90,7 +90,7 @@ class AlertQueue(Protocol):
 class ServiceManager(Protocol):
     """The service manager."""
 
-    def alive(self, status: str) -> None:
+    def watchdog(self, status: str) -> None:
         """A cycle has finished, and saw this."""
 
     def status(self, text: str) -> None:
@@ -302,7 +302,7 @@ class Cycle:
     def _report(self, status: str) -> None:
         """The status, and a sign of life, unless what delivers alerts has died: then systemd is to start all of it anew."""
         if self._edges.outbox is None or self._edges.outbox.alive:
-            self._edges.service.alive(status)
+            self._edges.service.watchdog(status)
             return
         log.error(
             "what delivers alerts has ended: no sign of life for the watchdog, so that systemd starts the agent anew"

@@ -62,7 +62,7 @@ class ServiceManager(Protocol):
     def reloaded(self, status: str, *, taken: bool) -> None:
         """Reloading is over; `taken` says whether the new configuration is in force."""
 
-    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
+    def set_watchdog(self, interval_s: int, longest_cycle_s: float) -> None:
         """How often cycles begin, and how long one may take: the watchdog waits for that long, and no longer."""
 
 
@@ -187,7 +187,7 @@ class Loop:
             self._service.reloaded("reload failed, the old configuration stays in force: see the journal", taken=False)
         else:
             log.log(NOTICE, "configuration reloaded", extra=journal_fields(MessageId.CONFIG_RELOADED))
-            self._service.expect(work.interval_s, work.longest_cycle_s)
+            self._service.set_watchdog(work.interval_s, work.longest_cycle_s)
             self._service.reloaded("configuration reloaded", taken=True)
         self._reload_from_ns = self._clock.monotonic_ns() + RELOAD_GAP_NS
         return work

@@ -51,7 +51,7 @@ class Runtime:
 
     def working(self) -> bool:
         """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
-        self.service.working("bringing the database up to date")
+        self.service.extend_timeout("bringing the database up to date")
         return self.waiter.cancelled
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from heartbeatd.core.plain import plain
 from heartbeatd.reload_requests import ReloadRequests
 
 FAILURE_NOTES = (Path("/run/heartbeatd-failed/told"), Path("/run/heartbeatd-failed/seen"))
-WORKING_US = 120_000_000
+EXTENSION_US = 120_000_000
 WATCHDOG_MARGIN_S = 10  # what a cycle does beside waiting for others, on a slow disk or at the start
 
 
@@ -29,10 +29,9 @@ class NotifySocket:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
         self._unit_us = self._watchdog_us = int(os.environ.get("WATCHDOG_USEC", "0") or 0)
         self._requests = ReloadRequests()
-        self._watching = Watching()
+        self._first_cycle = FirstCycleFlag()
 
     def close(self) -> None:
-        """Say no more."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -47,11 +46,10 @@ class NotifySocket:
         return plain(self._redact(status))
 
     def ready(self, status: str) -> None:
-        """Started."""
         self._tell(f"READY=1\nSTATUS={self._line(status)}")
 
     def reloading(self, monotonic_ns: int) -> None:
-        """Reloading has begun; newer systemd wants to know when (CLOCK_MONOTONIC, µs)."""
+        """Reloading has begun, at `monotonic_ns` (MONOTONIC_USEC=, sd_notify(3))."""
         self._requests.take()
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns // 1000}")
 
@@ -61,16 +59,15 @@ class NotifySocket:
         self._requests.answer(reloaded=taken)
 
     def status(self, text: str) -> None:
-        """The one line of `systemctl status`."""
         self._tell(f"STATUS={self._line(text)}")
 
-    def alive(self, status: str) -> None:
-        """A cycle has finished: the watchdog is satisfied, and the status line says what it saw."""
-        self._watching.mark()
+    def watchdog(self, status: str) -> None:
+        """Sent after each cycle that finished: if none comes in time, systemd kills the agent and starts it again."""
+        self._first_cycle.mark()
         self._tell(f"WATCHDOG=1\nSTATUS={self._line(status)}")
 
-    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
-        """Have the watchdog wait for as long as a cycle may take to come and to end, and no longer; see `watchdog_us`."""
+    def set_watchdog(self, interval_s: int, longest_cycle_s: float) -> None:
+        """Have systemd wait for the next `watchdog` as long as `watchdog_us` says."""
         if self._unit_us == 0:
             return
         wanted_us = watchdog_us(self._unit_us, interval_s, longest_cycle_s)
@@ -78,12 +75,11 @@ class NotifySocket:
             self._watchdog_us = wanted_us
             self._tell(f"WATCHDOG_USEC={wanted_us}")
 
-    def working(self, status: str) -> None:
-        """What takes long goes on: neither the start nor the watchdog is to be given up for another `WORKING_US`."""
-        self._tell(f"EXTEND_TIMEOUT_USEC={WORKING_US}\nWATCHDOG=1\nSTATUS={self._line(status)}")
+    def extend_timeout(self, status: str) -> None:
+        """Neither the start nor the watchdog times out for another `EXTENSION_US`: what takes long goes on."""
+        self._tell(f"EXTEND_TIMEOUT_USEC={EXTENSION_US}\nWATCHDOG=1\nSTATUS={self._line(status)}")
 
     def stopping(self) -> None:
-        """The end has begun."""
         self._tell("STOPPING=1\nSTATUS=stopping")
 
 
@@ -97,10 +93,10 @@ def watchdog_us(unit_us: int, interval_s: int, longest_cycle_s: float) -> int:
     return max(unit_us, 3 * interval_s * 1_000_000, cycle_us)
 
 
-class Watching:
-    """A file in the runtime directory from the end of the first cycle on: while it is there, nobody asks whether the agent runs.
+class FirstCycleFlag:
+    """`watching` in the runtime directory, there from the end of the first cycle on: heartbeatd-failed.service then tells nobody.
 
-    systemd takes the folder away when the agent ends. See failure_alert.py, whose notes of a failure are then out of date.
+    Its notes of an earlier failure are out of date, too. systemd removes the directory when the agent ends.
     """
 
     def __init__(self) -> None:
@@ -108,7 +104,6 @@ class Watching:
         self._file = Path(folder) / "watching" if folder else None
 
     def mark(self) -> None:
-        """A cycle has finished."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.touch()

@@ -103,7 +103,7 @@ class Manager:
 
     world: World
 
-    def alive(self, status: str) -> None:
+    def watchdog(self, status: str) -> None:
         self.world.signs_of_life += 1
         self.world.statuses.append(status)
 

@@ -58,7 +58,7 @@ class World:
         self.rows.append(row)
         self.track = track or self.track
 
-    def alive(self, status: str) -> None:
+    def watchdog(self, status: str) -> None:
         self.statuses.append(status)
 
     def status(self, text: str) -> None:

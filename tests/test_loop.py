@@ -74,7 +74,7 @@ class Service:
     def reloaded(self, status: str, *, taken: bool) -> None:
         self.heard.append(f"{'reloaded' if taken else 'refused'}: {status}")
 
-    def expect(self, interval_s: int, longest_cycle_s: float) -> None:
+    def set_watchdog(self, interval_s: int, longest_cycle_s: float) -> None:
         self.heard.append(f"expect {interval_s} {longest_cycle_s:g}")
 
 

@@ -32,10 +32,10 @@ def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.Monk
     with closing(NotifySocket()) as notifier:
         notifier.ready("up")
         notifier.reloading(1_234_567_891)
-        notifier.alive("saw this")
+        notifier.watchdog("saw this")
         notifier.status("words")
-        notifier.expect(60, 5)
-        notifier.working("hard")
+        notifier.set_watchdog(60, 5)
+        notifier.extend_timeout("hard")
         notifier.stopping()
     assert [manager.recv(4096).decode().splitlines() for _ in range(7)] == [
         ["READY=1", "STATUS=up"],
@@ -54,7 +54,7 @@ def test_the_words_of_sd_notify(manager: socket.socket, monkeypatch: pytest.Monk
 def test_a_status_is_one_assignment_whatever_is_in_it(manager: socket.socket, text: str) -> None:
     """A text from outside cannot say anything else to the service manager, colour its screen, or be lost for its length."""
     with closing(NotifySocket()) as notifier:
-        for call in (notifier.ready, notifier.status, notifier.alive, notifier.working):
+        for call in (notifier.ready, notifier.status, notifier.watchdog, notifier.extend_timeout):
             call(text)
     for assignments in (1, 0, 1, 2):
         *before, status = manager.recv(65536).decode().splitlines()
@@ -69,8 +69,8 @@ def test_no_status_shows_a_secret(manager: socket.socket) -> None:
     with closing(NotifySocket(Redactor(["hush-hush"]))) as notifier:
         notifier.ready("a hush-hush")
         notifier.status("b hush-hush")
-        notifier.alive("c hush-hush")
-        notifier.working("d hush-hush")
+        notifier.watchdog("c hush-hush")
+        notifier.extend_timeout("d hush-hush")
     assert [manager.recv(4096).decode().rpartition("=")[2] for _ in range(4)] == ["a ***", "b ***", "c ***", "d ***"]
 
 
@@ -80,7 +80,7 @@ def test_a_watchdog_that_is_long_enough_is_left_alone(manager: socket.socket, mo
     for given_us in ("60000000", "0", ""):
         monkeypatch.setenv("WATCHDOG_USEC", given_us)
         with closing(NotifySocket()) as notifier:
-            notifier.expect(10, 5)
+            notifier.set_watchdog(10, 5)
         with pytest.raises(BlockingIOError):
             manager.recv(4096)
 
@@ -90,7 +90,7 @@ def test_the_watchdog_follows_the_longest_cycle(manager: socket.socket, monkeypa
     monkeypatch.setenv("WATCHDOG_USEC", "60000000")
     with closing(NotifySocket()) as notifier:
         for interval_s, longest_s in ((10, 62), (10, 62), (3600, 5), (10, 120), (10, 5), (10, 5)):
-            notifier.expect(interval_s, longest_s)
+            notifier.set_watchdog(interval_s, longest_s)
     told = [manager.recv(4096).decode() for _ in range(4)]
     assert told == [f"WATCHDOG_USEC={s}000000" for s in (82, 10_800, 140, 60)]
     manager.setblocking(False)
@@ -110,7 +110,7 @@ def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> Non
     """Nobody listens, nobody minds."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     NotifySocket().ready("up")
-    NotifySocket().alive("still")
+    NotifySocket().watchdog("still")
 
 
 secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126, blacklist_characters="*"), min_size=4)

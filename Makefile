@@ -7,8 +7,8 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
 RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
-BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl pybuild-plugin-pyproject python3-all \
-	python3-hypothesis python3-pytest python3-pytest-timeout python3-setuptools scdoc
+BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl python3-hypothesis \
+	python3-pytest python3-pytest-timeout scdoc
 REPOSITORY := gpg gpg-agent reprepro
 TESTING := $(REPOSITORY) busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
 	libsqlite3-dev piuparts python3-venv reprotest sqlite3 strace systemd-container uidmap valgrind

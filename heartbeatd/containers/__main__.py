@@ -7,8 +7,8 @@ take is for whoever asked to say, by hanging up, or by shutting down only their 
 in time; then it is the next one's turn. Only the user it is told (SO_PEERCRED, unix(7)) gets an answer. Started by systemd when
 asked for the first time (sd_listen_fds(3)), gone when nobody has asked for `IDLE_S`.
 
-It is run by its path (`python3 -IS`), and stays in memory between two cycles: so no import but what is needed,
-none of this package, and neither requests nor the Docker SDK. HTTP/1.0 is asked for, so that the answer ends with the
+It stays in memory between two cycles: so no import but what is needed, none of this package, and neither requests nor the
+Docker SDK. HTTP/1.0 is asked for, so that the answer ends with the
 connection; without a version in the path, the engine speaks the one it likes best.
 """
 
@@ -45,10 +45,10 @@ class NotThere(EngineError):
     """There is no engine's socket."""
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Serve until nobody asks any more. Exit status 0, or 2 if it was not started as the unit does."""
     try:
-        engine, user = arguments
+        engine, user = sys.argv[1:]
         allowed = pwd.getpwnam(user).pw_uid
     except (ValueError, KeyError) as error:
         print(
@@ -237,4 +237,4 @@ def health(found: dict[str, object]) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

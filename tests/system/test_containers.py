@@ -139,9 +139,7 @@ DROP_IN = "/etc/systemd/system/heartbeatd-containers.service.d/engine.conf"
 
 def serve_by(docked: BootedHost, engine: str, *lines: str) -> None:
     """Have the reader ask this engine, with these lines in its drop-in, as heartbeatd(8) says."""
-    command = (
-        f"/usr/bin/python3 -IS /usr/lib/python3/dist-packages/heartbeatd/containers/__main__.py {engine} heartbeat"
-    )
+    command = f"/usr/libexec/heartbeatd/containers {engine} heartbeat"
     docked.path(DROP_IN).parent.mkdir(exist_ok=True)
     docked.path(DROP_IN).write_text("\n".join(["[Service]", "ExecStart=", f"ExecStart={command}", *lines, ""]))
     configure(docked, COUNTING.replace("[docker]", f'[docker]\nsocket = "unix://{engine}"'))

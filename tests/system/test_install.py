@@ -20,6 +20,7 @@ from tests.system.host import BootedHost
 
 CONFIG = "/etc/heartbeat/config.toml"
 DATABASE = "/var/lib/heartbeat/metrics.db"
+MODULES = "/usr/share/heartbeatd"
 
 
 def test_apt_pulls_only_debian_packages(host: BootedHost, package: Path) -> None:
@@ -42,6 +43,16 @@ def test_installing_starts_nothing(host: BootedHost, package: Path) -> None:
     assert state(host, "ActiveState") == "inactive"
     assert state(host, "LoadState") == "loaded"
     assert not host.path("/var/lib/heartbeat").exists()
+
+
+def test_the_modules_are_private(host: BootedHost) -> None:
+    """No other program can import them; each is compiled once, when the package is installed, and belongs to root."""
+    refused = host.run("cd / && python3 -c 'import heartbeatd'", check=False)
+    assert "ModuleNotFoundError" in refused.stderr
+    for command in ("heartbeatd", "heartbeatctl"):
+        assert host.out(f"cd {MODULES} && {command} --version").startswith(command)
+    modules = host.out(f"find {MODULES} -name '*.py' | wc -l")
+    assert host.out(f"find {MODULES} -name '*.pyc' -user root | wc -l") == modules != "0"
 
 
 def test_the_user_comes_from_sysusers(host: BootedHost) -> None:
@@ -74,7 +85,8 @@ def test_manuals_completion_and_catalog_are_there(host: BootedHost) -> None:
         assert f"/usr/share/man/{page}.gz" in files
     for command in ("heartbeatd", "heartbeatctl"):
         assert f"/usr/share/bash-completion/completions/{command}" in files
-    ids = host.out("python3 -c 'from heartbeatd.journal import MessageId; print(*MessageId, sep=\"\\n\")'").splitlines()
+    read = "from heartbeatd.journal import MessageId; print(*MessageId)"
+    ids = host.out(f"PYTHONPATH={MODULES} python3 -c '{read}'").split()
     known = host.out("journalctl --list-catalog")
     assert len(ids) > 10
     assert [id_ for id_ in ids if id_ not in known] == []

@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         *(_refused(problem, "secrets") for problem in spoilt),
         *configuration.misplaced(),
         *unit.waiting_credentials(given, loaded),
+        *unit.moved_helper(unit_file.service_settings("heartbeatd-containers.service")),
     ]
     findings = _findings(config, arguments.config, settings, found, offline=arguments.offline)
     well = report.show(findings, as_json=arguments.json, quiet=arguments.quiet)

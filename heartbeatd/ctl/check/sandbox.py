@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from heartbeatd.ctl.check.finding import Finding, Verdict, warning
 from heartbeatd.ctl.check.situation import Situation
@@ -20,6 +21,9 @@ from heartbeatd.ctl.start_failure import FIRST_SETUP_STATUS
 from heartbeatd.ctl.unit_file import DIRECTORIES, Settings, own_directories
 
 LIMIT_S = 120
+# The modules are private to the package: no Python finds them by itself.
+_INSIDE = "import sys; sys.path.insert(0, sys.argv[1]); from heartbeatd.ctl.check import inside; inside.main()"
+_MODULES = str(Path(__file__).parents[3])
 # What says how the daemon is run, not where: none of it is for the tries.
 _NOT_TAKEN = ("Exec", "Restart", "Timeout", "Watchdog", "Runtime", "Standard", "FileDescriptorStore", "Success")
 _TAKEN_ALL_THE_SAME = ("ExecPaths", "ExecSearchPath")
@@ -57,7 +61,7 @@ def tries(situation: Situation) -> Iterator[Finding]:
     )
     if unclear is not None:
         raise NoSandbox(f"what {unclear} of the unit stands for is not known here")
-    words = [*_systemd_run(situation.settings), sys.executable, "-I", "-m", "heartbeatd.ctl.check.inside"]
+    words = [*_systemd_run(situation.settings), sys.executable, "-I", "-c", _INSIDE, _MODULES]
     try:
         child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     except OSError as error:

@@ -7,7 +7,7 @@ from heartbeatd.core.timefmt import plural
 from heartbeatd.ctl import start_failure
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.ctl.unit_file import is_on
+from heartbeatd.ctl.unit_file import Settings, is_on
 
 # LoadState of a unit that systemd will not start whatever it is asked: the text, and what helps.
 _NOT_LOADED: dict[str, tuple[str, str]] = {
@@ -50,6 +50,19 @@ def cannot_start(status: int, situation: Situation) -> Finding:
     restarts = situation.service.restarts if situation.service is not None else 0
     tried = f", tried {plural(restarts + 1, 'time')}" if restarts else ""
     return error("service", f"{problem.what} ({problem.where}{tried})", problem.hint)
+
+
+def moved_helper(settings: Settings) -> Iterator[Finding]:
+    """A drop-in, among the `settings` of heartbeatd-containers.service, that starts the helper where version 0.1 had it."""
+    command = next((value for name, value in reversed(settings) if name == "ExecStart"), "")
+    words = command.split()
+    old = next((word for word in words if word.startswith("/usr/lib/python3/dist-packages/heartbeatd/")), None)
+    if old is not None:
+        yield warning(
+            "docker",
+            f"a drop-in of heartbeatd-containers.service starts {old}, which is no more: containers are not counted",
+            f"`sudo systemctl edit heartbeatd-containers`: ExecStart=/usr/libexec/heartbeatd/containers {' '.join(words[-2:])}",
+        )
 
 
 def in_force(given: Credentials, loaded: Credentials | None) -> Credentials:

@@ -167,6 +167,30 @@ def test_the_files_of_a_unit() -> None:
     assert settings[-1] == ("ProtectHome", "tmpfs")
 
 
+SHIPPED = "ExecStart=/usr/libexec/heartbeatd/containers /run/docker.sock heartbeat\n"
+OLD_COMMAND = (
+    "/usr/bin/python3 -IS /usr/lib/python3/dist-packages/heartbeatd/docker_reader.py /run/other.sock heartbeat"
+)
+
+
+@pytest.mark.parametrize(
+    ("drop_in", "hint"),
+    [
+        ("", None),
+        ("MemoryMax=1M\n", None),
+        ("ExecStart=\nExecStart=/usr/libexec/heartbeatd/containers /run/other.sock heartbeat\n", None),
+        (
+            f"ExecStart=\nExecStart={OLD_COMMAND}\n",
+            "ExecStart=/usr/libexec/heartbeatd/containers /run/other.sock heartbeat",
+        ),
+    ],
+)
+def test_a_drop_in_of_version_0_1_names_a_program_that_has_moved(drop_in: str, hint: str | None) -> None:
+    """What is to be written instead is said in full, with the engine that the drop-in names."""
+    found = list(unit.moved_helper(tuple(unit_file.parse(f"[Service]\n{SHIPPED}{drop_in}"))))
+    assert [finding.hint.partition(": ")[2] for finding in found] == ([hint] if hint else [])
+
+
 def test_what_of_it_the_tries_are_run_with() -> None:
     """The sandbox, and not how the daemon is run; its folders are only opened, not made; nothing secret is on a command line."""
     taken = list(sandbox.taken(tuple(unit_file.parse(UNIT))))

@@ -7,7 +7,7 @@ from heartbeatd.core.gap import ExitRecord
 from heartbeatd.files import read_regular
 
 LARGEST_BYTES = 4096
-FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see failure_alert.py
+FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see failure_alert/
 
 
 def consume() -> ExitRecord | None:

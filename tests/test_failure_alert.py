@@ -9,17 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd import failure_alert
-from heartbeatd.failure_alert import post, setting
+from heartbeatd.failure_alert import notes
+from heartbeatd.failure_alert.configuration import setting
+from heartbeatd.failure_alert.failure import stop_took_too_long
+from heartbeatd.failure_alert.webhook import post
 from tests.agent import PACKAGE, environment
 from tests.receiver import WEBHOOK, Receiver
 from tests.scripted import Scripted, answers, endless
+
+PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from heartbeatd.failure_alert.__main__ import main
+sys.exit(main())
+"""
 
 
 def tell(config: Path, **more: str) -> "subprocess.CompletedProcess[str]":
     """Run it as its unit does, on a machine without systemctl: what becomes of a real heartbeatd here is not the matter."""
     return subprocess.run(
-        [sys.executable, "-IS", PACKAGE / "failure_alert.py", config],
+        [sys.executable, "-IS", "-c", PROGRAM, PACKAGE.parent, config],
         env=environment(PATH=str(PACKAGE), **more),
         capture_output=True,
         text=True,
@@ -133,7 +142,7 @@ def test_an_answer_without_end(head: bytes, block: bytes, pause_s: float) -> Non
     with Scripted(endless(head, block, pause_s)) as server:
         began_s = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-IS", "-c", ONE_TRY, PACKAGE, server.url],
+            [sys.executable, "-IS", "-c", ONE_TRY, PACKAGE.parent, server.url],
             capture_output=True,
             text=True,
             timeout=60,
@@ -146,9 +155,9 @@ def test_an_answer_without_end(head: bytes, block: bytes, pause_s: float) -> Non
 ONE_TRY = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import failure_alert
-failure_alert.TRY_S = 1
-print(failure_alert.post(sys.argv[2], {"details": {}}, 1, 0))
+from heartbeatd.failure_alert import webhook
+webhook.TRY_S = 1
+print(webhook.post(sys.argv[2], {"details": {}}, 1, 0))
 """
 
 
@@ -167,8 +176,8 @@ def test_for_how_long_it_has_been_failing(
     looks: list[tuple[float, int]], lasts_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the looks of two minutes, each a moment and the number of restarts: what goes on, and goes on being started."""
-    monkeypatch.setattr(failure_alert, "NOTES", str(tmp_path))
-    assert [failure_alert.lasting(restarts, 1000 + at_s) for at_s, restarts in looks][-1] == lasts_s
+    monkeypatch.setattr(notes, "NOTES", str(tmp_path))
+    assert [notes.failing_for(restarts, 1000 + at_s) for at_s, restarts in looks][-1] == lasts_s
 
 
 @pytest.mark.parametrize(
@@ -184,7 +193,7 @@ def test_for_how_long_it_has_been_failing(
 def test_a_stop_that_took_too_long_is_a_stop(more: dict[str, str], *, asked_for: bool) -> None:
     """What Restart=always does not start again after a timeout was stopped by somebody."""
     unit = {"ActiveState": "failed", "Result": "timeout", "Restart": "always", "ExecMainStatus": "0", **more}
-    assert failure_alert.stop_took_too_long(unit) is asked_for
+    assert stop_took_too_long(unit) is asked_for
 
 
 def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import json
 from typing import Any
 
-from heartbeatd import failure_alert
 from heartbeatd.core import payload
 from heartbeatd.core.alerting import Thresholds, replay
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+from heartbeatd.failure_alert.failure import Failure
+from heartbeatd.failure_alert.message import alert
 
 MS = 1_000_000
 AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
@@ -54,7 +55,7 @@ def gap_alert(kind: GapKind) -> bytes:
 
 def last_alert() -> bytes:
     """What `heartbeatd-failed.service` sends, at its first try."""
-    body = failure_alert.alert("nas", failure_alert.Failure("exit-code", "78"))
+    body = alert("nas", Failure("exit-code", "78"))
     details = body["details"]
     assert isinstance(details, dict)
     return json.dumps({**body, "details": {**details, "attempt": 1, "queued_seconds": 0.0}}).encode()

@@ -262,9 +262,9 @@ def test_a_database_for_reading_cannot_be_written(store: Database, path: Path) -
 def test_every_commit_survives_a_kill(path: Path) -> None:
     """A process killed with SIGKILL in the middle of writing loses at most the row that was under way."""
     writer = (
-        "import sys; from pathlib import Path; from heartbeatd.store.database import Store; "
+        "import sys; from pathlib import Path; from heartbeatd.store.database import Database; "
         "from tests.store.conftest import row, NOW_NS\n"
-        "store = Store.open(Path(sys.argv[1]), NOW_NS)\n"
+        "store = Database.open(Path(sys.argv[1]), NOW_NS)\n"
         "for n in range(100000):\n    store.record([row(n)], None, (), flush=False); print(n, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", writer, path], stdout=subprocess.PIPE, text=True) as child:

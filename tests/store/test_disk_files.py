@@ -193,9 +193,9 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
                 os.chown(f"{path}{suffix}", 61234, 61234)
         os.chown(folder, 61234, 61234)
         code = (
-            "import sys; from pathlib import Path; from heartbeatd.store.database import Store\n"
+            "import sys; from pathlib import Path; from heartbeatd.store.database import Database\n"
             "from tests.store.conftest import row\n"
-            "store = Store.open(Path(sys.argv[1]), 1); store.record([row(9)], None, (), flush=True)\n"
+            "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], None, (), flush=True)\n"
             "print(store.track().announced, len(store.pending())); store.close()"
         )
         done = subprocess.run(

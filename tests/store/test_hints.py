@@ -16,8 +16,8 @@ __all__ = ["disk"]
 pytestmark = pytest.mark.namespaces
 OPEN = (
     "import sys; from pathlib import Path\n"
-    "from heartbeatd.errors import StoreError\nfrom heartbeatd.store.database import Store\n"
-    "try: Store.open(Path(sys.argv[1]), 1).close()\nexcept StoreError as error: print(error)\n"
+    "from heartbeatd.errors import StoreError\nfrom heartbeatd.store.database import Database\n"
+    "try: Database.open(Path(sys.argv[1]), 1).close()\nexcept StoreError as error: print(error)\n"
 )
 
 

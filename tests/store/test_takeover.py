@@ -153,8 +153,8 @@ def test_a_kill_in_the_middle_of_it(path: Path) -> None:
     rows = 60_000
     earlier(path, SHUFFLED, [old_row(n) for n in range(rows)])
     code = (
-        "import sys; from pathlib import Path; from heartbeatd.store.database import Store; print(flush=True); "
-        "Store.open(Path(sys.argv[1]), 1)"
+        "import sys; from pathlib import Path; from heartbeatd.store.database import Database; print(flush=True); "
+        "Database.open(Path(sys.argv[1]), 1)"
     )
     with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None

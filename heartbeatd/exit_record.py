@@ -1,4 +1,4 @@
-"""How the run before this one ended, from what `ExecStopPost=` left (`systemd/last-stop`)."""
+"""The exit record of the run before this one, as `systemd/exit-record` (ExecStopPost=) left it in a file called last-stop."""
 
 import os
 from pathlib import Path
@@ -11,34 +11,34 @@ FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see failure_alert/
 
 
 def consume() -> ExitRecord | None:
-    """What was left, which is then gone; None if nothing was, or nothing that can be read: then the database has to tell."""
+    """Take the exit record away; None if there is none, or none that can be read: then the database has to tell."""
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if not folder:
         return None
-    # In memory is what could not be written to the disk, so it is the younger one; none is left for a later start.
-    found = [_taken(path) for path in (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")]
-    return next((ending for ending in found if ending is not None), None)
+    # The one in memory was not written to the disk, so it is the newer one; neither is left for a later start.
+    found = [_take(path) for path in (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")]
+    return next((record for record in found if record is not None), None)
 
 
-def _taken(path: Path) -> ExitRecord | None:
+def _take(path: Path) -> ExitRecord | None:
     try:
         text = read_regular(path, LARGEST_BYTES).decode(errors="replace")
-        said = dict(line.partition("=")[::2] for line in text.splitlines())
+        fields = dict(line.partition("=")[::2] for line in text.splitlines())
         path.unlink()
     except OSError:
         return None
     return ExitRecord(
-        boot_id=said.get("boot_id", ""),
-        result=said.get("result", ""),
-        exit_status=said.get("exit_status", ""),
-        system_stopping=said.get("system") == "stopping",
-        was_watching=said.get("watching") == "yes",
+        boot_id=fields.get("boot_id", ""),
+        result=fields.get("result", ""),
+        exit_status=fields.get("exit_status", ""),
+        system_stopping=fields.get("system") == "stopping",
+        was_watching=fields.get("watching") == "yes",
     )
 
 
 def failure_told() -> bool:
-    """True if heartbeatd-failed.service has told somebody that the agent does not run, and nobody has said yet that it does.
+    """True if heartbeatd-failed.service has told of a failure, and nothing yet of its end.
 
-    Only for an agent that systemd has started: another one's failure is not told.
+    Only for an agent that systemd has started: no other one's failure is told.
     """
     return bool(os.environ.get("RUNTIME_DIRECTORY")) and FAILURE_TOLD.exists()

@@ -64,7 +64,6 @@ class JournalHandler(logging.Handler):
     """Sends records to the journal with their fields (see `journal_fields`) and where in the code they come from."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One entry."""
         fields: dict[str, str] = getattr(record, "fields", {})
         with contextlib.suppress(OSError):  # a journal that is gone must not stop the agent
             retry_on_eintr(
@@ -81,8 +80,8 @@ class JournalHandler(logging.Handler):
             )
 
 
-class Redacting(logging.Filter):
-    """The last line of defence: no record leaves with a secret or a control character in it, whatever wrote it there."""
+class RedactingFilter(logging.Filter):
+    """Keeps secrets and control characters out of every record, whatever wrote them there."""
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         super().__init__()
@@ -113,7 +112,7 @@ def setup_logging(redact: Callable[[str], str], level: int = logging.INFO) -> No
     else:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
-    handler.addFilter(Redacting(redact))
+    handler.addFilter(RedactingFilter(redact))
     # No line shows these, and each would cost something in every record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger("heartbeatd")

@@ -1,4 +1,4 @@
-"""`ExecReload=` of heartbeatd.service: has the agent re-read its configuration, and succeeds if it did.
+"""`ExecReload=` of heartbeatd.service: has the agent read its configuration again, and succeeds if that is in force.
 
 It runs as the agent's user, in the agent's sandbox, and reads no configuration itself: what the agent says is what counts. The
 answer comes to a datagram socket in the runtime directory. The socket is there before the signal is sent, and the agent

@@ -1,4 +1,4 @@
-"""Who waits to hear how a reload went: `heartbeatd/reload.py`, by a datagram socket of its own in the runtime directory."""
+"""The requests for a reload: `heartbeatd/reload.py` waits for the answer at a datagram socket of its own."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ RELOADED, REFUSED = b"reloaded", b"refused"
 
 
 class ReloadRequests:
-    """Those that wait. Outside systemd there is no runtime directory, and nobody waits."""
+    """The sockets in the runtime directory at which an answer is waited for; none where systemd has made no such directory."""
 
     def __init__(self) -> None:
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core.redact import Redactor
-from heartbeatd.journal import Redacting, setup_logging
+from heartbeatd.journal import RedactingFilter, setup_logging
 from heartbeatd.sdnotify import NotifySocket, watchdog_us
 
 
@@ -126,7 +126,7 @@ def test_no_record_leaves_with_a_secret(hidden: list[str], text: str) -> None:
     message = f"in the message {hidden}".replace("%", "%%") + " and %s"
     record = logging.LogRecord("name", logging.ERROR, __file__, 1, message, (f"{text}{hidden[0]}",), error)
     record.fields = {"MESSAGE_ID": "0123", "HEARTBEAT_ERROR": f"{text}{hidden[-1]}"}
-    assert Redacting(Redactor(hidden)).filter(record)
+    assert RedactingFilter(Redactor(hidden)).filter(record)
     assert "Traceback" in str(record.exc_text) or any(secret in "Traceback" for secret in hidden)
     for secret in hidden:
         assert secret not in record.getMessage()
@@ -142,7 +142,7 @@ def test_a_record_is_one_printable_line(text: str) -> None:
     except ValueError:
         error = sys.exc_info()
     record = logging.LogRecord("name", logging.ERROR, __file__, 1, "it said %s", (text,), error)
-    assert Redacting(str).filter(record)
+    assert RedactingFilter(str).filter(record)
     assert record.getMessage().isprintable()
     assert all(line.isprintable() for line in str(record.exc_text).split("\n"))
 

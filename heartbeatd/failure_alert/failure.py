@@ -15,7 +15,7 @@ SETTLE_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """That the agent does not run: systemd's word for how it ended, and its exit status or signal.
+    """How the agent ended: systemd's `Result`, and the exit status or signal.
 
     `lasting_s` is for how long systemd has been starting it again and again; None if it has given it up.
     """
@@ -26,7 +26,6 @@ class Failure:
 
     @property
     def refused(self) -> bool:
-        """True for a configuration that was refused."""
         return self.result == "exit-code" and self.status in ("78", "CONFIG")
 
     @property
@@ -39,29 +38,32 @@ class Failure:
 
 
 def find_failure() -> Failure | None:
-    """How it has failed; None if it has not, or not for long enough, or was stopped."""
+    """The failure to tell; None if there is none, if it has not lasted long enough, or if somebody stopped the agent."""
     by = os.environ.get("MONITOR_UNIT", UNIT)
     result, status = (os.environ.get(f"MONITOR_{name}", "") for name in ("SERVICE_RESULT", "EXIT_STATUS"))
     if by != UNIT and status == "1":
-        return None  # started for heartbeatd-failed.service, which ran and found nobody to hear it
+        return None  # started for heartbeatd-failed.service, which ran and could not deliver
     if "MONITOR_UNIT" in os.environ:
         time.sleep(SETTLE_S)  # from version 254 on, OnFailure= also counts failures that systemd recovers from
     unit = agent_unit()
-    if not unit:  # if nobody can tell, it is better told once too often
+    if not unit:  # systemd does not answer: better told once too often
         return Failure(result, status) if by == UNIT else None
     if stop_took_too_long(unit):
         return None
     if unit["ActiveState"] == "failed":
         return Failure(unit["Result"], unit["ExecMainStatus"])
-    patience_s = float(os.environ.get("LASTING_SECONDS", "100"))
+    least_s = float(os.environ.get("LASTING_SECONDS", "100"))
     lasting_s = failing_for(int(unit["NRestarts"] or 0), time.monotonic())
-    if lasting_s < patience_s:
-        return None
-    if unit["ActiveState"] == "active":  # hung before its first cycle is over, or right at last: that is soon known
-        time.sleep(patience_s / 8)
+    return restart_failure(unit, lasting_s, least_s / 8) if lasting_s >= least_s else None
+
+
+def restart_failure(unit: dict[str, str], lasting_s: float, grace_s: float) -> Failure | None:
+    """Why systemd restarts it again and again; None if it is up, and has finished a cycle after `grace_s`."""
+    if unit["ActiveState"] == "active":
+        time.sleep(grace_s)
         return None if WATCHING.exists() else Failure(unit["Result"], "", lasting_s)
     for _ in range(10):
-        if unit.get("Result", "success") != "success":  # as it is while systemd tries once more
+        if unit.get("Result", "success") != "success":  # it is success while systemd tries once more
             return Failure(unit["Result"], unit["ExecMainStatus"], lasting_s)
         time.sleep(0.5)
         unit = agent_unit()
@@ -78,7 +80,7 @@ def stop_took_too_long(unit: dict[str, str]) -> bool:
 
 
 def agent_unit() -> dict[str, str]:
-    """The agent's unit, as systemd has it; empty if it does not say."""
+    """Properties of the agent's unit; empty if systemd does not answer."""
     names = ("ActiveState", "Result", "ExecMainStatus", "NRestarts", "Restart")
     words = ["systemctl", "show", UNIT, *(f"--property={name}" for name in names)]
     try:

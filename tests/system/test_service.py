@@ -101,7 +101,7 @@ def test_a_hanging_daemon_is_ended_and_leaves_its_stacks(running: BootedHost) ->
     said = running.journal("--unit=heartbeatd")
     assert "Watchdog timeout" in said
     assert "Fatal Python error: Aborted" in said
-    assert re.search(r'File ".*/heartbeatd/daemon\.py", line \d+ in run', said)
+    assert re.search(r'File ".*/heartbeatd/loop\.py", line \d+ in run', said)
 
 
 def test_a_refused_file_keeps_it_down(running: BootedHost) -> None:

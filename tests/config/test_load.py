@@ -15,7 +15,7 @@ from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
 from heartbeatd.config.secrets import PLAIN, SECRET_KEY, WEBHOOK_URL, Credential, passed
 from heartbeatd.errors import ConfigError, ExitCode
 
-SHIPPED = Path(__file__).resolve().parents[1] / "etc/heartbeat/config.toml"
+SHIPPED = Path(__file__).resolve().parents[2] / "etc/heartbeat/config.toml"
 WORKING = """
 [agent]
 interval_seconds = 30

@@ -126,7 +126,7 @@ def test_session_tickets_are_counted(make_client: MakeClient, waiter: CancelToke
 PEAK = """
 import sys
 from pathlib import Path
-from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
@@ -140,7 +140,7 @@ def ask(url):
     for client, url in zip(clients, url):
         try:
             client.send(Request("POST", Target.of(url), {}, b"{}"), 30, CancelToken())
-        except NoAnswer as error:
+        except RequestError as error:
             pass
 ask([sys.argv[1]] * len(clients))  # everything is loaded, and a usual answer has been read
 before = peak_kb()

@@ -298,14 +298,14 @@ def test_tls_1_2_at_the_least(tmp_path: Path, authority: Authority) -> None:
 
 _ONE_REQUEST = """
 import sys
-from heartbeatd.net.answer import NoAnswer
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
 from heartbeatd.cancel import CancelToken
 try:
     print(Client(Resolver(), "test", sys.argv[2]).send(Request("GET", Target.of(sys.argv[1])), 10, CancelToken()))
-except NoAnswer as error:
+except RequestError as error:
     print(error)
 """
 

@@ -71,7 +71,7 @@ def test_the_catalog_shows_only_fields_that_are_always_there() -> None:
         call
         for path in (TOP / "heartbeatd").rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "said"
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "journal_fields"
     ]
     assert calls
     for call in calls:

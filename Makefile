@@ -6,9 +6,12 @@ PYTHON := /usr/bin/python3
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Most tests wait, and so there are more workers than cores; those that share a host share a worker.
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider --dist loadgroup
+
 RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl python3-hypothesis \
-	python3-pytest python3-pytest-timeout scdoc
+	python3-pytest python3-pytest-timeout python3-pytest-xdist scdoc
 REPOSITORY := gpg gpg-agent reprepro
 TESTING := $(REPOSITORY) busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
 	libsqlite3-dev piuparts python3-venv reprotest sqlite3 strace systemd-container uidmap valgrind
@@ -19,7 +22,7 @@ DEB = dist/heartbeatd_$(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)_al
 REPO = dist/repo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test release-check lint format generate deb version install repo faults bench profile clean
+.PHONY: help run check test release-check lint format generate deb version install repo faults bench profile clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 15
@@ -35,11 +38,17 @@ run: ## Run the agent here, in the foreground, with its own database in ./var; C
 test: ## Run every check: linters, unit, property and integration tests, package, repository, lintian, piuparts, booted systemd
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
-	$(PYTHON) -m pytest -p no:cacheprovider
+	$(PYTEST) -n 8 -m "not release and not timing"
+	$(PYTEST) -n 3 -m timing
+
+check: ## For every edit: linters, and the tests that boot nothing, start no engine and do not take long
+	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
+	@$(MAKE) --no-print-directory lint
+	$(PYTEST) -n 4 -m "not slow and not docker" --ignore=tests/system
 
 release-check: ## Before a release, what takes too long for every day: autopkgtest in full, piuparts from Debian 12 to 13 (root)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
-	$(PYTHON) -m pytest -p no:cacheprovider -m release tests/system
+	$(PYTEST) -m release tests/system
 
 lint: .venv/installed ## Check style and types (ruff, mypy)
 	.venv/bin/ruff check

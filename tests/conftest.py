@@ -1,14 +1,17 @@
-"""For all tests: nothing may be left behind, and as root nothing may be skipped."""
+"""For all tests: nothing may be left behind, as root nothing may be skipped, and what shares a fixture shares a worker."""
 
 import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
+
+from tests.system.tree import SUITES
 
 # A busy build machine is slow; a law is not broken by that.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -46,7 +49,10 @@ def _open_files() -> set[str]:
 
 
 def _children() -> set[str]:
-    found = set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    found = set[str]()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # a thread that has ended by now
+            found.update((task / "children").read_text().split())
     return {
         child for child in found if _name(child) != "systemd-nspawn"
     }  # a booted host may outlive a test that reboots it
@@ -59,13 +65,32 @@ def _name(pid: str) -> str:
         return ""
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Skip without root what needs it, and keep in one worker what shares a fixture."""
+    if os.geteuid() != 0 and any(item.get_closest_marker(marker) for marker in ("docker", "namespaces")):
+        item.add_marker(pytest.mark.skip(reason="needs root"))
+    if group := _shared_by(item):
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs root is skipped without it, and named at the end."""
-    if os.geteuid() == 0:
-        return
-    for item in items:
-        if any(item.get_closest_marker(marker) for marker in ("docker", "namespaces")):
-            item.add_marker(pytest.mark.skip(reason="needs root"))
+    """Begin with what takes longest: workers are then busy with short tests when the last long one ends."""
+    items.sort(key=_rank)
+
+
+def _shared_by(item: pytest.Item) -> str:
+    """The module and the suite of Debian, which tests that share a module-scoped fixture have in common; empty for others."""
+    assert isinstance(item, pytest.Function)
+    scopes = {fixture.scope for fixtures in item._fixtureinfo.name2fixturedefs.values() for fixture in fixtures}
+    if "module" not in scopes:
+        return ""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "-".join([item.module.__name__, *(str(value) for value in parameters if value in SUITES)])
+
+
+def _rank(item: pytest.Item) -> int:
+    """Booted hosts, faults, the rest."""
+    return next((rank for rank, name in enumerate(("system", "faults")) if name in item.path.parts), 2)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

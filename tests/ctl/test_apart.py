@@ -20,11 +20,11 @@ WRITES = """
 import sys
 from pathlib import Path
 from heartbeatd.ctl.apart import apart
-from heartbeatd.cancel import Hung
+from heartbeatd.cancel import TimedOut
 print("before")
 try:
     apart("disk", Path(sys.argv[1]).touch, 0.3)
-except Hung as error:
+except TimedOut as error:
     print(error)
 """
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.__main__ import FAULTS, inject
 
-pytestmark = [pytest.mark.slow, pytest.mark.namespaces]
+pytestmark = [pytest.mark.slow, pytest.mark.namespaces, pytest.mark.timing]
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -1,10 +1,12 @@
 """Fixtures of the system tests: the package as `make deb` builds it, and booted Debians to install it on."""
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,11 @@ import pytest
 from tests.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.host import BootedHost
 from tests.system.repository import Repository
-from tests.system.tree import SUITES
+from tests.system.tree import PREPARED, SUITES
 
 # A second between cycles; nothing sent, and nothing asked of anybody outside (nobody listens on the discard port).
 MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
+Once = Callable[[str], AbstractContextManager[Path]]
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
@@ -25,9 +28,27 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built from this checkout as it is now (the build runs the unit tests against what it built)."""
-    return build(tmp_path_factory.mktemp("package"))
+def once(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Folders that all workers of this run share, by name; each is one worker's at a time."""
+    top = tmp_path_factory.getbasetemp()
+    top = top.parent if hasattr(request.config, "workerinput") else top
+
+    @contextmanager
+    def folder(name: str) -> Iterator[Path]:
+        shared = top / f"once-{name}"
+        shared.mkdir(exist_ok=True)
+        with (top / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield shared
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def package(once: Once) -> Path:
+    """The package, built from this checkout as it is now; tests.system.test_checkout runs the tests of the build."""
+    with once("package") as folder:
+        return next(folder.glob("*.deb"), None) or build(folder)
 
 
 @pytest.fixture(scope="module", params=SUITES)
@@ -40,11 +61,14 @@ def host(request: pytest.FixtureRequest) -> Iterator[BootedHost]:
         yield booted
 
 
-@pytest.fixture(scope="module")
-def installed(host: BootedHost, package: Path) -> BootedHost:
-    """A booted Debian with the package installed, as a user would: not enabled, not started."""
-    install(host, package)
-    return host
+@pytest.fixture(scope="module", params=SUITES)
+def installed(request: pytest.FixtureRequest, package: Path) -> Iterator[BootedHost]:
+    """The same with the package installed, as a user would: not enabled, not started. apt knows no other packages."""
+    if os.geteuid() != 0:
+        pytest.skip("booting a Debian needs root")
+    with BootedHost(request.param, packages=PREPARED) as booted:
+        install(booted, package)
+        yield booted
 
 
 @pytest.fixture
@@ -62,10 +86,16 @@ def repository(tmp_path: Path) -> Iterator[Repository]:
 
 
 def build(into: Path) -> Path:
-    """Build the package into a folder; the path of the .deb."""
+    """Build the package into a folder, without running its tests; the path of the .deb."""
     if not shutil.which("dpkg-buildpackage"):
         pytest.skip("dpkg-buildpackage is not installed: use `make test`")
-    done = subprocess.run([CHECKOUT / "tests/build-deb", into], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [CHECKOUT / "tests/build-deb", into],
+        env={**os.environ, "DEB_BUILD_OPTIONS": "nocheck"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (deb,) = into.glob("*.deb")
     return deb

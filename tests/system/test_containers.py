@@ -10,7 +10,7 @@ import pytest
 from tests.engine import Engine, own_engine
 from tests.system.conftest import MEASURE_ONLY, configure, exposure, install, wait_active
 from tests.system.host import BootedHost
-from tests.system.tree import SUITES
+from tests.system.tree import PREPARED, SUITES
 
 COUNTING = MEASURE_ONLY.replace('socket = ""', "timeout_seconds = 2.0")
 SOCKET = "/run/docker.sock"
@@ -33,8 +33,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="module", params=SUITES)
 def docked(request: pytest.FixtureRequest, engine: Engine, package: Path) -> Iterator[BootedHost]:
     """A booted Debian with that engine's socket where Docker has it, and heartbeatd running."""
-    with BootedHost(request.param, [f"{engine.socket}:{SOCKET}"]) as booted:
-        booted.run("apt-get update -qq", timeout_s=180)
+    with BootedHost(request.param, [f"{engine.socket}:{SOCKET}"], PREPARED) as booted:
         install(booted, package)
         booted.run(f"chgrp docker {SOCKET}; chmod 660 {SOCKET}")
         configure(booted, COUNTING)

@@ -117,7 +117,7 @@ print('CAME TO {"linger": "%d", "no_new_privileges": "%s"}' % (done.returncode, 
 
 def test_logind_makes_no_user_manager_for_us(installed: BootedHost) -> None:
     """Where polkit is installed, any user may ask to linger; ours may not, from any unit, namespaces or none."""
-    installed.run("apt-get install --yes --no-install-recommends polkitd", timeout_s=300)
+    installed.run("apt-get update -qq && apt-get install --yes --no-install-recommends polkitd", timeout_s=300)
     installed.run("systemctl start polkit systemd-logind")
     rule, flag = "/usr/share/polkit-1/rules.d/10-heartbeatd.rules", "/var/lib/systemd/linger/heartbeat"
     for unit in UNITS:

@@ -13,6 +13,8 @@ from pathlib import Path
 SUITES = ("bookworm", "trixie")
 # What every installed Debian has and the smallest of chroots lacks; nothing that heartbeatd itself should ask for.
 PACKAGES = ("ca-certificates", "dbus", "systemd", "systemd-sysv", "sqlite3")
+# And what heartbeatd depends on: to install the package then takes nothing but its file.
+PREPARED = (*PACKAGES, "passwd", "python3-docker", "python3-psutil", "python3-requests", "python3-systemd", "tzdata")
 # What a checkout of the repository may count on: nothing but make and git, on a Debian that boots.
 BARE = ("dbus", "git", "make", "systemd", "systemd-sysv")
 MAX_AGE_S = 7 * 24 * 3600
@@ -92,7 +94,7 @@ def sources(suite: str) -> str:
 
 def _sweep(cache: Path, suite: str) -> None:
     """Delete trees that are out of date, or of a recipe that is no more, and in nobody's hands."""
-    recipes = {_recipe(PACKAGES), _recipe(BARE)}
+    recipes = {_recipe(packages) for packages in (PACKAGES, PREPARED, BARE)}
     for tree in cache.glob(f"{suite}-*-*"):
         if tree.name.split("-")[1] in recipes and _age_s(tree) < MAX_AGE_S:
             continue

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,7 @@ pytestmark = pytest.mark.namespaces  # which says: as root
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """One that everybody may enter."""
-    made = Path("/var/tmp/heartbeatd-check-test")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(mode=0o755)
+    made = Path(tempfile.mkdtemp(prefix="heartbeatd-check-test-", dir="/var/tmp"))
     made.chmod(0o755)
     yield made
     shutil.rmtree(made)

@@ -9,7 +9,7 @@ import pytest
 from heartbeatd import exit_record
 from heartbeatd.clock import boot_id
 from heartbeatd.core.gap import ExitRecord
-from tests.agent import CHECKOUT, environment
+from tests.support.agent import CHECKOUT, environment
 
 
 @pytest.fixture

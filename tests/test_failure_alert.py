@@ -13,9 +13,9 @@ from heartbeatd.failure_alert import notes
 from heartbeatd.failure_alert.configuration import setting
 from heartbeatd.failure_alert.failure import stop_took_too_long
 from heartbeatd.failure_alert.webhook import post
-from tests.agent import PACKAGE, environment
-from tests.receiver import WEBHOOK, Receiver
-from tests.scripted import Scripted, answers, endless
+from tests.support.agent import PACKAGE, environment
+from tests.support.receiver import WEBHOOK, Receiver
+from tests.support.scripted import Scripted, answers, endless
 
 PROGRAM = """
 import sys

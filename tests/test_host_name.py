@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent import AgentProcess, environment, python, until
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.agent import AgentProcess, environment, python
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ def test_a_name_that_is_no_text(receiver: Receiver, tmp_path: Path) -> None:
     receiver.answer(WORKER, 200, 503)
     with AgentProcess(tmp_path, reporting(receiver), prefix=host(tmp_path, b"\xff\xfeweb")) as agent:
         agent.ready().cycles(2)
-        until(lambda: receiver.received(WEBHOOK))
+        wait_until(lambda: receiver.received(WEBHOOK))
         agent.stop()
         assert {beat.body["host"] for beat in receiver.received(WORKER)} == {"--web"}
         (alert,) = receiver.received(WEBHOOK)

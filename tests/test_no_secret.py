@@ -13,7 +13,7 @@ from heartbeatd.config.options import SETTINGS, Setting
 from heartbeatd.config.toml_text import TYPOGRAPHIC, masked
 from heartbeatd.core.redact import redact_url, shown_name
 from heartbeatd.errors import ConfigError
-from tests.agent import AgentProcess
+from tests.support.agent import AgentProcess
 
 # A secret is these parts with marks between them, so that a part of it that is shown is seen as well.
 PARTS = ("Kx9vQ7", "mW3zR8", "tY5pL2")

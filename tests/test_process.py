@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent import AgentProcess, until
-from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.agent import AgentProcess
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse"
@@ -66,7 +67,7 @@ def test_every_answer_of_the_table_is_announced(receiver: Receiver, tmp_path: Pa
     with AgentProcess(tmp_path, reporting(receiver)) as agent:
         agent.ready()
         agent.listen_no_more()
-        until(lambda: [a for a in receiver.received(WEBHOOK) if a.body["details"]["event"] == "recovery"], 40)
+        wait_until(lambda: [a for a in receiver.received(WEBHOOK) if a.body["details"]["event"] == "recovery"], 40)
         agent.stop()
     told = [a.body["details"] for a in receiver.received(WEBHOOK)]
     assert [(d["event"], d["previous"], d["current"], d["worker_status"], d["cause"]) for d in told] == [
@@ -90,7 +91,7 @@ def test_a_check_that_always_fails_is_no_cause(receiver: Receiver, tmp_path: Pat
         with AgentProcess(tmp_path, toml.replace(receiver.url(WORKER), worker.url(WORKER))) as agent:
             agent.ready().cycles(2)
             up.close()
-            until(lambda: receiver.received(WEBHOOK))
+            wait_until(lambda: receiver.received(WEBHOOK))
             agent.stop()
     (alert,) = receiver.received(WEBHOOK)
     assert alert.body["details"]["cause"] == "refused"
@@ -106,7 +107,7 @@ def test_patience(receiver: Receiver, tmp_path: Path) -> None:
     toml = reporting(receiver, more_alerts="")
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready().cycles(7)
-        until(lambda: len(receiver.received(WEBHOOK)) == 2)
+        wait_until(lambda: len(receiver.received(WEBHOOK)) == 2)
         agent.stop()
     assert [a.body["details"]["event"] for a in receiver.received(WEBHOOK)] == ["problem", "recovery"]
 
@@ -124,7 +125,7 @@ def test_sigterm_is_obeyed_within_two_seconds(receiver: Receiver, tmp_path: Path
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready().cycles(2 if "webhook" in script else 1)
         if script:
-            until(lambda: receiver.received(WORKER)[-1].answered == SILENCE)
+            wait_until(lambda: receiver.received(WORKER)[-1].answered == SILENCE)
         took_s = agent.stop()
         assert took_s < 2, agent.log
         assert len(agent.rows("id")) == len(receiver.received(WORKER))
@@ -138,7 +139,7 @@ def test_sigterm_is_obeyed_within_two_seconds(receiver: Receiver, tmp_path: Path
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready().cycles(2)
         if "webhook" in script:
-            until(lambda: len(receiver.received(WEBHOOK)) > before)
+            wait_until(lambda: len(receiver.received(WEBHOOK)) > before)
         agent.stop()
     assert len(receiver.received(WEBHOOK)) == before + ("webhook" in script)
 
@@ -158,7 +159,7 @@ def test_the_watchdog_waits_for_a_generous_timeout(receiver: Receiver, tmp_path:
             assert time.monotonic() - last_s < watchdog_us / 1e6
             last_s = time.monotonic()
         assert last_s - began_s > 3
-        until(lambda: receiver.received(WEBHOOK))
+        wait_until(lambda: receiver.received(WEBHOOK))
         assert receiver.received(WEBHOOK)[0].body["details"]["cause"] == "timeout"
         assert len(agent.rows("id")) == 2
         told = [_watchdog_after_reload(agent, toml.replace("interval_seconds = 1", "interval_seconds = 3600"))]
@@ -230,7 +231,7 @@ def test_a_reload_to_another_database(receiver: Receiver, tmp_path: Path) -> Non
     toml = reporting(receiver, more_alerts="alert_after = 1\n")
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready().cycles(3)
-        until(lambda: receiver.received(WEBHOOK))
+        wait_until(lambda: receiver.received(WEBHOOK))
         first, agent.database = agent.database, agent.database.with_name("other.db")
         agent.write(toml)
         agent.signal(signal.SIGHUP)
@@ -238,7 +239,7 @@ def test_a_reload_to_another_database(receiver: Receiver, tmp_path: Path) -> Non
             pass
         receiver.answer(WEBHOOK, 200)
         agent.cycles(2)
-        until(lambda: receiver.received(WEBHOOK)[-1].answered == 200)
+        wait_until(lambda: receiver.received(WEBHOOK)[-1].answered == 200)
         agent.stop()
     tries = [alert.body["details"] for alert in receiver.received(WEBHOOK)]
     assert {(d["event"], d["event_id"]) for d in tries} == {("problem", tries[0]["event_id"])}
@@ -269,7 +270,7 @@ def test_a_storm_of_signals(receiver: Receiver, tmp_path: Path) -> None:
 def test_a_reload_while_it_is_still_loading(tmp_path: Path) -> None:
     """SIGHUP kills by default; it is ignored from the moment the arguments are read, long before READY."""
     with AgentProcess(tmp_path, '[docker]\nsocket = ""\n') as agent:
-        until(lambda: _handles(agent, signal.SIGHUP))
+        wait_until(lambda: _handles(agent, signal.SIGHUP))
         agent.signal(signal.SIGHUP)
         agent.ready()
         agent.stop()
@@ -294,7 +295,7 @@ def test_a_kill_loses_nothing_that_was_told(receiver: Receiver, tmp_path: Path) 
     stored = {row[0] for row in agent.rows("id")}
     sent = [beat.body["metrics"]["id"] for beat in receiver.received(WORKER)]
     assert len(set(sent) - stored) <= 3  # the cycle each kill met, if it met one
-    until(lambda: receiver.received(WEBHOOK))
+    wait_until(lambda: receiver.received(WEBHOOK))
     assert {a.body["details"]["event"] for a in receiver.received(WEBHOOK)} == {"problem"}
     assert len({a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)}) == 1
 
@@ -318,14 +319,14 @@ def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tm
     with AgentProcess(tmp_path, toml.replace("[agent]", '[agent]\ntimezone = "Asia/Kolkata"')) as agent:
         agent.ready()
         assert re.search(r"next at \d\d:\d\d:\d\d \(Asia/Kolkata\)", agent.told()["STATUS"])
-        until(lambda: receiver.received(WEBHOOK))
+        wait_until(lambda: receiver.received(WEBHOOK))
         alert = receiver.received(WEBHOOK)[0].body
         at = datetime.fromisoformat(alert["details"]["since"]) + timedelta(hours=5, minutes=30)
         assert f"{at:%Y-%m-%d %H:%M:%S} (Asia/Kolkata)" in alert["message"]
         assert alert["details"]["timestamp_lima"].endswith("-05:00")
         agent.write(toml.replace("[agent]", '[agent]\ntimezone = "UTC"'))
         agent.signal(signal.SIGHUP)
-        until(lambda: "(UTC)" in agent.told().get("STATUS", ""))
+        wait_until(lambda: "(UTC)" in agent.told().get("STATUS", ""))
         agent.stop()
 
 
@@ -334,8 +335,8 @@ def test_retry_after_is_honoured(receiver: Receiver, tmp_path: Path) -> None:
     receiver.answer(WORKER, 200, 429, 429, 200, headers={429: {"Retry-After": "3"}})
     with AgentProcess(tmp_path, reporting(receiver, more_alerts="alert_after = 1")) as agent:
         agent.ready()
-        until(lambda: "asked to wait (Retry-After), no heartbeat before " in agent.told().get("STATUS", ""))
-        until(lambda: len(receiver.received(WORKER)) >= 5)
+        wait_until(lambda: "asked to wait (Retry-After), no heartbeat before " in agent.told().get("STATUS", ""))
+        wait_until(lambda: len(receiver.received(WORKER)) >= 5)
         agent.stop()
         first, refused, after = receiver.received(WORKER)[1:4]
         assert (first.answered, refused.answered) == (429, 429)
@@ -364,7 +365,7 @@ def test_why_the_internet_check_fails(receiver: Receiver, tmp_path: Path) -> Non
         with HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler) as site:
             serving = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
             serving.start()
-            until(lambda: re.search(r"internet \d+ ms;", agent.told().get("STATUS", "")))
+            wait_until(lambda: re.search(r"internet \d+ ms;", agent.told().get("STATUS", "")))
             site.shutdown()
             serving.join()
         agent.stop()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent import PACKAGE, AgentProcess, environment, until
-from tests.receiver import SILENCE, WORKER, Receiver
+from tests.support.agent import PACKAGE, AgentProcess, environment
+from tests.support.receiver import SILENCE, WORKER, Receiver
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 GOOD = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
@@ -75,7 +76,7 @@ def test_it_waits_for_the_cycle_under_way(tmp_path: Path, folder: Path) -> None:
         slow = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 3\n'
         with agent_in(tmp_path, folder, GOOD + slow) as agent:
             agent.ready()
-            until(lambda: receiver.received(WORKER))
+            wait_until(lambda: receiver.received(WORKER))
             agent.write(BAD)
             reload = asked(agent, folder)
             with pytest.raises(subprocess.TimeoutExpired):
@@ -90,7 +91,7 @@ def test_an_agent_that_ends_has_not_reloaded(tmp_path: Path, folder: Path) -> No
         agent.ready()
         agent.signal(signal.SIGSTOP)
         reload = asked(agent, folder)
-        until(lambda: list(folder.glob("reload.*")))
+        wait_until(lambda: list(folder.glob("reload.*")))
         agent.signal(signal.SIGKILL)
         assert outcome(reload) == (1, "the agent ended before it had reloaded\n")
     assert list(folder.glob("reload.*")) == []
@@ -104,7 +105,7 @@ def test_what_a_killed_one_left_is_cleared_away(tmp_path: Path, folder: Path) ->
     with agent_in(tmp_path, folder) as agent:
         agent.ready()
         assert outcome(asked(agent, folder)) == (0, "")
-        until(lambda: not list(folder.glob("reload.*")))
+        wait_until(lambda: not list(folder.glob("reload.*")))
         assert (folder / "other").exists()
         agent.stop()
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tests.agent import CHECKOUT, AgentProcess
 from tests.bench.figures import p99
 from tests.bench.stage import Disk, Stage, say, temporary_worker
 from tests.bench.unit_usage import INTERVAL_S, look, to_middle_of_cycle
 from tests.bench.usage import cpu_ms
+from tests.support.agent import CHECKOUT, AgentProcess
 
 UNIT = "heartbeatd.service"
 STARTS = 10

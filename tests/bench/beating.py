@@ -5,9 +5,9 @@ from contextlib import redirect_stdout
 from itertools import pairwise
 from pathlib import Path
 
-from tests.agent import AgentProcess
 from tests.bench.stage import temporary_worker
 from tests.bench.usage import cpu_ms
+from tests.support.agent import AgentProcess
 
 WARM_UP_CYCLES = 5
 

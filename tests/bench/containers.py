@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.usage import cpu_ms, fields
-from tests.engine import HELPER, count_by, own_engine, reading
+from tests.support.engine import HELPER, count_by, own_engine, reading
 
 CONTAINERS = 10
 CALLS = 200

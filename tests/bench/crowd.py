@@ -20,7 +20,7 @@ from heartbeatd.probes.docker_sdk import Sdk
 from tests.bench.figures import Figure, table, took_ms
 from tests.bench.stage import say
 from tests.bench.usage import cpu_ms
-from tests.engine import Engine, count_by, own_engine, reading
+from tests.support.engine import Engine, count_by, own_engine, reading
 
 SIZES = (1, 50, 200)
 CALLS = 200

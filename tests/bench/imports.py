@@ -5,7 +5,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 
-from tests.agent import CHECKOUT, environment
+from tests.support.agent import CHECKOUT, environment
 
 TOP = 15
 TIMES = 5

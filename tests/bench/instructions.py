@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.agent import AgentProcess
 from tests.bench.stage import temporary_worker
+from tests.support.agent import AgentProcess
 
 INTERVAL_S = 2  # valgrind is slow
 CYCLES = 20

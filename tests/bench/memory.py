@@ -21,12 +21,12 @@ from heartbeatd.config.load import Config, load
 from heartbeatd.containers.client import SOCKET
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.runtime import Runtime, open_ledger
-from tests import certificates
-from tests.agent import CHECKOUT, environment, python
 from tests.bench.stage import CONTAINERS, configuration, say
 from tests.bench.tls import TlsReceiver
-from tests.engine import own_engine, reading
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support import certificates
+from tests.support.agent import CHECKOUT, environment, python
+from tests.support.engine import own_engine, reading
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 
 CYCLES = 100_000
 LOOKS = 20

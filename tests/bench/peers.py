@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.agent import CHECKOUT
 from tests.bench import alone, packages, syscalls, table, unit_usage
 from tests.bench.pollers import Pollers, free_ports
 from tests.bench.stage import CA_FILE, CONTAINERS, Stage, build_package, compile_floor, copy_in, say, staged
 from tests.bench.subjects import AGENT, FOLDER, READER, Place, Subject, subjects
-from tests.receiver import WORKER
+from tests.support.agent import CHECKOUT
+from tests.support.receiver import WORKER
 from tests.system.tree import PACKAGES, SUITES
 
 NEEDED = ("dockerd", "dpkg-buildpackage", "gcc", "mmdebstrap", "openssl", "strace", "systemd-nspawn")

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.agent import CHECKOUT, AgentProcess
 from tests.bench import instructions
 from tests.bench.stage import say, temporary_worker
+from tests.support.agent import CHECKOUT, AgentProcess
 
 TOP = 20
 PYTHON_CYCLES = 30

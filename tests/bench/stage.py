@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import certificates
-from tests.agent import CHECKOUT
 from tests.bench.tls import TlsReceiver
-from tests.certificates import Authority
-from tests.engine import Engine, own_engine
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support import certificates
+from tests.support.agent import CHECKOUT
+from tests.support.certificates import Authority
+from tests.support.engine import Engine, own_engine
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.host import BootedHost
 
 CONTAINERS = 10

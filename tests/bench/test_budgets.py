@@ -13,12 +13,12 @@ import pytest
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
-from tests.agent import CHECKOUT, AgentProcess
 from tests.bench.instructions import INTERVAL_S, instructions_per_cycle
 from tests.bench.stage import temporary_worker
 from tests.bench.syscalls import Watcher
 from tests.bench.usage import fields
 from tests.store.conftest import row
+from tests.support.agent import CHECKOUT, AgentProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timing]
 

@@ -2,7 +2,7 @@
 
 import ssl
 
-from tests.receiver import Receiver
+from tests.support.receiver import Receiver
 
 
 class TlsReceiver(Receiver):

@@ -20,7 +20,7 @@ from heartbeatd.cancel import CancelToken, seconds_from_now
 from heartbeatd.containers.__main__ import LARGEST_ANSWER_BYTES, EngineError, containers
 from heartbeatd.containers.client import ContainerQuery
 from heartbeatd.probes.base import NoData, ProbeError
-from tests.engine import HELPER, Engine, count_by, own_engine, reading
+from tests.support.engine import HELPER, Engine, count_by, own_engine, reading
 
 
 def said(path: Path) -> bytes:

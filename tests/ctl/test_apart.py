@@ -11,8 +11,8 @@ import pytest
 from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.apart import apart
 from heartbeatd.errors import Problem, StoreError
-from tests.agent import CHECKOUT, environment
 from tests.store.test_disk_files import disk, sh
+from tests.support.agent import CHECKOUT, environment
 
 __all__ = ["disk"]
 

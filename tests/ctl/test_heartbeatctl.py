@@ -20,8 +20,8 @@ from heartbeatd.core.timefmt import to_lima
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
-from tests.agent import CHECKOUT, environment, python
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.agent import CHECKOUT, environment, python
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 
 NOW_NS = 1_790_000_000_000_000_000
 

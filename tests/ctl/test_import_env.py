@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from heartbeatd.config.load import parse
 from heartbeatd.config.options import kind_of
 from heartbeatd.ctl import dotenv
-from tests.agent import CHECKOUT, environment, python
 from tests.ctl.test_heartbeatctl import ctl
+from tests.support.agent import CHECKOUT, environment, python
 
 SHIPPED = (Path(__file__).resolve().parents[2] / "etc/heartbeat/config.toml").read_bytes()
 GOOD = """\

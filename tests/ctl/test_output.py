@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent import CHECKOUT, environment, python
-from tests.receiver import WORKER, Receiver
+from tests.support.agent import CHECKOUT, environment, python
+from tests.support.receiver import WORKER, Receiver
 
 pytestmark = pytest.mark.slow  # many processes
 ODD_NAME = "größe-→-日本-\x1b[31m"

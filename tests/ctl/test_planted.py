@@ -16,8 +16,8 @@ from heartbeatd.core.model import AlertState, WorkerState
 from heartbeatd.errors import StoreError
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
-from tests.agent import CHECKOUT, environment, python
 from tests.store.conftest import NOW_NS, alert, row
+from tests.support.agent import CHECKOUT, environment, python
 
 pytestmark = pytest.mark.slow  # a hundred processes
 Planted = Callable[[Path], None]

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.store.database import Database
-from tests.agent import PACKAGE, environment, python
 from tests.store.conftest import NOW_NS, row
+from tests.support.agent import PACKAGE, environment, python
 
 pytestmark = [
     pytest.mark.slow,  # many processes

@@ -20,9 +20,10 @@ import pytest
 
 from heartbeatd.core.answers import rule_for
 from heartbeatd.core.timefmt import rfc3339
-from tests.agent import AgentProcess, environment, until
 from tests.project import wire
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.agent import AgentProcess, environment
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).resolve().parents[2] / "debian/examples/worker"
@@ -80,7 +81,7 @@ def test_it_watches_a_real_agent(worker: Worker, tmp_path: Path) -> None:
         assert worker.sql("SELECT host, silent_since_ms FROM hosts") == [("under-test", None)]
         agent.stop()
         stopped_s = time.time()
-    until(lambda: worker.told())
+    wait_until(lambda: worker.told())
     with AgentProcess(tmp_path, beating(worker, KEY)) as agent:
         agent.ready().cycles(3)
         problem, recovery = worker.told()
@@ -90,7 +91,7 @@ def test_it_watches_a_real_agent(worker: Worker, tmp_path: Path) -> None:
         assert SILENT_AFTER_S <= recovery["duration_seconds"] <= time.time() - stopped_s + SILENT_AFTER_S
         agent.write(beating(worker, "wrong"))
         agent.signal(signal.SIGHUP)
-        until(lambda: agent.rows("worker_status")[-1] == (401,))
+        wait_until(lambda: agent.rows("worker_status")[-1] == (401,))
         agent.stop()
     assert len(worker.told()) == 2
     assert set(agent.rows("worker_status")) == {(200,), (401,)}
@@ -134,7 +135,7 @@ def test_an_alarm_that_does_not_arrive_is_raised_again(worker: Worker) -> None:
     """A failing ALERT_URL delays alarm and recovery and loses neither; a host that is back gets 221 until that is told."""
     worker.alarms.answer(WEBHOOK, 500, 500, 200)
     worker.post(beat_of())
-    until(lambda: len(worker.told()) == 3)
+    wait_until(lambda: len(worker.told()) == 3)
     assert {told["event"] for told in worker.told()} == {"problem"}
     assert len({told["event_id"] for told in worker.told()}) == 1
     worker.alarms.answer(WEBHOOK, 500)
@@ -163,7 +164,7 @@ def test_it_writes_a_beat_down_sparingly(worker: Worker) -> None:
 def test_its_alarms_have_the_shape_of_the_agents(worker: Worker) -> None:
     """Title, message and details are fields that heartbeatd's own alerts have, so that one flow can take both."""
     worker.post(beat_of())
-    until(lambda: worker.told())
+    wait_until(lambda: worker.told())
     (alarm,) = worker.alarms.received(WEBHOOK)
     assert alarm.content_type == "application/json"
     assert set(wire.fields(json.dumps(alarm.body).encode())) <= set(wire.fields(wire.problem()))
@@ -212,7 +213,7 @@ def test_invented_hosts_do_not_hold_up_an_alarm(worker: Worker) -> None:
     assert worker.post(beat_of("real")) == 200
     assert worker.post(beat_of("one-too-many")) == 403
     assert worker.post(beat_of("real")) == 200
-    until(lambda: len(worker.told()) >= 40, timeout_s=60)
+    wait_until(lambda: len(worker.told()) >= 40, timeout_s=60)
     assert [told["host"] for told in worker.told()][:40] == [f"fake{number}" for number in range(1, 41)]
 
 

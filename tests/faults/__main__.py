@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.agent import CHECKOUT, environment, python
 from tests.faults import clocks, network, process, storage
 from tests.faults.stage import Outcome, Stage
-from tests.receiver import Receiver
+from tests.support.agent import CHECKOUT, environment, python
+from tests.support.receiver import Receiver
 
 # Fault → what injects it, and for how many seconds (or how often) in the long and in the short form.
 FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {

@@ -14,9 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.agent import AgentProcess, until
 from tests.faults.stage import Outcome, Stage, sleep_s
-from tests.receiver import SILENCE, WEBHOOK, WORKER
+from tests.support.agent import AgentProcess
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER
+from tests.support.wait import wait_until
 
 HOUR, DAY, YEAR = 3600, 86_400, 365 * 86_400
 
@@ -138,7 +139,7 @@ def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool) -> li
         outcome.expect(not stage.delivered(), f"told by a clock that cannot be believed: {stage.events()}")
         wall.set("+0")
         with suppress(AssertionError):
-            until(stage.delivered)
+            wait_until(stage.delivered)
         sleep_s(2)
         agent.stop()
     outcome.expect("Traceback" not in agent.log, "a traceback in the log")
@@ -155,7 +156,7 @@ def clock_is_stepped_while_an_alert_waits(stage: Stage) -> Outcome:
     stage.receiver.answer(WEBHOOK, 404)
     with stage.agent(**wall.environment) as agent:
         stage.receiver.answer(WORKER, 503)
-        until(lambda: stage.receiver.received(WEBHOOK))
+        wait_until(lambda: stage.receiver.received(WEBHOOK))
         agent.stop()
     wall.set("+0")
     stage.receiver.answer(WEBHOOK, 200)
@@ -181,7 +182,7 @@ def long_cycle(stage: Stage) -> Outcome:
     outcome = Outcome("a heartbeat takes 2.5 slots")
     stage.receiver.answer(WORKER, 200, 200, SILENCE, SILENCE, 200)  # on the kept connection, and on the new one
     with stage.agent(stage.toml(timeout_s=2.5)) as agent:
-        until(lambda: len(stage.beats()) >= 6)
+        wait_until(lambda: len(stage.beats()) >= 6)
         agent.stop()
     slots = [slot_s for slot_s, _ in stage.moments(agent)]
     gaps = [later - earlier for earlier, later in pairwise(slots)]

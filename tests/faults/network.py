@@ -8,11 +8,11 @@ from pathlib import Path
 
 from heartbeatd.core.model import AlertState, WorkerState
 from heartbeatd.store.database import Database
-from tests import certificates
-from tests.agent import until
 from tests.faults.stage import Outcome, Resolver, Stage, counts, resolve_by, run, sleep_s
-from tests.receiver import SILENCE, WEBHOOK, WORKER
-from tests.scripted import Script, Scripted, answers, endless, resets, says, silent, then
+from tests.support import certificates
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER
+from tests.support.scripted import Script, Scripted, answers, endless, resets, says, silent, then
+from tests.support.wait import wait_until
 
 
 def name_resolution_hangs(stage: Stage) -> Outcome:
@@ -22,7 +22,7 @@ def name_resolution_hangs(stage: Stage) -> Outcome:
     resolver = Resolver()
     worker = stage.receiver.url(WORKER).replace("127.0.0.1", Resolver.NAME)
     with stage.agent(stage.toml(worker=worker)) as agent:
-        until(lambda: len(stage.beats()) >= 2)
+        wait_until(lambda: len(stage.beats()) >= 2)
         resolver.silent = True
         stage.receiver.hang_up()
         sleep_s(4)
@@ -32,7 +32,7 @@ def name_resolution_hangs(stage: Stage) -> Outcome:
         outcome.expect(after[0] <= before[0] and after[1] <= before[1] + 1, f"threads, files: {before} → {after}")
         resolver.silent = False
         back_s, seen = time.monotonic(), len(stage.beats())
-        until(lambda: len(stage.beats()) > seen, 20)
+        wait_until(lambda: len(stage.beats()) > seen, 20)
         outcome.recovered_s = time.monotonic() - back_s
         stage.wait_for_events(2)
         agent.stop()
@@ -48,10 +48,10 @@ def first_name_server_dies(stage: Stage) -> Outcome:
     first, _ = Resolver("127.0.0.2"), Resolver("127.0.0.3")
     worker = stage.receiver.url(WORKER).replace("127.0.0.1", Resolver.NAME)
     with stage.agent(stage.toml(worker=worker, timeout_s=0.7)) as agent:
-        until(lambda: len(stage.beats()) >= 2)
+        wait_until(lambda: len(stage.beats()) >= 2)
         first.silent, died_s, seen = True, time.monotonic(), len(stage.beats())
         stage.receiver.hang_up()
-        until(lambda: len(stage.beats()) > seen, 20)
+        wait_until(lambda: len(stage.beats()) > seen, 20)
         outcome.recovered_s = time.monotonic() - died_s
         for _ in range(stage.seconds):
             sleep_s(1)
@@ -191,8 +191,8 @@ def webhook_fails(stage: Stage) -> Outcome:
     stage.receiver.answer(WEBHOOK, SILENCE, 404, 500, 404)
     stage.receiver.answer(WORKER, 200, 500, 401, 200, 503, 200)
     with stage.agent() as agent:
-        until(lambda: len(stage.receiver.received(WEBHOOK)) >= 2, 20)
-        until(lambda: len(stage.beats()) >= 7, 20)
+        wait_until(lambda: len(stage.receiver.received(WEBHOOK)) >= 2, 20)
+        wait_until(lambda: len(stage.beats()) >= 7, 20)
         agent.process.kill()
         agent.process.wait()
     outcome.expect(stage.delivered() == [], "something was taken too early")
@@ -218,7 +218,7 @@ def webhook_answers_too_late(stage: Stage) -> Outcome:
     stage.receiver.answer(WORKER, 200, 503)
     stage.receiver.answer(WEBHOOK, SILENCE)
     with stage.agent() as agent:
-        until(lambda: stage.receiver.received(WEBHOOK), 20)
+        wait_until(lambda: stage.receiver.received(WEBHOOK), 20)
         stage.receiver.answer(WORKER, 200)
         stage.receiver.answer(WEBHOOK, SILENCE, 200)
         began_s = time.monotonic()
@@ -238,7 +238,7 @@ def one_alert_refused(stage: Stage) -> Outcome:
     # A problem; a recovery; and then the tries of the problem alone.
     stage.receiver.answer(WEBHOOK, 422, 422, 200, 422)
     with stage.agent() as agent:
-        until(lambda: "alert set aside" in agent.log, 60)
+        wait_until(lambda: "alert set aside" in agent.log, 60)
         agent.stop()
     asked = [(alert.body["details"]["event_id"], alert.answered) for alert in stage.receiver.received(WEBHOOK)]
     refused = [event_id for event_id, answered in asked if answered == 422]

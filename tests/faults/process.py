@@ -17,11 +17,12 @@ from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
 from heartbeatd.probes.registry import Probes, Timeouts
 from heartbeatd.runtime import Runtime
-from tests.agent import AgentProcess, until
 from tests.bench.memory import run_cycles
-from tests.engine import own_engine
 from tests.faults.stage import Outcome, Stage, run, sleep_s
-from tests.receiver import WORKER
+from tests.support.agent import AgentProcess
+from tests.support.engine import own_engine
+from tests.support.receiver import WORKER
+from tests.support.wait import wait_until
 
 GROWTH_KB = 1024
 
@@ -42,7 +43,7 @@ def killed_at_any_moment(stage: Stage) -> Outcome:
     stage.receiver.answer(WORKER, 200)
     with stage.agent() as agent:
         seen = len(stage.beats())
-        until(lambda: len(stage.beats()) >= seen + 2)
+        wait_until(lambda: len(stage.beats()) >= seen + 2)
         sleep_s(3)
         agent.stop()
     outcome.recovered_s = slowest_s
@@ -105,7 +106,7 @@ def hanging_mount(stage: Stage) -> Outcome:
         # The connection aborted: statvfs fails at last, and the lane is free.
         os.close(server)
         stack.callback(client.close)
-        until(lambda: not process.lane("disk").busy)
+        wait_until(lambda: not process.lane("disk").busy)
         after = probes.collect(process.clock.now_ns, process.waiter)
         outcome.expect(any("connected" in note.detail for note in after.notes), f"not free again: {after.notes}")
         run("umount", "--lazy", str(mount))
@@ -126,12 +127,12 @@ def docker_engine(stage: Stage) -> Outcome:
             engine.signal(signal.SIGSTOP)
             sleep_s(4)
             engine.signal(signal.SIGCONT)
-            until(lambda: _counts(agent)[-1] == containers)
+            wait_until(lambda: _counts(agent)[-1] == containers)
             engine.stop()
             sleep_s(4)
             began_s = time.monotonic()
             engine.start()
-            until(lambda: _counts(agent)[-1] is not None)
+            wait_until(lambda: _counts(agent)[-1] is not None)
             outcome.recovered_s = time.monotonic() - began_s
             agent.stop()
     runs = [count for count, _ in itertools.groupby(_counts(agent))]

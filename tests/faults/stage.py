@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from tests.agent import AgentProcess, until
-from tests.receiver import WEBHOOK, WORKER, Received, Receiver
+from tests.support.agent import AgentProcess
+from tests.support.receiver import WEBHOOK, WORKER, Received, Receiver
+from tests.support.wait import wait_until
 
 
 @dataclass(slots=True)
@@ -87,7 +88,7 @@ class Stage:
     def wait_for_events(self, number: int, timeout_s: float = 30) -> None:
         """Wait until so many alerts were taken; if they never come, what was taken tells."""
         with contextlib.suppress(AssertionError):
-            until(lambda: len(self.events()) >= number, timeout_s)
+            wait_until(lambda: len(self.events()) >= number, timeout_s)
 
     def judge(self, outcome: Outcome, agent: AgentProcess, *, alerts: int | None = None, may_miss: int = 0) -> Outcome:
         """Fill in the line, with the laws that hold under every fault: no slot lost, none run twice, no alert told twice."""

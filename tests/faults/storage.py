@@ -11,9 +11,10 @@ from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
-from tests.agent import AgentProcess, until
 from tests.faults.stage import Outcome, Stage, run, sleep_s
-from tests.receiver import WEBHOOK, WORKER
+from tests.support.agent import AgentProcess
+from tests.support.receiver import WEBHOOK, WORKER
+from tests.support.wait import wait_until
 
 MB = 1 << 20
 TROUBLE = "heartbeats go on, rows wait in memory"
@@ -22,7 +23,7 @@ TROUBLE = "heartbeats go on, rows wait in memory"
 def _broken_for_a_while(stage: Stage, outcome: Outcome, hurt: Callable[[], Callable[[], None]]) -> Outcome:
     """`hurt` breaks the database and returns what heals it: beats go on, rows and alerts wait, all are there in the end."""
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= 2)
+        wait_until(lambda: len(stage.beats()) >= 2)
         heal = hurt()
         began = len(stage.beats())
         stage.receiver.answer(WORKER, 503)
@@ -31,7 +32,7 @@ def _broken_for_a_while(stage: Stage, outcome: Outcome, hurt: Callable[[], Calla
         heal()
         healed_s = time.monotonic()
         stage.receiver.answer(WORKER, 200)
-        until(lambda: "can be written again" in agent.log or len(_ids(agent)) >= len(stage.beats()), 20)
+        wait_until(lambda: "can be written again" in agent.log or len(_ids(agent)) >= len(stage.beats()), 20)
         outcome.recovered_s = time.monotonic() - healed_s
         stage.wait_for_events(2)
         agent.stop()
@@ -79,7 +80,7 @@ def read_only_filesystem(stage: Stage) -> Outcome:
         outcome.expect(len(stage.beats()) >= stage.seconds - 1, "heartbeats stopped")
         run("mount", "-o", "remount,rw", str(stage.data))
         healed_s = time.monotonic()
-        until(lambda: "can be written again" in agent.log, 20)
+        wait_until(lambda: "can be written again" in agent.log, 20)
         outcome.recovered_s = time.monotonic() - healed_s
         agent.stop()
     outcome.expect(agent.log.count(TROUBLE) == 1, "not said once")
@@ -119,7 +120,7 @@ def damaged(stage: Stage) -> Outcome:
     """Overwritten with rubbish under the running agent: set aside, begun anew, what was announced is still known."""
     outcome = Outcome("the file is overwritten with rubbish while in use")
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= 3)
+        wait_until(lambda: len(stage.beats()) >= 3)
         stage.receiver.answer(WORKER, 503)
         stage.wait_for_events(1)
         for suffix in ("", "-wal"):
@@ -127,12 +128,12 @@ def damaged(stage: Stage) -> Outcome:
                 size = max(MB // 8, os.fstat(file.fileno()).st_size)
                 file.write(os.urandom(size))
         hurt_s, seen = time.monotonic(), len(stage.beats())
-        until(lambda: list(stage.data.glob("metrics.db.corrupt-*")), 90)
+        wait_until(lambda: list(stage.data.glob("metrics.db.corrupt-*")), 90)
         outcome.recovered_s = time.monotonic() - hurt_s
-        until(lambda: len(stage.beats()) >= seen + 3)
+        wait_until(lambda: len(stage.beats()) >= seen + 3)
         agent.stop()
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= seen + 6)
+        wait_until(lambda: len(stage.beats()) >= seen + 6)
         stage.receiver.answer(WORKER, 200)
         stage.wait_for_events(2)
         agent.stop()
@@ -146,13 +147,13 @@ def deleted(stage: Stage) -> Outcome:
     """rm metrics.db* under the running agent."""
     outcome = Outcome("the file is deleted while in use")
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= 3)
+        wait_until(lambda: len(stage.beats()) >= 3)
         stage.receiver.answer(WORKER, 503)
         stage.wait_for_events(1)
         for suffix in ("-wal", "-shm", ""):
             Path(f"{agent.database}{suffix}").unlink()
         seen = len(stage.beats())
-        until(lambda: len(stage.beats()) >= seen + 3)
+        wait_until(lambda: len(stage.beats()) >= seen + 3)
         outcome.expect(len(_ids(agent)) >= 2, "rows went into a file without a name")
         stage.receiver.answer(WORKER, 200)
         stage.wait_for_events(2)
@@ -183,8 +184,8 @@ def power_cut(stage: Stage) -> Outcome:
     stage.receiver.answer(WEBHOOK, 200)
     with stage.agent() as agent:
         seen = len(stage.beats())
-        until(lambda: len(stage.beats()) >= seen + 3)
-        until(lambda: set(asked) <= {a.body["details"]["event_id"] for a in stage.delivered()})
+        wait_until(lambda: len(stage.beats()) >= seen + 3)
+        wait_until(lambda: set(asked) <= {a.body["details"]["event_id"] for a in stage.delivered()})
         agent.stop()
     details = {a.body["details"]["event_id"]: a.body["details"] for a in stage.delivered()}
     chain = [(d["previous"], d["current"]) for _, d in sorted(details.items())]
@@ -237,7 +238,7 @@ def folder_not_writable(stage: Stage) -> Outcome:
         stage.wait_for_events(1)
         stage.data.chmod(0o777)
         healed_s = time.monotonic()
-        until(lambda: "can be written again" in agent.log, 20)
+        wait_until(lambda: "can be written again" in agent.log, 20)
         outcome.recovered_s = time.monotonic() - healed_s
         stage.receiver.answer(WORKER, 200)
         stage.wait_for_events(2)
@@ -250,13 +251,13 @@ def wal_deleted(stage: Stage) -> Outcome:
     """rm metrics.db-wal metrics.db-shm under the running agent: noticed within a minute, and no row is lost."""
     outcome = Outcome("the -wal and -shm are deleted while in use")
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= 3)
+        wait_until(lambda: len(stage.beats()) >= 3)
         for suffix in ("-wal", "-shm"):
             Path(f"{agent.database}{suffix}").unlink()
         hurt_s = time.monotonic()
         stage.receiver.answer(WORKER, 503)
         stage.wait_for_events(1)
-        until(lambda: "lost its -wal" in agent.log, 70)
+        wait_until(lambda: "lost its -wal" in agent.log, 70)
         outcome.recovered_s = time.monotonic() - hurt_s
         stage.receiver.answer(WORKER, 200)
         stage.wait_for_events(2)
@@ -271,7 +272,7 @@ def backup_copied_over(stage: Stage) -> Outcome:
     outcome = Outcome("a backup is copied over the file while in use")
     backup = stage.folder / "backup.db"
     with stage.agent() as agent:
-        until(lambda: len(stage.beats()) >= 3)
+        wait_until(lambda: len(stage.beats()) >= 3)
         run("sqlite3", str(agent.database), f"VACUUM INTO '{backup}'")
         with closing(sqlite3.connect(backup)) as reader:
             kept = [row for (row,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
@@ -279,7 +280,7 @@ def backup_copied_over(stage: Stage) -> Outcome:
         stage.wait_for_events(1)
         run("cp", str(backup), str(agent.database))
         hurt_s = time.monotonic()
-        until(lambda: "was overwritten" in agent.log, 70)
+        wait_until(lambda: "was overwritten" in agent.log, 70)
         outcome.recovered_s = time.monotonic() - hurt_s
         began = [beat.body["metrics"]["id"] for beat in stage.beats()]
         stage.receiver.answer(WORKER, 200)

@@ -7,8 +7,8 @@ import pytest
 from heartbeatd.cancel import CancelToken
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from tests import certificates
-from tests.certificates import Authority
+from tests.support import certificates
+from tests.support.certificates import Authority
 
 MakeClient = Callable[..., Client]
 

@@ -18,9 +18,9 @@ from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
-from tests import scripted
 from tests.faults.stage import Resolver as NameServer
-from tests.scripted import Scripted, answers, then
+from tests.support import scripted
+from tests.support.scripted import Scripted, answers, then
 
 SHORT_S = 0.6  # less than the second that glibc waits for a server here
 Seen = dict[str, object]

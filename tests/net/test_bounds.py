@@ -14,10 +14,10 @@ from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.message import INTERIM_ANSWERS
 from heartbeatd.net.target import Target
-from tests.agent import CHECKOUT, environment
-from tests.certificates import Authority
 from tests.net.conftest import MakeClient
-from tests.scripted import Script, Scripted, endless, says
+from tests.support.agent import CHECKOUT, environment
+from tests.support.certificates import Authority
+from tests.support.scripted import Script, Scripted, endless, says
 
 LONG_S = 60.0  # a deadline that nothing here may come near
 SOON_S = 5.0  # on a busy machine

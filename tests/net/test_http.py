@@ -17,10 +17,10 @@ from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
-from tests.agent import CHECKOUT, environment
-from tests.certificates import Authority
 from tests.net.conftest import MakeClient
-from tests.scripted import Connection, Scripted, answers, endless, hangs_up, resets, says, silent
+from tests.support.agent import CHECKOUT, environment
+from tests.support.certificates import Authority
+from tests.support.scripted import Connection, Scripted, answers, endless, hangs_up, resets, says, silent
 
 SHORT_S = 0.4
 LONG_S = 10.0

@@ -10,7 +10,7 @@ from heartbeatd.core.model import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
-from tests.scripted import Connection, Scripted, answers, endless, resets, silent, then
+from tests.support.scripted import Connection, Scripted, answers, endless, resets, silent, then
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 

@@ -38,9 +38,10 @@ from heartbeatd.notify.webhook import Failure, Webhook, failure_of
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.database import Database
-from tests.agent import CHECKOUT
-from tests.receiver import SILENCE, WEBHOOK, Receiver
 from tests.store.conftest import NOW_NS, alert, row
+from tests.support.agent import CHECKOUT
+from tests.support.receiver import SILENCE, WEBHOOK, Receiver
+from tests.support.wait import wait_until
 
 Start = Callable[[], Outbox]
 
@@ -72,14 +73,6 @@ def start(ledger: BackgroundStore, receiver: Receiver) -> Iterator[Start]:
         webhook.close()
 
 
-def until(true: Callable[[], object], timeout_s: float = 15) -> None:
-    """Wait until it is."""
-    deadline_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline_s, "it did not come"
-        time.sleep(0.01)
-
-
 def arrived(receiver: Receiver, status: int = 200) -> list[str]:
     """The event ids of what was answered so, in the order of arrival."""
     return [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK) if a.answered == status]
@@ -89,8 +82,8 @@ def test_what_is_in_the_database_leaves_at_the_start(store: Database, receiver: 
     """In order; and each once, also when the agent starts again."""
     store.record((), None, [alert(n) for n in (3, 1, 2)], flush=True)
     first = start()
-    until(lambda: len(arrived(receiver)) == 3)
-    until(lambda: first.waiting == 0)
+    wait_until(lambda: len(arrived(receiver)) == 3)
+    wait_until(lambda: first.waiting == 0)
     first.close()
     start().post(())
     time.sleep(0.3)
@@ -104,11 +97,11 @@ def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, sta
     store.record((), None, alerts, flush=True)
     outbox = start()
     outbox.post(alerts)
-    until(lambda: len(arrived(receiver)) == 2)
+    wait_until(lambda: len(arrived(receiver)) == 2)
     assert arrived(receiver, 404) == ["event-001"]
     assert arrived(receiver) == ["event-001", "event-002"]
     assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2, 1]
-    until(lambda: not store.pending())
+    wait_until(lambda: not store.pending())
 
 
 def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Start) -> None:
@@ -116,11 +109,11 @@ def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Sta
     receiver.answer(WEBHOOK, 500)
     store.record((), None, (alert(1),), flush=True)
     first = start()
-    until(lambda: store.pending()[0].attempts == 1)
+    wait_until(lambda: store.pending()[0].attempts == 1)
     first.close()
     receiver.answer(WEBHOOK, 200)
     start()
-    until(lambda: arrived(receiver))
+    wait_until(lambda: arrived(receiver))
     assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2]
 
 
@@ -135,11 +128,11 @@ def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
     one = alert(1)
     ledger.record(row(1), None, (one,))
     outbox.post((one,))
-    until(lambda: arrived(receiver))
+    wait_until(lambda: arrived(receiver))
     path.parent.mkdir()
     ledger.record(row(2), None, ())
     outbox.post(())
-    until(lambda: outbox.waiting == 0)
+    wait_until(lambda: outbox.waiting == 0)
     outbox.close()
     webhook.close()
     ledger.close()
@@ -153,7 +146,7 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_end(store: Database, receiver
     receiver.answer(WEBHOOK, SILENCE)
     store.record((), None, (alert(1),), flush=True)
     outbox = start()
-    until(lambda: receiver.received(WEBHOOK))
+    wait_until(lambda: receiver.received(WEBHOOK))
     began_s = time.monotonic()
     outbox.close(patience_s=5)
     assert time.monotonic() - began_s < 2
@@ -168,8 +161,8 @@ def test_failures_are_said_once(
     receiver.answer(WEBHOOK, 404, 404, 200)
     store.record((), None, (alert(1),), flush=True)
     start()
-    until(lambda: arrived(receiver))
-    until(lambda: not store.pending())
+    wait_until(lambda: arrived(receiver))
+    wait_until(lambda: not store.pending())
     assert [r.levelno for r in caplog.records if "event-001" in r.getMessage()] == [
         logging.WARNING,
         logging.DEBUG,
@@ -205,8 +198,8 @@ def test_what_is_stored_and_no_alert_is_set_aside(
     store.record((), None, (replace(alert(1), body=body), alert(2)), flush=True)
     for _ in range(2):
         outbox = start()
-        until(lambda: arrived(receiver) == ["event-002"])
-        until(lambda: not store.pending())
+        wait_until(lambda: arrived(receiver) == ["event-002"])
+        wait_until(lambda: not store.pending())
         assert outbox.alive
         outbox.close()
     assert caplog.text.count("event-001") == 1
@@ -225,8 +218,8 @@ def test_damaged_texts_and_numbers_hold_nothing_up(
         other.execute("UPDATE alerts SET queued_ns = 'yesterday' WHERE number = 2")
         other.execute("UPDATE alerts SET attempts = 'many' WHERE number = 3")
     outbox = start()
-    until(lambda: arrived(receiver) == ["event-003", "event-004"])
-    until(lambda: not store.pending())
+    wait_until(lambda: arrived(receiver) == ["event-003", "event-004"])
+    wait_until(lambda: not store.pending())
     assert outbox.alive
 
 
@@ -239,7 +232,7 @@ def test_an_alert_that_is_refused_holds_nothing_up(
     receiver.answer(WEBHOOK, status, 200, status)
     store.record((), None, (alert(1), alert(2)), flush=True)
     start()
-    until(lambda: not store.pending())
+    wait_until(lambda: not store.pending())
     assert arrived(receiver) == ["event-002"]
     assert arrived(receiver, status) == ["event-001"] * REFUSED_MOST
     assert [a.answered for a in receiver.received(WEBHOOK)[:2]] == [status, 200]
@@ -256,8 +249,8 @@ def test_an_alert_that_is_answered_too_late_holds_nothing_up(
     with pytest.MonkeyPatch.context() as quicker:
         quicker.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
         outbox.start()
-        until(lambda: arrived(receiver, SILENCE) == ["event-001"] * LATE_SOON)
-        until(lambda: "in an hour" in caplog.text)
+        wait_until(lambda: arrived(receiver, SILENCE) == ["event-001"] * LATE_SOON)
+        wait_until(lambda: "in an hour" in caplog.text)
     assert arrived(receiver) == ["event-002"]
     outbox.close()
     webhook.close()
@@ -297,10 +290,10 @@ def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
     receiver.answer(WEBHOOK, *[500] * ERRORS_IN_ORDER, 200, 500)
     store.record((), None, (alert(1), alert(2)), flush=True)
     start()
-    until(lambda: arrived(receiver) == ["event-002"])
+    wait_until(lambda: arrived(receiver) == ["event-002"])
     asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
     assert asked[:ERRORS_IN_ORDER] == ["event-001"] * ERRORS_IN_ORDER
-    until(lambda: [a.event_id for a in store.pending()] == ["event-001"])
+    wait_until(lambda: [a.event_id for a in store.pending()] == ["event-001"])
 
 
 def test_no_thread_to_be_had_is_a_try_that_failed() -> None:
@@ -322,9 +315,9 @@ from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.core.model import Alert
 from heartbeatd.notify.webhook import Failure, Webhook, failure_of
-from tests.agent import CHECKOUT
+from tests.support.agent import CHECKOUT
 from heartbeatd.cancel import CancelToken
-from tests.receiver import WEBHOOK, Receiver
+from tests.support.receiver import WEBHOOK, Receiver
 from tests.store.conftest import alert, row
 
 def until(true):
@@ -378,6 +371,6 @@ def test_what_ends_the_delivery_is_said(receiver: Receiver, caplog: pytest.LogCa
     outbox = Outbox(Broken(), Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0), SystemClock())
     assert outbox.alive
     outbox.start()
-    until(lambda: not outbox.alive)
+    wait_until(lambda: not outbox.alive)
     assert "ZeroDivisionError" in caplog.text
     outbox.close()

@@ -12,8 +12,8 @@ from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.notify.webhook import NotDelivered, Webhook
-from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.store.conftest import NOW_NS, alert
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 
 
 @pytest.fixture

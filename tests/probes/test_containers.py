@@ -23,8 +23,8 @@ from heartbeatd.core.model import ProbeStatus
 from heartbeatd.probes import base
 from heartbeatd.probes.base import Reading
 from heartbeatd.probes.containers import Containers
-from tests.agent import CHECKOUT, environment
-from tests.engine import Engine, own_engine, reading
+from tests.support.agent import CHECKOUT, environment
+from tests.support.engine import Engine, own_engine, reading
 
 Count = Callable[[], Reading[int]]
 

@@ -12,7 +12,7 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet, Ping
 from heartbeatd.probes.registry import Probes, Timeouts
-from tests.scripted import Scripted, answers, endless, silent
+from tests.support.scripted import Scripted, answers, endless, silent
 
 Check = Callable[[str, float], Ping]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.ctl.__main__ import VERBS
-from tests.agent import CHECKOUT
+from tests.support.agent import CHECKOUT
 
 FILE = CHECKOUT / "debian/heartbeatd.bash-completion"
 LIBRARY = Path("/usr/share/bash-completion/bash_completion")

@@ -20,7 +20,7 @@ from heartbeatd.store import migrations
 from heartbeatd.wiring import USER_AGENT
 from tests.project import wire
 from tests.project.generated import PROTOCOL, README, between
-from tests.scripted import Scripted, answers
+from tests.support.scripted import Scripted, answers
 
 PAGE = PROTOCOL.read_text()
 

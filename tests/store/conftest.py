@@ -12,7 +12,7 @@ from heartbeatd.core.model import Alert, Row
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.store.database import Database
-from tests.receiver import Receiver
+from tests.support.receiver import Receiver
 
 NOW_NS = 1_790_000_000_000_000_000
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent import CHECKOUT, environment
 from tests.store.test_disk_files import disk, sh
+from tests.support.agent import CHECKOUT, environment
 
 __all__ = ["disk"]
 pytestmark = pytest.mark.namespaces

@@ -14,8 +14,9 @@ from heartbeatd.clock import SystemClock
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.lock import InUseError
-from tests.agent import CHECKOUT, AgentProcess, until
 from tests.store.conftest import row
+from tests.support.agent import CHECKOUT, AgentProcess
+from tests.support.wait import wait_until
 
 TOML = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 
@@ -57,12 +58,12 @@ def test_the_lock_is_held_through_a_reload_and_goes_along_to_another_path(tmp_pa
             other.open()
             agent.write(TOML)
             agent.signal(signal.SIGHUP)
-            until(lambda: "not reloaded" in agent.log)
+            wait_until(lambda: "not reloaded" in agent.log)
             assert f"another heartbeatd has this database (pid {os.getpid()})" in agent.log
             with closing(agents(first)) as mine, pytest.raises(InUseError):
                 mine.open()
         agent.signal(signal.SIGHUP)
-        until(lambda: "configuration reloaded" in agent.log)
+        wait_until(lambda: "configuration reloaded" in agent.log)
         with closing(agents(agent.database)) as mine, pytest.raises(InUseError):
             mine.open()
         with closing(agents(first)) as mine:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.host import BootedHost
 from tests.system.repository import Repository
 from tests.system.tree import PREPARED, SUITES

@@ -12,7 +12,7 @@ from typing import Self
 
 import pytest
 
-from tests.agent import CHECKOUT
+from tests.support.agent import CHECKOUT
 
 
 class Repository:

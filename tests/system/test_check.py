@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.receiver import WORKER, Receiver
+from tests.support.receiver import WORKER, Receiver
 from tests.system.conftest import MEASURE_ONLY, configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine import Engine, own_engine
+from tests.support.engine import Engine, own_engine
 from tests.system.conftest import MEASURE_ONLY, configure, exposure, install, wait_active
 from tests.system.host import BootedHost
 from tests.system.tree import PREPARED, SUITES

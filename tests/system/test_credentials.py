@@ -1,6 +1,6 @@
 """The key as a systemd credential: stored by heartbeatctl, decrypted by systemd, and taken by the agent."""
 
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.receiver import WEBHOOK, Receiver
+from tests.support.receiver import WEBHOOK, Receiver
 from tests.system.conftest import configure, reporting, state
 from tests.system.host import BootedHost
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.receiver import WEBHOOK, Received, Receiver
+from tests.support.receiver import WEBHOOK, Received, Receiver
 from tests.system.conftest import configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
 

@@ -4,7 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import (
     CHECKOUT,
     MEASURE_ONLY,

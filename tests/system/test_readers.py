@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
 

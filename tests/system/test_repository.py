@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.receiver import WORKER, Receiver
+from tests.support.receiver import WORKER, Receiver
 from tests.system.conftest import configure, repacked, reporting, state
 from tests.system.host import BootedHost
 from tests.system.repository import Repository

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
 from tests.system.conftest import MEASURE_ONLY, configure, state, wait_active
 from tests.system.host import BootedHost
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.receiver import WEBHOOK, WORKER, Received, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Received, Receiver
 from tests.system.conftest import configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 

@@ -16,7 +16,7 @@ from heartbeatd.ctl.check.situation import Situation, identity
 from heartbeatd.ctl.check.tries import Look
 from heartbeatd.ctl.service import Service
 from heartbeatd.runtime import Runtime
-from tests.agent import CHECKOUT, environment, python
+from tests.support.agent import CHECKOUT, environment, python
 
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 Found = Callable[[Look, Situation], list[Finding]]

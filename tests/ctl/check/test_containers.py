@@ -14,7 +14,7 @@ from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import EngineSocket
 from heartbeatd.ctl.service import Service
 from tests.ctl.check.conftest import Found, found_by_nobody, situation, unit
-from tests.engine import reading
+from tests.support.engine import reading
 
 # The helper's socket at $0 is the one that is asked, in a /run of its own.
 ASKED = (

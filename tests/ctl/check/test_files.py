@@ -13,8 +13,8 @@ from heartbeatd.config.load import DEFAULT_PATH, Secret
 from heartbeatd.ctl.check import files
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
-from tests.certificates import make
 from tests.ctl.check.conftest import found_by_nobody, situation
+from tests.support.certificates import make
 
 pytestmark = pytest.mark.namespaces  # which says: as root
 

@@ -5,7 +5,7 @@ import pytest
 from heartbeatd.ctl.check import internet
 from heartbeatd.ctl.check.finding import Verdict
 from tests.ctl.check.conftest import Found, situation
-from tests.scripted import Scripted, answers, silent
+from tests.support.scripted import Scripted, answers, silent
 
 
 @pytest.mark.parametrize("status", [200, 204, 301])

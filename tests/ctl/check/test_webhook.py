@@ -6,9 +6,9 @@ import pytest
 
 from heartbeatd.ctl.check import webhook
 from heartbeatd.ctl.check.finding import Finding, Verdict
-from tests.certificates import make
 from tests.ctl.check.conftest import Found, situation
-from tests.scripted import Script, Scripted, answers, hangs_up, resets, says, silent
+from tests.support.certificates import make
+from tests.support.scripted import Script, Scripted, answers, hangs_up, resets, says, silent
 
 METHODS = "Access-Control-Allow-Methods: {}\r\n"
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
 from heartbeatd.containers.client import ContainerQuery
-from tests.agent import PACKAGE
+from tests.support.agent import PACKAGE
 
 HELPER = PACKAGE / "containers/__main__.py"
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from typing import Self
 
 import heartbeatd
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 # What is under test: the checkout's, what a build has made, or what is installed.
 PACKAGE = Path(heartbeatd.__file__).parent
 
@@ -31,14 +31,6 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment without what systemd may have put there, and with `more`."""
     ours = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "WATCHDOG_USEC", "INVOCATION_ID")
     return {**{name: value for name, value in os.environ.items() if name not in ours}, **more}
-
-
-def until(true: Callable[[], object], timeout_s: float = 20) -> None:
-    """Wait until it is."""
-    deadline_s = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline_s, "it did not come in time"
-        time.sleep(0.02)
 
 
 class AgentProcess:

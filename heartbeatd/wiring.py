@@ -6,11 +6,13 @@ To load it is to load nearly all there is, so the daemon does that after it has 
 from heartbeatd import __version__
 from heartbeatd.cancel import CancelToken
 from heartbeatd.config.load import Config
-from heartbeatd.core.alerting import Thresholds
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
-from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.cycle import Cycle, Edges
+from heartbeatd.gaps import UntoldGap
+from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.outbox import Outbox
@@ -19,6 +21,8 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet
 from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.report import Reporter
+from heartbeatd.rules.worker import WORKER
 from heartbeatd.runtime import Runtime, host_name
 from heartbeatd.store.background import BackgroundStore
 
@@ -71,20 +75,19 @@ class Wired:
         self._outbox: Outbox | None = None
         if self._webhook is not None:
             self._outbox = Outbox(ledger.queue(), self._webhook, process.clock, process.before.boot_id)
+        who, interval_s = agent(config, process), config.agent.interval_seconds
+        heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
+        internet_url = redact_url(config.internet.url)
+        heartbeats = Heartbeats(self._heartbeat, who, process.sequence, process.clock, process.waiter)
         self.cycle = Cycle(
-            Edges(self._probes, self._heartbeat, ledger, self._outbox, process.service),
-            Rules(
-                config.agent.interval_seconds,
-                Thresholds(config.alerts.alert_after, config.alerts.recover_after),
-                redact_url(config.heartbeat.url) if config.heartbeat.url else "",
-                redact_url(config.internet.url),
-                config.alerts.gap_alert_seconds,
-                LogCycles(config.agent.log_cycles),
-            ),
-            agent(config, process),
-            process.before,
+            Edges(self._probes, heartbeats, ledger, self._outbox, process.service),
+            {WORKER.kind: Policy(config.alerts.alert_after, config.alerts.recover_after)},
+            Reporter(who, interval_s, heartbeat_url, internet_url, LogCycles(config.agent.log_cycles)),
+            UntoldGap(process.before, process.clock, interval_s, config.alerts.gap_alert_seconds),
+            who,
+            heartbeat_url,
+            process.before.boot_id,
             process.clock,
-            process.sequence,
             process.waiter,
         )
 

@@ -5,19 +5,23 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
-from itertools import count
 
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.alerting import Thresholds
-from heartbeatd.core.cyclelog import LogCycles
+from heartbeatd.core.alerting import AlertState
 from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
-from heartbeatd.core.model import Alert, AlertState, HeartbeatResult, Row, Sample, WorkerState
+from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.sample import Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.core.subject import Subject
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
-from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.core.worker import WorkerState
+from heartbeatd.cycle import Cycle
+from heartbeatd.rules.worker import WORKER
+from tests.support.cycles import make_cycle
 
 S = NS_PER_S
 NOW_NS = 1_795_540_060 * S
@@ -59,11 +63,11 @@ class World:
     did: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    alerts: list[Alert] = field(default_factory=list)
-    posted: list[Alert] = field(default_factory=list)
+    alerts: list[Notification] = field(default_factory=list)
+    posted: list[Notification] = field(default_factory=list)
     statuses: list[str] = field(default_factory=list)
     signs_of_life: int = 0
-    track: AlertState | None = None
+    states: dict[Subject, AlertState] = field(default_factory=dict)
     pending: int = 0
     waiting: int = 0
     delivering: bool = True
@@ -82,13 +86,13 @@ class World:
         self.bodies.append(body)
         return HeartbeatResult(self.status, took_ms=1.0)
 
-    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
         self._do("record")
         self.rows.append(row)
         self.alerts += alerts
-        self.track = track or self.track
+        self.states = {**self.states, **{state.subject: state for state in changed}}
 
-    def post(self, alerts: tuple[Alert, ...]) -> None:
+    def post(self, alerts: tuple[Notification, ...]) -> None:
         self._do("post")
         self.posted += alerts
 
@@ -113,15 +117,9 @@ class Manager:
 
 def cycle(world: World, clock: HandSet, before: PreviousRun | None = None, *, zone: Zone = LIMA_ZONE) -> Cycle:
     """A cycle of ten seconds in that world."""
-    return Cycle(
-        Edges(world, world, world, world, Manager(world)),
-        Rules(10, Thresholds(1, 1), "https://worker/", "http://internet/", 5, LogCycles.ALL),
-        AgentInfo("nas", "0", clock.wall_ns, zone),
-        before or PreviousRun(NEW),
-        clock,
-        count(1),
-        CancelToken(),
-    )
+    agent = AgentInfo("nas", "0", clock.wall_ns, zone)
+    manager, run_before = Manager(world), before or PreviousRun(NEW)
+    return make_cycle(world, world, world, world, manager, clock, agent, before=run_before, gap_alert_s=5)
 
 
 def run(one: Cycle, clock: HandSet) -> None:
@@ -137,7 +135,7 @@ def test_a_cycle_does_its_five_steps() -> None:
     assert world.did == ["collect", "send", "record"]
     assert world.rows[0].worker_status == 200
     assert world.signs_of_life == 1
-    assert world.track is not None and world.track.announced is WorkerState.OK
+    assert world.states[WORKER].announced == WorkerState.OK
 
 
 @pytest.mark.parametrize("broken", ["collect", "send", "record", "post"])
@@ -191,7 +189,7 @@ def test_what_could_not_be_announced_has_not_been() -> None:
     run(one, clock)
     world.status, rules.broken = 503, True
     run(one, clock)
-    assert world.track is not None and world.track.announced is WorkerState.OK
+    assert world.states[WORKER].announced == WorkerState.OK
     assert world.alerts == []
     assert world.signs_of_life == 2
     rules.broken = False

@@ -1,6 +1,5 @@
 """What a cycle says: in the status line, in the journal, and of what it did not do."""
 
-import itertools
 import logging
 from collections.abc import Callable, Sequence
 
@@ -8,17 +7,19 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.alerting import Thresholds
+from heartbeatd.core.alerting import AlertState
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import PreviousRun
-from heartbeatd.core.model import Alert, AlertState, HeartbeatResult, ProbeReport, ProbeStatus, Row, Sample
+from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
-from heartbeatd.cycle import Cycle, Edges, Rules
+from heartbeatd.core.subject import Subject
 from heartbeatd.journal import MessageId
+from tests.support.cycles import SITE, make_cycle
 
 SLOT_NS = 1_795_465_210 * NS_PER_S  # 2026-11-23T15:20:10 in Lima
-SITE = "http://www.google.com"
 
 
 class StoppedClock(SystemClock):
@@ -41,7 +42,7 @@ class World:
 
     def __init__(self, samples: Sequence[Sample], beats: Sequence[HeartbeatResult | None] | None = None) -> None:
         self.samples, self.beats = iter(samples), beats
-        self.track: AlertState | None = None
+        self.states: dict[Subject, AlertState] = {}
         self.rows: list[Row] = []
         self.statuses: list[str] = []
         self.sent = 0
@@ -54,9 +55,9 @@ class World:
         self.sent += 1
         return self.beats[self.sent - 1]
 
-    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
         self.rows.append(row)
-        self.track = track or self.track
+        self.states = {**self.states, **{state.subject: state for state in changed}}
 
     def watchdog(self, status: str) -> None:
         self.statuses.append(status)
@@ -68,10 +69,9 @@ class World:
 def run(world: World, cycles: int, which: LogCycles = LogCycles.ALL) -> None:
     """So many cycles, ten seconds apart."""
     clock = StoppedClock()
-    heartbeat = world if world.beats is not None else None
-    rules = Rules(10, Thresholds(), "https://worker.example/", SITE, 120, which)
-    edges = Edges(world, heartbeat, world, None, world)
-    cycle = Cycle(edges, rules, AgentInfo("nas", "1", 0), PreviousRun("boot"), clock, itertools.count(1), CancelToken())
+    sender = world if world.beats is not None else None
+    agent, before = AgentInfo("nas", "1", 0), PreviousRun("boot")
+    cycle = make_cycle(world, sender, world, None, world, clock, agent, before=before, log_cycles=which)
     for number in range(cycles):
         clock.at_ns = SLOT_NS + number * 10 * NS_PER_S
         cycle.run(Tick(clock.at_ns))

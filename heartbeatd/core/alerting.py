@@ -1,46 +1,61 @@
-"""When somebody is told: the Worker's state against the one last announced.
+"""When somebody is told: the state of a subject against the one last announced.
 
-Theory of operation. Every answer falls into one of five states (`answers`). What was last announced is kept in an `AlertState`
-that survives restarts, and each cycle's observation is held against it, so the truth is reconciled in every cycle and no
-change is lost because it happened while nobody looked. The first observation ever is the starting point, in silence.
+Theory of operation. What was last announced of each subject is kept in an `AlertState` that survives restarts, and each cycle's
+observation is held against it, so the truth is reconciled in every cycle and no change is lost because it happened while nobody
+looked. What the first observation ever means is the policy's to say.
 
 After that there are two questions. *Has it changed?* `TRANSITIONS` says how many consecutive cycles have to agree that it has;
 any observation of the present state starts the count again. From ok to bad it matters only that they are bad: an outage that
 shows itself as a timeout, then a 503, then a timeout is one outage. From one bad state to another they have to show the same
-one, and more of them: a Worker that fails in two ways in turn has not changed.
+one, and more of them: what fails in two ways in turn has not changed.
 
 *Is it told?* At once, as long as it has changed `FLAPPING_CHANGES` times in the last hour or less. The next change is told as
-flapping. Those after it are told only once they have lasted for `STEADY_S`, so whatever the Worker does, an hour has a handful
-of alerts, and the state it comes to rest in is always the last one told.
+flapping. Those after it are told only once they have lasted for `STEADY_S`, so whatever the subject does, an hour has a handful
+of alerts, and the state it comes to rest in is always the last one told. A silenced subject goes on being observed while
+`announced` stands still: what is still true when the silence ends is told then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
-from heartbeatd.core.model import AlertState, Announcement, Event, Observation
+from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.subject import OK, Observation, Severity, Subject
+
+
+class Event(StrEnum):
+    """The kinds of notification."""
+
+    PROBLEM = "problem"
+    CHANGE = "change"
+    RECOVERY = "recovery"
+    GAP = "gap"
+    FAILURE = "failure"
+    TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From an announced state that is `good_before` to an observed other one that is `good_now`: announce `event`.
+    """From an announced state that is `ok_before` to an observed other one that is `ok_now`: announce `event`.
 
-    `patience` names how many consecutive cycles it takes (see `Thresholds`), and `says` says it in words.
+    `cycles` names how many consecutive cycles it takes (see `Policy`), and `says` says it in words.
     """
 
-    good_before: bool
-    good_now: bool
+    ok_before: bool
+    ok_now: bool
     event: Event
-    patience: str
+    cycles: str
     says: str
 
 
 TRANSITIONS: tuple[Transition, ...] = (
-    Transition(True, False, Event.PROBLEM, "alert_after", "alert_after consecutive cycles"),
-    Transition(False, False, Event.CHANGE, "change_after", "6 or 3 × alert_after consecutive cycles in the same state"),
-    Transition(False, True, Event.RECOVERY, "recover_after", "recover_after consecutive cycles"),
+    Transition(True, False, Event.PROBLEM, "for_cycles", "alert_after consecutive cycles"),
+    Transition(
+        False, False, Event.CHANGE, "change_cycles", "6 or 3 × alert_after consecutive cycles in the same state"
+    ),
+    Transition(False, True, Event.RECOVERY, "recover_cycles", "recover_after consecutive cycles"),
 )
-CHANGE_AFTER = 6  # a minute, with the default interval
 FLAPPING_CHANGES = 6  # in an hour: three outages
 STEADY_S = 600
 _HOUR_NS = 3600 * NS_PER_S
@@ -48,110 +63,165 @@ MOST_CHANGES = 100  # more of an hour's changes are not remembered: nobody needs
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
-    """How many consecutive cycles it takes until a state counts as changed."""
+class AlertState:
+    """What has been announced of a subject, and what is building up against it. Kept in the database.
 
-    alert_after: int = 1
-    recover_after: int = 1
+    `untold` is the state that enough cycles agreed on, since `untold_since_ns`, where it is another than the announced one: while
+    the subject is flapping or silenced. `changes_ns` are the moments of the last hour at which its state changed, announced or
+    not. `streak` counts the latest consecutive cycles at odds with it, `streak_since_ns` is the first of them, `streak_state`
+    what the latest saw. `problem_since_ns` is when it was last seen to leave `ok`, or None while `ok` is announced.
+    """
+
+    subject: Subject
+    announced: str
+    severity: Severity
+    since_ns: int
+    reason: str | None = None
+    problem_since_ns: int | None = None
+    streak: int = 0
+    streak_state: str | None = None
+    streak_since_ns: int | None = None
+    untold: str | None = None
+    untold_since_ns: int | None = None
+    changes_ns: tuple[int, ...] = ()
 
     @property
-    def change_after(self) -> int:
-        """From one bad state to another: whoever is told of an outage is in no hurry to hear that it has another face."""
-        return max(CHANGE_AFTER, 3 * self.alert_after)
+    def current(self) -> str:
+        """The state that enough cycles agreed on last."""
+        return self.announced if self.untold is None else self.untold
+
+
+AlertStates = Mapping[Subject, AlertState]
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A change that is due to be told: the subject went from `previous` to what was `observed`, since `since_ns`."""
+
+    event: Event
+    observed: Observation
+    previous: str
+    previous_reason: str | None
+    since_ns: int
+    duration_s: float | None  # on recovery: how long the subject was not ok
+    flapping: int = 0  # how often it changed within an hour, if that is too often to tell each time
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The states after a cycle, those of them that are others than before, and what is due to be told."""
+
+    states: AlertStates
+    changed: tuple[AlertState, ...] = ()
+    announcements: tuple[Announcement, ...] = ()
+
+
+def evaluate(
+    states: AlertStates,
+    observations: Iterable[Observation],
+    policies: Mapping[str, Policy],
+    silenced: Collection[Subject] = (),
+) -> Verdict:
+    """Hold what a cycle observed against what was announced. `policies` has one for each kind of subject."""
+    after, announcements = dict(states), []
+    for observed in observations:
+        subject = observed.subject
+        state, announcement = advance(
+            states.get(subject), observed, policies[subject.kind], silenced=subject in silenced
+        )
+        after[subject] = state
+        if announcement is not None:
+            announcements.append(announcement)
+    changed = tuple(state for subject, state in after.items() if state != states.get(subject))
+    return Verdict(after, changed, tuple(announcements))
 
 
 def advance(
-    track: AlertState | None, seen: Observation, patience: Thresholds
+    state: AlertState | None, observed: Observation, policy: Policy, *, silenced: bool = False
 ) -> tuple[AlertState, Announcement | None]:
-    """The track after `seen`, and the announcement that is now due, if one is."""
-    if track is None:
-        return AlertState(seen.state, seen.at_ns, seen.cause, None if seen.state.good else seen.at_ns), None
-    track = _observed(track, seen, patience)
-    if track.untold_since_ns is None or seen.state is not track.untold:
-        return track, None
-    flapping = changes_in_an_hour(track, seen.at_ns) > FLAPPING_CHANGES + 1
-    if flapping and seen.at_ns - track.untold_since_ns < STEADY_S * NS_PER_S:
-        return track, None
-    return _announced(track, seen, track.untold_since_ns)
+    """The alert state after `observed`, and the announcement that is now due, if one is."""
+    if state is None:
+        if policy.initial is Initial.SILENT:
+            return _first(observed), None
+        state = AlertState(observed.subject, OK, Severity.OK, observed.at_ns)
+    state = _count(state, observed, policy)
+    if silenced or state.untold_since_ns is None or observed.state != state.untold:
+        return state, None
+    flapping = changes_in_an_hour(state, observed.at_ns) > FLAPPING_CHANGES + 1
+    if flapping and observed.at_ns - state.untold_since_ns < STEADY_S * NS_PER_S:
+        return state, None
+    return _announce(state, observed, state.untold_since_ns)
 
 
-def _observed(track: AlertState, seen: Observation, patience: Thresholds) -> AlertState:
-    """Has it changed? The track with `seen` counted, and with another current state if enough cycles agree on one."""
-    if seen.state is track.current:
-        return replace(track, streak=0, streak_state=None, streak_since_ns=None)
-    transition = _transition(track.current.good, seen.state.good)
-    before = track.streak_state
-    goes_on = before is seen.state or (before is not None and track.current.good and not before.good)
-    since_ns = track.streak_since_ns if goes_on and track.streak_since_ns is not None else seen.at_ns
-    streak = track.streak + 1 if goes_on else 1
-    if streak < int(getattr(patience, transition.patience)):
-        return replace(track, streak=streak, streak_state=seen.state, streak_since_ns=since_ns)
-    lately = tuple(at_ns for at_ns in track.changes_ns if 0 <= seen.at_ns - at_ns < _HOUR_NS)
-    return replace(
-        track,
-        streak=0,
-        streak_state=None,
-        streak_since_ns=None,
-        untold=None if seen.state is track.announced else seen.state,
-        untold_since_ns=None if seen.state is track.announced else since_ns,
-        changes_ns=(*lately, seen.at_ns)[-MOST_CHANGES:],
+def _first(observed: Observation) -> AlertState:
+    problem_since_ns = None if observed.ok else observed.at_ns
+    return AlertState(
+        observed.subject, observed.state, observed.severity, observed.at_ns, observed.reason, problem_since_ns
     )
 
 
-def changes_in_an_hour(track: AlertState, now_ns: int) -> int:
+def _count(state: AlertState, observed: Observation, policy: Policy) -> AlertState:
+    """Has it changed? The state with `observed` counted, and with another current one if enough cycles agree on it."""
+    if observed.state == state.current:
+        return replace(state, streak=0, streak_state=None, streak_since_ns=None)
+    transition = _transition(state.current == OK, observed.ok)
+    before = state.streak_state
+    goes_on = before == observed.state or (before not in (None, OK) and state.current == OK)
+    since_ns = state.streak_since_ns if goes_on and state.streak_since_ns is not None else observed.at_ns
+    streak = state.streak + 1 if goes_on else 1
+    if streak < int(getattr(policy, transition.cycles)):
+        return replace(state, streak=streak, streak_state=observed.state, streak_since_ns=since_ns)
+    lately = tuple(at_ns for at_ns in state.changes_ns if 0 <= observed.at_ns - at_ns < _HOUR_NS)
+    back = observed.state == state.announced
+    return replace(
+        state,
+        streak=0,
+        streak_state=None,
+        streak_since_ns=None,
+        untold=None if back else observed.state,
+        untold_since_ns=None if back else since_ns,
+        changes_ns=(*lately, observed.at_ns)[-MOST_CHANGES:],
+    )
+
+
+def changes_in_an_hour(state: AlertState, now_ns: int) -> int:
     """How often the state changed in the hour before `now_ns`, told or not; `MOST_CHANGES` may be more."""
-    return sum(0 <= now_ns - at_ns < _HOUR_NS for at_ns in track.changes_ns)
+    return sum(0 <= now_ns - at_ns < _HOUR_NS for at_ns in state.changes_ns)
 
 
-def _announced(track: AlertState, seen: Observation, since_ns: int) -> tuple[AlertState, Announcement]:
-    began_ns = track.problem_since_ns if track.problem_since_ns is not None else since_ns
-    changes = changes_in_an_hour(track, seen.at_ns)
+def _announce(state: AlertState, observed: Observation, since_ns: int) -> tuple[AlertState, Announcement]:
+    began_ns = state.problem_since_ns if state.problem_since_ns is not None else since_ns
+    changes = changes_in_an_hour(state, observed.at_ns)
     after = replace(
-        track,
-        announced=seen.state,
+        state,
+        announced=observed.state,
+        severity=observed.severity,
         since_ns=since_ns,
-        cause=seen.cause,
-        problem_since_ns=None if seen.state.good else began_ns,
+        reason=observed.reason,
+        problem_since_ns=None if observed.ok else began_ns,
         untold=None,
         untold_since_ns=None,
     )
     return after, Announcement(
-        event=_transition(track.announced.good, seen.state.good).event,
-        previous=track.announced,
-        current=seen.state,
-        previous_cause=track.cause,
+        event=_transition(state.announced == OK, observed.ok).event,
+        observed=observed,
+        previous=state.announced,
+        previous_reason=state.reason,
         since_ns=since_ns,
-        at_ns=seen.at_ns,
-        status=seen.status,
-        cause=seen.cause,
-        detail=seen.detail,
-        advice=seen.advice,
         # Unknown where the outage would have begun later: an earlier boot noted that, by a clock that was ahead of this one.
-        duration_s=(since_ns - began_ns) / NS_PER_S if seen.state.good and since_ns >= began_ns else None,
+        duration_s=(since_ns - began_ns) / NS_PER_S if observed.ok and since_ns >= began_ns else None,
         flapping=changes if changes > FLAPPING_CHANGES else 0,
     )
 
 
-def replay(
-    track: AlertState | None, history: Sequence[Observation], patience: Thresholds
-) -> tuple[AlertState | None, tuple[Announcement, ...]]:
-    """`advance` over a whole history: the track at its end and every announcement on the way, in order."""
-    changes: list[Announcement] = []
-    for seen in history:
-        track, change = advance(track, seen, patience)
-        if change is not None:
-            changes.append(change)
-    return track, tuple(changes)
-
-
-def moments(track: AlertState) -> frozenset[int]:
-    """Every moment (ns) that the track has noted."""
-    found = (track.since_ns, track.problem_since_ns, track.streak_since_ns, track.untold_since_ns, *track.changes_ns)
+def moments(state: AlertState) -> frozenset[int]:
+    """Every moment (ns) that the state has noted."""
+    found = (state.since_ns, state.problem_since_ns, state.streak_since_ns, state.untold_since_ns, *state.changes_ns)
     return frozenset(at_ns for at_ns in found if at_ns is not None)
 
 
-def shifted(track: AlertState, by_ns: int, fixed: frozenset[int] = frozenset()) -> AlertState:
-    """The track after the wall clock was stepped by `by_ns`: its moments move along, so that lengths of time stay true.
+def shifted(state: AlertState, by_ns: int, fixed: frozenset[int] = frozenset()) -> AlertState:
+    """The state after the wall clock was stepped by `by_ns`: its moments move along, so that lengths of time stay true.
 
     `fixed` are those that were noted by another clock than the one stepped, in an earlier boot: they stay.
     """
@@ -160,14 +230,14 @@ def shifted(track: AlertState, by_ns: int, fixed: frozenset[int] = frozenset()) 
         return at_ns if at_ns in fixed else at_ns + by_ns
 
     return replace(
-        track,
-        since_ns=move(track.since_ns),
-        problem_since_ns=None if track.problem_since_ns is None else move(track.problem_since_ns),
-        streak_since_ns=None if track.streak_since_ns is None else move(track.streak_since_ns),
-        untold_since_ns=None if track.untold_since_ns is None else move(track.untold_since_ns),
-        changes_ns=tuple(map(move, track.changes_ns)),
+        state,
+        since_ns=move(state.since_ns),
+        problem_since_ns=None if state.problem_since_ns is None else move(state.problem_since_ns),
+        streak_since_ns=None if state.streak_since_ns is None else move(state.streak_since_ns),
+        untold_since_ns=None if state.untold_since_ns is None else move(state.untold_since_ns),
+        changes_ns=tuple(map(move, state.changes_ns)),
     )
 
 
-def _transition(good_before: bool, good_now: bool) -> Transition:
-    return next(t for t in TRANSITIONS if (t.good_before, t.good_now) == (good_before, good_now))
+def _transition(ok_before: bool, ok_now: bool) -> Transition:
+    return next(t for t in TRANSITIONS if (t.ok_before, t.ok_now) == (ok_before, ok_now))

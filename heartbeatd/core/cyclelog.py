@@ -7,8 +7,9 @@ logged elsewhere, whatever this says.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from heartbeatd.core.model import Observation, Row
+from heartbeatd.core.sample import Row
 from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.subject import Observation
 
 HOUR_NS = 3600 * NS_PER_S
 
@@ -59,7 +60,7 @@ def advance(logged: Logged, which: LogCycles, slot_ns: int, row: Row, seen: Obse
     """What is due after the cycle of `slot_ns`. The first cycle of all has its line in any case."""
     before = logged.last
     # A cycle without a heartbeat says nothing about the Worker, so its answer is taken to be what it was.
-    answer = (seen.state, seen.status, seen.cause) if seen is not None else before[0] if before is not None else None
+    answer = (seen.state, seen.value, seen.reason) if seen is not None else before[0] if before is not None else None
     last = (answer, row.internet_ok, row.container_count)
     match which:
         case LogCycles.ALL:
@@ -81,7 +82,7 @@ def _and(hour: Hour, row: Row, seen: Observation | None) -> Hour:
         hour,
         cycles=hour.cycles + 1,
         heartbeats=hour.heartbeats + (seen is not None),
-        worker_ok=hour.worker_ok + (seen is not None and seen.state.good),
+        worker_ok=hour.worker_ok + (seen is not None and seen.ok),
         checks=hour.checks + (row.internet_ok is not None),
         internet_ok=hour.internet_ok + (row.internet_ok or 0),
         cpu_most=_most(hour.cpu_most, row.cpu_percent),

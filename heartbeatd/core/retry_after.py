@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from heartbeatd.core.model import HeartbeatResult
+from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.timefmt import moment
 

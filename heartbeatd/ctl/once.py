@@ -10,15 +10,17 @@ from pathlib import Path
 from heartbeatd import wiring
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.load import Config
-from heartbeatd.core import answers
+from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import HeartbeatResult, Observation, ProbeStatus, Row, Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
-from heartbeatd.core.wording import cycle_line
+from heartbeatd.core.sample import ProbeStatus, Row, Sample
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.ctl import database, rights
 from heartbeatd.cycle import row_of
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
+from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, ledger
 from heartbeatd.store.reader import reported
 
@@ -52,14 +54,14 @@ def run(arguments: argparse.Namespace) -> int:
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
     beat = _send(config, process, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
-    seen = answers.classify_response(process.clock.now_ns(), beat, sample.internet_ok)
+    seen = worker.observe(process.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, process, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
     client.close()
     probes.close()
     process.close()
-    return ExitCode.FAILED if seen is not None and not seen.state.good else ExitCode.OK
+    return ExitCode.FAILED if seen is not None and not seen.ok else ExitCode.OK
 
 
 def _send(config: Config, process: Runtime, sample: Sample, row_id: str) -> HeartbeatResult | None:
@@ -75,7 +77,7 @@ def _store(config: Config, process: Runtime, row: Row) -> None:
     kept = ledger(config, process)
     with reported(Path(config.storage.path)):
         kept.open()
-        kept.record(row, None, ())
+        kept.record(row, (), ())
     if kept.trouble:
         raise StoreError(Problem(config.storage.path, kept.trouble))
     kept.close()
@@ -86,10 +88,10 @@ def _print(
 ) -> None:
     unread = {n.probe: n.detail for n in sample.notes if n.presence is not ProbeStatus.READ}
     if as_json:
-        worker = None if seen is None else {"state": seen.state, "status": seen.status, "cause": seen.cause}
+        worker = None if seen is None else {"state": seen.state, "status": seen.value, "cause": seen.reason}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, indent=2))
         return
-    line = cycle_line(sample, seen.cause if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
+    line = cycle_line(sample, seen.reason if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
     if sample.internet_detail:
         print(plain(f"internet: {sample.internet_detail}"))

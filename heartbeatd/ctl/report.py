@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from heartbeatd.config.load import Config
-from heartbeatd.core.answers import rule_for
 from heartbeatd.core.schedule import NS_PER_S, next_tick
+from heartbeatd.core.subject import Severity
+from heartbeatd.core.text.cycle import internet
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, from_iso, iso, plural, time_of_day
-from heartbeatd.core.wording import internet
+from heartbeatd.core.worker import rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
+from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.reader import Announced, Cell, Queue
 
 STALE_CYCLES = 3
@@ -24,7 +26,13 @@ class Seen:
     """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known."""
 
     row: dict[str, Cell] | None = None
-    announced: Announced | None = None
+    announced: tuple[Announced, ...] = ()
+
+    @property
+    def worker(self) -> Announced | None:
+        """What was announced of the Worker."""
+        return next((one for one in self.announced if one.subject == WORKER), None)
+
     queue: Queue | None = None
     trouble: str = ""
 
@@ -76,7 +84,7 @@ class Report:
     def well(self) -> bool:
         """True if nothing is wrong, and enough is known to say so."""
         seen = self.seen
-        announced_well = seen.announced is None or (seen.announced.state is not None and seen.announced.state.good)
+        announced_well = all(one.severity is Severity.OK for one in seen.announced)
         delivers = seen.queue is not None and seen.queue.last_error is None
         return bool(self.fresh or self.starting) and announced_well and delivers
 
@@ -95,7 +103,7 @@ class Report:
 
 def facts(report: Report) -> dict[str, object]:
     """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
-    seen, row, announced = report.seen, report.seen.row or {}, report.seen.announced
+    seen, row, announced = report.seen, report.seen.row or {}, report.seen.worker
     failure = str(report.failure) if report.failure is not None else ""
     reasons = [failure, report.refusal, seen.trouble, "" if report.unit is not None else report.no_unit]
     return {
@@ -107,6 +115,14 @@ def facts(report: Report) -> dict[str, object]:
             "announced": announced.state if announced is not None else None,
             "since": _iso(announced.since_ns if announced is not None else None, report.zone),
             "last_status": row.get("worker_status"),
+        },
+        "subjects": {
+            str(one.subject): {
+                "announced": one.state,
+                "severity": one.severity,
+                "since": _iso(one.since_ns, report.zone),
+            }
+            for one in seen.announced
         },
         "internet_ok": row.get("internet_ok"),
         "container_count": row.get("container_count"),
@@ -160,6 +176,9 @@ def _last_cycle(report: Report) -> Iterator[str]:
     yield f"worker      {_worker(report, row)}"
     yield f"internet    {_internet(row)}"
     yield f"containers  {_containers(report, row)}"
+    for one in report.seen.announced:
+        if one.subject != WORKER and one.severity is not Severity.OK:
+            yield f"{one.severity or UNKNOWN:<11} {one.subject}: {one.state or UNKNOWN}{_since(one, report.zone)}"
 
 
 def _when(report: Report) -> str:
@@ -181,11 +200,14 @@ def _worker(report: Report, row: dict[str, Cell]) -> str:
     if isinstance(status, int):
         rule = rule_for(status)
         now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"
-    announced = report.seen.announced
+    announced = report.seen.worker
     if announced is None:
         return now
-    since = f" since {clock(announced.since_ns, report.zone)}" if announced.since_ns is not None else ""
-    return f"{now}; announced: {announced.state or UNKNOWN}{since}"
+    return f"{now}; announced: {announced.state or UNKNOWN}{_since(announced, report.zone)}"
+
+
+def _since(announced: Announced, zone: Zone) -> str:
+    return f" since {clock(announced.since_ns, zone)}" if announced.since_ns is not None else ""
 
 
 def _containers(report: Report, row: dict[str, Cell]) -> str:

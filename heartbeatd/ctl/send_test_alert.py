@@ -13,9 +13,9 @@ from pathlib import Path
 from heartbeatd import wiring
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.load import Config
-from heartbeatd.core import payload
+from heartbeatd.core import notification
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Alert
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import redact_url
 from heartbeatd.core.timefmt import plural
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     process = Runtime()
     now_ns = process.clock.now_ns()
     url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
-    alert = payload.test_alert(wiring.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url)
+    alert = notification.of_test(wiring.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url)
     try:
         if past_the_queue:
             return _straight(config, process, alert, past_the_queue)
@@ -69,7 +69,7 @@ def _why_straight(arguments: argparse.Namespace) -> str:
     return "" if unit.running else "the agent is not running"
 
 
-def _straight(config: Config, process: Runtime, alert: Alert, why: str) -> int:
+def _straight(config: Config, process: Runtime, alert: Notification, why: str) -> int:
     webhook = wiring.webhook(config, process)
     assert webhook is not None, "looked at before"
     shown = redact_url(config.alerts.webhook_url.reveal())
@@ -84,7 +84,7 @@ def _straight(config: Config, process: Runtime, alert: Alert, why: str) -> int:
     return ExitCode.OK
 
 
-def _through_the_queue(config_file: Path, config: Config, process: Runtime, alert: Alert) -> int:
+def _through_the_queue(config_file: Path, config: Config, process: Runtime, alert: Notification) -> int:
     path = Path(config.storage.path)
     queue = database.read(config_file, path, Reader.queue)
     if queue.last_error is not None:
@@ -92,7 +92,7 @@ def _through_the_queue(config_file: Path, config: Config, process: Runtime, aler
         return ExitCode.FAILED
     database.require_safe_to_write(config_file, path)
     with _opened(path, process) as store:
-        store.record((), None, (alert,), flush=True)
+        store.record((), (), (alert,), flush=True)
     limit_s = config.agent.interval_seconds + config.longest_cycle_s + config.alerts.timeout_seconds + GRACE_S
     try:
         print(
@@ -110,7 +110,7 @@ def _through_the_queue(config_file: Path, config: Config, process: Runtime, aler
     return ExitCode.OK
 
 
-def _wait(config_file: Path, path: Path, process: Runtime, alert: Alert, deadline_ns: int) -> str:
+def _wait(config_file: Path, path: Path, process: Runtime, alert: Notification, deadline_ns: int) -> str:
     """Why it was not delivered by the deadline; empty if it was."""
     while process.clock.monotonic_ns() < deadline_ns:
         fate = database.read(config_file, path, lambda reader: reader.fate(alert.event_id))
@@ -129,7 +129,7 @@ def _waiting(queue: Queue) -> str:
     return f"{plural(queue.waiting, 'alert')} in the queue; {tried}"
 
 
-def _withdraw(path: Path, process: Runtime, alert: Alert) -> bool:
+def _withdraw(path: Path, process: Runtime, alert: Notification) -> bool:
     """False if it was too late for that: it has been delivered."""
     with _opened(path, process) as store:
         return store.withdraw(alert.event_id)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 
 # Who answered in the server's place, why, when to ask again, and what may be sent.
 EXPLAINING = ("cf-mitigated", "retry-after", "server", "access-control-allow-methods")

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 
 from heartbeatd.cancel import CancelToken, seconds_until
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.resolve import Address
 

@@ -3,7 +3,7 @@
 import http.client
 import ssl
 
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.deadline_socket import Unusable
 

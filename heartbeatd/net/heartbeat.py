@@ -1,7 +1,7 @@
 """The heartbeat: one authenticated POST to the Worker."""
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import HeartbeatResult
+from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
 from heartbeatd.cancel import CancelToken, seconds_from_now, seconds_until
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import Answer, Cancelled, RequestError
 from heartbeatd.net.connect import connect
 from heartbeatd.net.deadline_socket import DeadlineSocket

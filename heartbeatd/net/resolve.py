@@ -18,8 +18,7 @@ import time
 from dataclasses import dataclass
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.core.answers import BLOCKED, NO_NAME
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause
 from heartbeatd.net.answer import Cancelled, RequestError
 
 KEPT_S = 7200.0  # twice the longest interval between two cycles

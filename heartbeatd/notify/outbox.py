@@ -27,8 +27,7 @@ from typing import Any, Protocol
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
-from heartbeatd.core.model import Alert
-from heartbeatd.core.payload import by_this_clock, with_attempt
+from heartbeatd.core.notification import Notification, by_this_clock, with_attempt
 from heartbeatd.core.plain import plain
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.errors import StoreError
@@ -91,16 +90,16 @@ class Tries:
 class Queue(Protocol):
     """The alerts in the database. Each call raises StoreError if it cannot be used now."""
 
-    def undelivered(self) -> tuple[Alert, ...]:
+    def undelivered(self) -> tuple[Notification, ...]:
         """What is still to be delivered, the oldest first."""
 
-    def mark_attempt(self, alert: Alert, reason: str) -> None:
+    def mark_attempt(self, alert: Notification, reason: str) -> None:
         """A try failed."""
 
-    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
         """It has arrived."""
 
-    def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
         """It is not sent any more."""
 
 
@@ -108,7 +107,7 @@ class Queue(Protocol):
 class _Done:
     """An alert that is not sent again, since when, and why not if it never arrived."""
 
-    alert: Alert
+    alert: Notification
     at_ns: int
     reason: str | None = None
 
@@ -120,8 +119,8 @@ class Outbox:
         self._queue, self._webhook, self._clock, self._boot_id = queue, webhook, clock, boot_id
         self._waiter = CancelToken()
         self._lock = threading.Lock()
-        self._posted: dict[str, Alert] = {}
-        self._stored: dict[str, Alert] = {}  # as of the last look
+        self._posted: dict[str, Notification] = {}
+        self._stored: dict[str, Notification] = {}  # as of the last look
         self._done: dict[str, _Done] = {}  # the database does not know it yet
         self._tries: dict[str, Tries] = {}
         self._failures = 0
@@ -148,7 +147,7 @@ class Outbox:
         except RuntimeError:  # no further thread may be started
             self._die()
 
-    def post(self, alerts: tuple[Alert, ...]) -> None:
+    def post(self, alerts: tuple[Notification, ...]) -> None:
         """Hand over new alerts; an empty hand has the database looked at again."""
         with self._lock:
             self._posted.update((alert.event_id, alert) for alert in alerts)
@@ -190,7 +189,7 @@ class Outbox:
         until_ns = [self._next_try_ns] if due else [self._tries_of(alert).not_before_ns for alert in waiting]
         self._waiter.wait(lambda: self._news, min(until_ns, default=now_ns + 3600 * _NS))
 
-    def _undelivered(self) -> list[Alert]:
+    def _undelivered(self) -> list[Notification]:
         """What is to be delivered, the oldest first."""
         self._note_done()
         with self._lock:
@@ -216,7 +215,7 @@ class Outbox:
                 with self._lock:
                     self._posted.pop(event_id, None)
 
-    def _deliver(self, alert: Alert) -> None:
+    def _deliver(self, alert: Notification) -> None:
         try:
             now_ns = self._clock.now_ns()
             dated = self._dated(alert, now_ns)
@@ -243,13 +242,13 @@ class Outbox:
         )
         self._finish(_Done(alert, self._clock.now_ns()))
 
-    def _dated(self, alert: Alert, now_ns: int) -> Alert:
+    def _dated(self, alert: Notification, now_ns: int) -> Notification:
         try:
             return by_this_clock(alert, now_ns, self._boot_id, booted_ns(self._clock))
         except (TypeError, ValueError):
             raise NotDelivered("what is stored has no moment", Failure.UNREADABLE) from None
 
-    def _failed(self, alert: Alert, reason: str, failure: Failure) -> None:
+    def _failed(self, alert: Notification, reason: str, failure: Failure) -> None:
         tries = self._tries_of(alert)
         news = tries.after(failure)
         if tries.over or failure is Failure.UNREADABLE:
@@ -279,7 +278,7 @@ class Outbox:
         with contextlib.suppress(StoreError):
             self._queue.mark_attempt(alert, reason)
 
-    def _set_aside(self, alert: Alert, reason: str) -> None:
+    def _set_aside(self, alert: Notification, reason: str) -> None:
         log.error(
             "alert set aside at attempt %d, it is not sent again: event %s, %s: %s",
             alert.attempts,
@@ -295,7 +294,7 @@ class Outbox:
         _bound(self._done)
         self._note_done()
 
-    def _tries_of(self, alert: Alert) -> Tries:
+    def _tries_of(self, alert: Notification) -> Tries:
         return self._tries.setdefault(alert.event_id, Tries())
 
 

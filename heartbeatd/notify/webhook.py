@@ -3,8 +3,8 @@
 from enum import StrEnum
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import Alert, Cause
-from heartbeatd.core.payload import delivery
+from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.notification import Notification, delivery
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
@@ -34,7 +34,7 @@ class Webhook:
     def __init__(self, client: Client, url: str, timeout_s: float) -> None:
         self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
 
-    def send(self, alert: Alert, now_ns: int, waiter: CancelToken) -> int:
+    def send(self, alert: Notification, now_ns: int, waiter: CancelToken) -> int:
         """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Interrupted when the agent is stopping."""
         headers = {"Content-Type": "application/json"}
         try:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from heartbeatd.cancel import TimedOut
-from heartbeatd.core.model import ProbeReport, ProbeStatus
+from heartbeatd.core.sample import ProbeReport, ProbeStatus
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

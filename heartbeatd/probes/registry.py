@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.core.model import Sample
+from heartbeatd.core.sample import Sample
 from heartbeatd.probes import base, host
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk

@@ -13,8 +13,9 @@ from functools import partial
 from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
-from heartbeatd.core.alerting import shifted
-from heartbeatd.core.model import Alert, AlertState, Row
+from heartbeatd.core.alerting import AlertState, AlertStates, shifted
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -38,7 +39,7 @@ class BackgroundStore:
 
     def __init__(self, ledger: BufferedStore, keeping: StoreOptions, stop: CancelToken) -> None:
         self.path = ledger.path
-        self.track: AlertState | None = None
+        self.states: AlertStates = {}
         self._ledger, self._stop = ledger, stop
         self._lane, self._waiter = SerialWorker("store"), CancelToken()
         self._inbox: deque[Callable[[], None]] = deque()
@@ -79,11 +80,10 @@ class BackgroundStore:
                 return
         self._take_over(call)
 
-    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
-        """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
-        if track is not None:
-            self.track = track
-        self._inbox.append(partial(self._ledger.note, row, track, alerts, certain=self._certain))
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
+        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
+        self.states = {**self.states, **{state.subject: state for state in changed}}
+        self._inbox.append(partial(self._ledger.note, row, changed, alerts, certain=self._certain))
         self._write(self._patience_s)
 
     def queue(self) -> "Queue":
@@ -92,8 +92,8 @@ class BackgroundStore:
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
-        if self.track is not None:
-            self.track = shifted(self.track, by_ns, self._ledger.fixed)
+        fixed = self._ledger.fixed
+        self.states = {subject: shifted(state, by_ns, fixed) for subject, state in self.states.items()}
         self._inbox.append(partial(self._ledger.shift, by_ns))
 
     def adjust(self, keeping: StoreOptions) -> None:
@@ -105,8 +105,8 @@ class BackgroundStore:
         """Have `other` go on with all there is here, and close."""
         handed = self._ask(self._ledger.hand_over)
         if handed is None:
-            handed = Handed((), (), self.track, self._certain, self._ledger.fixed)
-        other.track = handed.track if handed.track is not None and handed.certain else other.track
+            handed = Handed((), (), self.states, self._certain, self._ledger.fixed)
+        other.states = handed.states if handed.states and handed.certain else other.states
         if other._ask(partial(other._ledger.adopt, handed)):
             self._ask(partial(self._ledger.moved, handed, other.path))
         other._sync()
@@ -155,7 +155,7 @@ class BackgroundStore:
 
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
-            self.track, self._certain = self._ledger.track, self._ledger.certain
+            self.states, self._certain = self._ledger.states, self._ledger.certain
 
     def _say_hung(self) -> None:
         if not self._hangs:
@@ -195,19 +195,19 @@ class Queue:
         self._lane, self._ledger, self._waiter = lane, ledger, CancelToken()
         self._call: Future[object] | None = None
 
-    def undelivered(self) -> tuple[Alert, ...]:
+    def undelivered(self) -> tuple[Notification, ...]:
         """Those that have not arrived, the oldest first. Raises StoreError."""
         return self._ask(self._ledger.undelivered)
 
-    def mark_attempt(self, alert: Alert, reason: str) -> None:
+    def mark_attempt(self, alert: Notification, reason: str) -> None:
         """A try failed. Raises StoreError."""
         self._ask(partial(self._ledger.mark_attempt, alert, reason))
 
-    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
         """It has arrived. Raises StoreError."""
         self._ask(partial(self._ledger.mark_delivered, alert, at_ns))
 
-    def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
         """It is not sent any more. Raises StoreError."""
         self._ask(partial(self._ledger.set_aside, alert, at_ns, reason))
 

@@ -19,10 +19,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
-from heartbeatd.core.alerting import moments, shifted
+from heartbeatd.core.alerting import AlertState, AlertStates, moments, shifted
 from heartbeatd.core.gap import PreviousRun, Run
-from heartbeatd.core.model import Alert, AlertState, Row
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
+from heartbeatd.core.sample import Row
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
@@ -60,8 +61,8 @@ class Handed:
     `fixed` are the moments of that state that an earlier boot noted."""
 
     rows: tuple[Row, ...]
-    alerts: tuple[Alert, ...]
-    track: AlertState | None
+    alerts: tuple[Notification, ...]
+    states: AlertStates
     certain: bool
     fixed: frozenset[int] = frozenset()
 
@@ -82,23 +83,23 @@ class BufferedStore:
     ) -> None:
         self.path = path
         self._working = working
-        self.track: AlertState | None = None
+        self.states: AlertStates = {}
         self.pending = 0  # alerts in the database that have not arrived, as of the last write
         self._clock, self._keeping, self._before = clock, keeping, before
         self._store: Database | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // keeping.interval_s)
-        self._alerts: deque[Alert] = deque(maxlen=QUEUE_MOST)
-        self._undelivered: tuple[Alert, ...] = ()  # in the database, as of the last write
+        self._alerts: deque[Notification] = deque(maxlen=QUEUE_MOST)
+        self._undelivered: tuple[Notification, ...] = ()  # in the database, as of the last write
         self._queue_end: tuple[int, int | None] = (0, None)
-        self._track_to_write: AlertState | None = None
+        self._unsaved_states: AlertStates = {}
         self._trouble = ""
         self._flushed_ns = 0
         self._records = 0
         self._more_to_prune = False
         self._prune_from_boot_ns = 0
-        self.fixed: frozenset[int] = frozenset()  # moments of the track that an earlier boot noted
+        self.fixed: frozenset[int] = frozenset()  # moments of the states that an earlier boot noted
         self.certain = (
-            False  # whether `track` is what was announced, or a starting point taken while nothing could be read
+            False  # whether `states` are what was announced, or a starting point taken while nothing could be read
         )
         self._knows_run = False
         self._lock: int | None = None
@@ -136,17 +137,23 @@ class BufferedStore:
         except StoreError as error:
             self._say_trouble(error)
 
-    def record(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...]) -> None:
-        """Remember one cycle: its row, the track if it changed, the alerts that are due. Never raises for the database."""
-        self.note(row, track, alerts, certain=self.certain)
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
+        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
+        self.note(row, changed, alerts, certain=self.certain)
         self.write()
 
-    def note(self, row: Row, track: AlertState | None, alerts: tuple[Alert, ...], *, certain: bool) -> None:
-        """Remember one cycle in memory. `track` follows from what was `certain` then: a guess does not win over what is."""
+    def note(
+        self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...], *, certain: bool
+    ) -> None:
+        """Remember one cycle in memory. `changed` follows from what was `certain` then: a guess does not win over what is."""
         self._rows.append(row)
         self._alerts.extend(alerts)
-        if track is not None and certain >= self.certain:
-            self.track = self._track_to_write = track
+        if certain >= self.certain:
+            self._keep_states({state.subject: state for state in changed})
+
+    def _keep_states(self, changed: AlertStates) -> None:
+        self.states = {**self.states, **changed}
+        self._unsaved_states = {**self._unsaved_states, **changed}
 
     def write(self) -> None:
         """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
@@ -163,7 +170,7 @@ class BufferedStore:
             self._store = None
             self._try_again()
 
-    def undelivered(self) -> tuple[Alert, ...]:
+    def undelivered(self) -> tuple[Notification, ...]:
         """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
         stored = self._undelivered
         if self._store is not None:
@@ -171,30 +178,30 @@ class BufferedStore:
                 stored = self._store.pending()
         return tuple({alert.event_id: alert for alert in (*stored, *self._alerts)}.values())
 
-    def mark_attempt(self, alert: Alert, reason: str) -> None:
+    def mark_attempt(self, alert: Notification, reason: str) -> None:
         """Note that a try to deliver `alert` failed. Raises StoreError."""
         self._usable().mark_attempt(alert, reason)
 
-    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
         """Note that `alert` has arrived. Raises StoreError."""
         self._usable().mark_delivered(alert, at_ns)
         self._drop(alert)
 
-    def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
         """Note that `alert` is not sent any more, and why. Raises StoreError."""
         self._usable().set_aside((alert,), at_ns, reason)
         self._drop(alert)
 
     def hand_over(self) -> Handed:
         """What the ledger of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
-        return Handed(tuple(self._rows), self.undelivered(), self.track, self.certain, self.fixed)
+        return Handed(tuple(self._rows), self.undelivered(), self.states, self.certain, self.fixed)
 
     def adopt(self, handed: Handed) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
         self._rows.extendleft(reversed(handed.rows))
         self._alerts.extendleft(reversed(handed.alerts))
-        if handed.track is not None and (handed.certain or self.track is None):
-            self.track = self._track_to_write = handed.track
+        if handed.states and (handed.certain or not self.states):
+            self._keep_states(handed.states)
             self.fixed = handed.fixed
         self.write()
         return not self._trouble
@@ -203,15 +210,14 @@ class BufferedStore:
         """The other ledger has stored it all: it is neither written nor sent from here."""
         self._rows.clear()
         self._alerts.clear()
-        self._track_to_write = None
+        self._unsaved_states = {}
         if self._store is not None and handed.alerts:
             with contextlib.suppress(StoreError):
                 self._store.set_aside(handed.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
-        if self.track is not None:
-            self.track = self._track_to_write = shifted(self.track, by_ns, self.fixed)
+        self._keep_states({subject: shifted(state, by_ns, self.fixed) for subject, state in self.states.items()})
         if self._store is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
                 self._hold_pruning_after_a_leap(self._store)
@@ -235,7 +241,7 @@ class BufferedStore:
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
         self._flushed_ns, self.closed = 0, True
-        if self._rows or self._alerts or self._track_to_write:
+        if self._rows or self._alerts or self._unsaved_states:
             self._try_again()
         if self._store is not None:
             if self._before is not None:
@@ -255,7 +261,7 @@ class BufferedStore:
             raise StoreError(Problem(str(self.path), "is not open"))
         return self._store
 
-    def _drop(self, alert: Alert) -> None:
+    def _drop(self, alert: Notification) -> None:
         """Of what is known to be undelivered, which another file would get."""
         self._undelivered = tuple(other for other in self._undelivered if other.event_id != alert.event_id)
         self._alerts = deque((a for a in self._alerts if a.event_id != alert.event_id), maxlen=QUEUE_MOST)
@@ -275,7 +281,7 @@ class BufferedStore:
 
     def _begin_anew(self) -> None:
         """Another file is to get what must not be lost with the one before it."""
-        self._track_to_write = self.track
+        self._unsaved_states = self.states
         known = {alert.event_id for alert in self._alerts}
         self._alerts.extendleft(alert for alert in reversed(self._undelivered) if alert.event_id not in known)
         self._undelivered, self._queue_end = (), (0, None)
@@ -286,7 +292,7 @@ class BufferedStore:
             self._lock = lock.acquire(self.path)
         store = Database.open(self.path, self._clock.now_ns(), busy_s, self._working)
         try:
-            stored = store.track()
+            stored = store.states()
             pending = store.pending()
             self._hold_pruning_after_a_leap(store)
             if self._before is not None:
@@ -299,9 +305,9 @@ class BufferedStore:
             store.close()
             raise
         self._undelivered, self.pending = pending, len(pending)
-        if not self.certain and stored is not None:
+        if not self.certain and stored:
             # What was announced before this start wins over a starting point taken while the file could not be read.
-            self.track, self._track_to_write = stored, None
+            self.states, self._unsaved_states = stored, {}
             if self._before is not None and self._before.run is not None:
                 self._take_up_clock(stored, self._before.run, self._before.boot_id)
         self.certain = True
@@ -315,25 +321,25 @@ class BufferedStore:
             )
         return store
 
-    def _take_up_clock(self, stored: AlertState, run: Run, boot_id: str) -> None:
+    def _take_up_clock(self, stored: AlertStates, run: Run, boot_id: str) -> None:
         """Moments of an earlier boot stay what they are however the clock is stepped; those of this one move along."""
-        noted = moments(stored)
+        noted = frozenset[int]().union(*map(moments, stored.values()))
         if run.boot_id != boot_id or run.booted_ns is None:
             self.fixed = noted
             return
         self.fixed = frozenset(at_ns for at_ns in noted if at_ns < run.booted_ns)
         by_ns = booted_ns(self._clock) - run.booted_ns
         if abs(by_ns) >= STEP_NS:  # while nothing ran
-            self.track = self._track_to_write = shifted(stored, by_ns, self.fixed)
+            self._keep_states({subject: shifted(state, by_ns, self.fixed) for subject, state in stored.items()})
 
     def _write(self) -> None:
         now_ns = self._clock.monotonic_ns()
-        due = bool(self._alerts or self._track_to_write) or now_ns - self._flushed_ns >= FLUSH_NS
+        due = bool(self._alerts or self._unsaved_states) or now_ns - self._flushed_ns >= FLUSH_NS
         store = self._ready(closely=due)
         if due:
             store.look_again()
         flush = due or self._keeping.flush_rows
-        done = store.record(self._rows, self._track_to_write, self._alerts, flush=flush, keep=self._keep())
+        done = store.record(self._rows, self._unsaved_states.values(), self._alerts, flush=flush, keep=self._keep())
         self.pending, self._more_to_prune = done.pending, done.more_to_prune
         if self._queue_end != (done.pending, done.last):
             self._undelivered, self._queue_end = store.pending(), (done.pending, done.last)
@@ -349,7 +355,7 @@ class BufferedStore:
         stored = len(self._rows)
         self._rows.clear()
         self._alerts.clear()
-        self._track_to_write = None
+        self._unsaved_states = {}
         if self._trouble:
             self._trouble = ""
             log.log(

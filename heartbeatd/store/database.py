@@ -16,9 +16,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from heartbeatd.core.alerting import AlertState
 from heartbeatd.core.gap import Run
-from heartbeatd.core.model import Alert, AlertState, Cause, Row, WorkerState
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff, cutoff
+from heartbeatd.core.sample import Row
+from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.files import require_regular
@@ -45,12 +48,11 @@ _INSERT_ALERT = (
 )
 _PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 _COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {_PENDING}"
-_TRACK = (
-    "announced, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
+_STATE = (
+    "subject, announced, severity, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
     " untold, untold_since_ns, changes_ns"
 )
-_REPLACE_TRACK = f"INSERT OR REPLACE INTO alert_state (subject, {_TRACK}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SUBJECT = "worker"
+_REPLACE_STATE = f"INSERT OR REPLACE INTO alert_state ({_STATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 _values_of_row = attrgetter(*(name for name, _ in migrations.METRICS))
 _values_of_alert = attrgetter(*_ALERT.split(", "))
@@ -220,8 +222,8 @@ class Database:
     def record(
         self,
         rows: Iterable[Row],
-        track: AlertState | None,
-        alerts: Iterable[Alert],
+        states: Iterable[AlertState],
+        alerts: Iterable[Notification],
         *,
         flush: bool,
         keep: RetentionCutoff | None = None,
@@ -239,21 +241,19 @@ class Database:
                         rollups.add(self._connection, row)
                 for alert in alerts:
                     self._connection.execute(_INSERT_ALERT, _values_of_alert(alert))
-                if track is not None:
-                    self._connection.execute(_REPLACE_TRACK, (_SUBJECT, *_values_of_track(track)))
+                for state in states:
+                    self._connection.execute(_REPLACE_STATE, _values_of_state(state))
                 pruned, given_up = self._forget(keep) if keep is not None else (0, 0)
                 pending, last = self._connection.execute(_COUNT_PENDING).fetchone()
                 return WriteResult(pending, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
 
-    def track(self) -> AlertState | None:
-        """What has been announced, or None in a database that has seen no answer yet."""
+    def states(self) -> dict[Subject, AlertState]:
+        """What has been announced, by subject; nothing in a database that has seen no observation yet."""
         with _said_well(self.path):
-            found = self._connection.execute(
-                f"SELECT {_TRACK} FROM alert_state WHERE subject = ?", (_SUBJECT,)
-            ).fetchone()
-            return None if found is None else _track_of_values(found)
+            found = map(_state_of_values, self._connection.execute(f"SELECT {_STATE} FROM alert_state"))
+            return {state.subject: state for state in found}
 
-    def pending(self, most: int = QUEUE_MOST) -> tuple[Alert, ...]:
+    def pending(self, most: int = QUEUE_MOST) -> tuple[Notification, ...]:
         """The alerts still to be delivered, the oldest first."""
         with _said_well(self.path):
             rows = self._connection.execute(
@@ -261,9 +261,9 @@ class Database:
                 f" WHERE {_PENDING} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
-            return tuple(Alert(*row) for row in rows)
+            return tuple(Notification(*row) for row in rows)
 
-    def mark_attempt(self, alert: Alert, error: str) -> None:
+    def mark_attempt(self, alert: Notification, error: str) -> None:
         """Note that a try to deliver `alert` failed."""
         with _said_well(self.path), self._transaction():
             self._connection.execute(
@@ -271,7 +271,7 @@ class Database:
                 (alert.attempts + 1, error, alert.event_id),
             )
 
-    def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
         """Note that `alert` has arrived; it is not sent again. Put in now if it had not been written yet."""
         with _said_well(self.path), self._transaction():
             self._connection.execute(_INSERT_ALERT, _values_of_alert(alert))
@@ -287,7 +287,7 @@ class Database:
             found = self._connection.execute("SELECT 1 FROM alerts WHERE event_id = ?", (event_id,)).fetchone()
         return found is None
 
-    def set_aside(self, alerts: Iterable[Alert], at_ns: int, reason: str) -> None:
+    def set_aside(self, alerts: Iterable[Notification], at_ns: int, reason: str) -> None:
         """Note that these are not sent any more, and why. They stay for those who look, as delivered ones do."""
         with _said_well(self.path), self._transaction():
             for alert in alerts:
@@ -394,37 +394,40 @@ class Database:
             raise
 
 
-def _values_of_track(track: AlertState) -> tuple[object, ...]:
-    changes = " ".join(map(str, track.changes_ns)) or None
+def _values_of_state(state: AlertState) -> tuple[object, ...]:
+    changes = " ".join(map(str, state.changes_ns)) or None
     return (
-        *(track.announced, track.since_ns, track.cause, track.problem_since_ns),
-        *(track.streak, track.streak_state, track.streak_since_ns, track.untold, track.untold_since_ns, changes),
+        *(str(state.subject), state.announced, state.severity, state.since_ns, state.reason, state.problem_since_ns),
+        *(state.streak, state.streak_state, state.streak_since_ns, state.untold, state.untold_since_ns, changes),
     )
 
 
-def _track_of_values(values: Sequence[Any]) -> AlertState:
-    """Raises ValueError for a word that this version does not know."""
+def _state_of_values(values: Sequence[Any]) -> AlertState:
+    """Raises ValueError for what is no alert state."""
     (
+        subject,
         announced,
+        severity,
         since_ns,
-        cause,
+        reason,
         problem_since_ns,
         streak,
         streak_state,
         streak_since_ns,
-        untold,
-        untold_since_ns,
-        changes,
+        *flapping,
     ) = values
+    untold, untold_since_ns, changes = flapping
     return AlertState(
-        announced=WorkerState(announced),
+        subject=Subject.parse(subject),
+        announced=announced,
+        severity=Severity(severity),
         since_ns=since_ns,
-        cause=Cause(cause) if cause else None,
+        reason=reason,
         problem_since_ns=problem_since_ns,
         streak=streak,
-        streak_state=WorkerState(streak_state) if streak_state else None,
+        streak_state=streak_state,
         streak_since_ns=streak_since_ns,
-        untold=WorkerState(untold) if untold else None,
+        untold=untold,
         untold_since_ns=untold_since_ns,
         changes_ns=tuple(map(int, changes.split())) if changes else (),
     )

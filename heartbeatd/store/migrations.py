@@ -165,7 +165,16 @@ def _to_5(connection: sqlite3.Connection) -> None:
     _add_columns(connection, "alerts", boot_id="TEXT", booted_ns="INTEGER")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3, _to_4, _to_5)
+def _to_6(connection: sqlite3.Connection) -> None:
+    """How bad the announced state is: until here there was one subject, and its states tell."""
+    _add_columns(connection, "alert_state", severity="TEXT")
+    connection.execute(
+        "UPDATE alert_state SET severity = CASE announced WHEN 'ok' THEN 'ok' WHEN 'degraded' THEN 'warning' ELSE 'critical' END"
+        " WHERE severity IS NULL"
+    )
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1, _to_2, _to_3, _to_4, _to_5, _to_6)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:

@@ -9,6 +9,7 @@ column should hold is unknown (None). Texts come as they are: see `core.plain`.
 import contextlib
 import os
 import pwd
+import re
 import sqlite3
 import stat
 import time
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.core.model import WorkerState
+from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError, StoreNotAllowedError
 from heartbeatd.files import require_regular
@@ -31,6 +32,7 @@ DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hour
 LARGEST_VALUE_BYTES = 1 << 20
 LONGEST_TEXT = 1000
 LARGEST_NUMBER = 1e15
+MOST_SUBJECTS = 1000
 _WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
 _FURTHER = ("min", "mean", "max")
@@ -42,7 +44,18 @@ _HISTORY: tuple[tuple[str, str], ...] = (
 # The columns that are read, whichever table they are in.
 _READ = {
     *(name for name, _ in (*METRICS, *_HISTORY)),
-    *("subject", "announced", "since_ns", "number", "event_id", "last_error", "delivered_ns", "set_aside_ns", "rowid"),
+    *(
+        "subject",
+        "announced",
+        "severity",
+        "since_ns",
+        "number",
+        "event_id",
+        "last_error",
+        "delivered_ns",
+        "set_aside_ns",
+        "rowid",
+    ),
 }
 _ROW = tuple((name, "TIME" if name == "timestamp_lima" else kind) for name, kind in METRICS)
 
@@ -55,7 +68,9 @@ class NoDatabaseError(StoreError):
 class Announced:
     """What was last announced of a subject; None where the database holds something else than it should."""
 
-    state: WorkerState | None
+    subject: Subject
+    state: str | None
+    severity: Severity | None
     since_ns: int | None
 
 
@@ -96,14 +111,19 @@ class Reader:
         found = self._all(f"SELECT {names} FROM metrics ORDER BY rowid DESC LIMIT 1")
         return _cells(_ROW, found[0]) if found else None
 
-    def announced(self, subject: str = "worker") -> Announced | None:
-        """None if nothing has been announced of it."""
-        found = self._all("SELECT announced, since_ns FROM alert_state WHERE subject = ? LIMIT 1", subject)
-        if not found:
-            return None
-        state, since_ns = found[0]
-        known = next((one for one in WorkerState if one == state), None)
-        return Announced(known, since_ns if isinstance(since_ns, int) else None)
+    def announced(self) -> tuple[Announced, ...]:
+        """What was last announced of each subject, `MOST_SUBJECTS` of them."""
+        query = "SELECT subject, announced, severity, since_ns FROM alert_state ORDER BY subject LIMIT ?"
+        return tuple(
+            Announced(
+                Subject.parse(subject),
+                _word(state),
+                _severity(severity),
+                since_ns if isinstance(since_ns, int) else None,
+            )
+            for subject, state, severity, since_ns in self._all(query, MOST_SUBJECTS)
+            if isinstance(subject, str)
+        )
 
     def queue(self) -> Queue:
         """Of several alerts with an error, the youngest was tried last: they leave in order."""
@@ -266,6 +286,14 @@ def _require_real_tables(connection: sqlite3.Connection) -> None:
 
 def _cells(columns: Sequence[tuple[str, str]], values: Sequence[object]) -> dict[str, Cell]:
     return {name: _CELL[kind](value) for (name, kind), value in zip(columns, values, strict=True)}
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) and re.fullmatch("[a-z][a-z -]{0,31}", value) else None
+
+
+def _severity(value: object) -> Severity | None:
+    return next((one for one in Severity if one == value), None)
 
 
 def _whole(value: object) -> int | None:

@@ -8,8 +8,8 @@ count of its own beside the number of cycles.
 import sqlite3
 from dataclasses import dataclass
 
-from heartbeatd.core.answers import rule_for
-from heartbeatd.core.model import Row
+from heartbeatd.core.sample import Row
+from heartbeatd.core.worker import rule_for
 
 MEASURES = ("cpu_percent", "ram_percent", "disk_percent", "container_count", "ping_ms")
 

@@ -9,7 +9,7 @@ from random import Random
 from sqlite3 import Connection, connect
 
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Row
+from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
 from heartbeatd.store import migrations, rollups
 from heartbeatd.store.database import Database

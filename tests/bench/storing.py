@@ -10,8 +10,8 @@ from statistics import median
 from time import monotonic_ns, process_time_ns, time_ns
 from typing import ParamSpec
 
-from heartbeatd.core.model import Row
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
+from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
 from heartbeatd.store.buffer import FORGET_EVERY
 from heartbeatd.store.database import PRUNE_ROWS, Database, WriteResult
@@ -47,7 +47,7 @@ def writing(store: Database) -> Iterator[Figure]:
     coming = list(rows(number, time_ns() + number * STEP_NS, seed=2))
     yield Figure("a row: grows the WAL by", _wal_growth_bytes(store, coming[:FIRST]) / 1024, "KiB", flat=True)
     written, cpu_ns = written_bytes(), process_time_ns()
-    took = [took_ms(store.record, [row], None, (), flush=False) for row in coming[FIRST : FIRST + STORED]]
+    took = [took_ms(store.record, [row], (), (), flush=False) for row in coming[FIRST : FIRST + STORED]]
     cpu_ns, written = process_time_ns() - cpu_ns, written_bytes() - written
     yield Figure("a row: written, checkpoints too", written / 1024 / STORED, "KiB", flat=True)
     yield Figure("a row: CPU", cpu_ns / 1e6 / STORED, "ms", flat=True)
@@ -112,19 +112,19 @@ def _all_passes(store: Database, keep: RetentionCutoff, progress: Callable[[int]
 
 
 def _prune(store: Database, keep: RetentionCutoff) -> WriteResult:
-    return store.record((), None, (), flush=False, keep=keep)
+    return store.record((), (), (), flush=False, keep=keep)
 
 
 def _start(path: Path, opened: list[Database]) -> None:
     store = Database.open(path, time_ns())
     opened.append(store)
     store.begin_run("bench")
-    store.track()
+    store.states()
 
 
 def _flush(store: Database, row: Row) -> None:
     store.look_again()
-    store.record([row], None, (), flush=True)
+    store.record([row], (), (), flush=True)
 
 
 def _wal_growth_bytes(store: Database, coming: list[Row]) -> float:
@@ -132,7 +132,7 @@ def _wal_growth_bytes(store: Database, coming: list[Row]) -> float:
     wal = Path(f"{store.path}-wal")
     before = wal.stat().st_size if wal.exists() else 0
     for row in coming:
-        store.record([row], None, (), flush=False)
+        store.record([row], (), (), flush=False)
     return (wal.stat().st_size - before) / len(coming)
 
 

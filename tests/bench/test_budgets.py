@@ -109,10 +109,10 @@ def test_written_bytes(tmp_path: Path) -> None:
     ledger.open()
     with closing(ledger):
         for number in range(100):
-            ledger.record(row(number), None, ())
+            ledger.record(row(number), (), ())
         before = _written()
         for number in range(100, 2100):
-            ledger.record(row(number), None, ())
+            ledger.record(row(number), (), ())
         after = _written()
     assert (after - before) / 2000 <= WRITTEN_BYTES
 

@@ -1,22 +1,37 @@
 """The state machine of the Worker, and its laws."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core import wording
-from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Thresholds, advance, moments, replay, shifted
-from heartbeatd.core.answers import classify_response
-from heartbeatd.core.model import AlertState, Cause, Event, HeartbeatResult, Observation, WorkerState
+from heartbeatd.core.alerting import (
+    FLAPPING_CHANGES,
+    STEADY_S,
+    AlertState,
+    Announcement,
+    Event,
+    advance,
+    evaluate,
+    moments,
+    shifted,
+)
+from heartbeatd.core.heartbeat import Cause, HeartbeatResult
+from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.subject import OK, Observation, Severity, Subject
+from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.timefmt import LIMA_ZONE
+from heartbeatd.core.worker import WorkerState
+from heartbeatd.rules.worker import WORKER, observation, observe
+from tests.support.states import announced, replay
 
 S = 1_000_000_000
-AT_ONCE = Thresholds(1, 1)
-DEFAULT = Thresholds(2, 1)
+AT_ONCE = Policy(1, 1)
+DEFAULT = Policy(2, 1)
 states = st.sampled_from(list(WorkerState))
-patiences = st.builds(Thresholds, st.integers(1, 4), st.integers(1, 4))
+patiences = st.builds(Policy, st.integers(1, 4), st.integers(1, 4))
 # Runs of one state, as they come from outside: of a few cycles, or of many.
 runs = st.lists(st.tuples(states, st.integers(1, 12) | st.integers(50, 200)), max_size=60)
 histories = runs.map(lambda found: seen(*(state for state, cycles in found for _ in range(cycles))))
@@ -26,7 +41,7 @@ HOUR = 3600 * S
 
 def seen(*found: WorkerState) -> list[Observation]:
     """One observation every ten seconds."""
-    return [Observation(state, i * 10 * S) for i, state in enumerate(found)]
+    return [observation(state, i * 10 * S) for i, state in enumerate(found)]
 
 
 @pytest.mark.parametrize(
@@ -55,39 +70,39 @@ def seen(*found: WorkerState) -> list[Observation]:
 )
 def test_every_answer_has_its_state(status: int, state: str) -> None:
     """Each status falls into the state that the table of answers gives it; a number that is no HTTP answer is none."""
-    found = classify_response(0, HeartbeatResult(status), internet_ok=True)
+    found = observe(0, HeartbeatResult(status), internet_ok=True)
     assert found is not None
     assert found.state == state
-    assert found.cause == (Cause.PROTOCOL if state == "unreachable" else None)
+    assert found.reason == (Cause.PROTOCOL if state == "unreachable" else None)
 
 
 @pytest.mark.parametrize("cause", list(Cause))
 @pytest.mark.parametrize("internet_ok", [True, False, None])
 def test_the_internet_check_only_explains(cause: Cause, internet_ok: bool | None) -> None:
     """Silence is `unreachable` whatever the internet check says; that only turns what looks like a dead uplink into its cause."""
-    found = classify_response(0, HeartbeatResult(None, cause), internet_ok)
+    found = observe(0, HeartbeatResult(None, cause), internet_ok)
     assert found is not None
     assert found.state is WorkerState.UNREACHABLE
     uplink = internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
-    assert found.cause is (Cause.NO_INTERNET if uplink else cause)
+    assert found.reason is (Cause.NO_INTERNET if uplink else cause)
 
 
 def test_a_beat_that_was_not_sent_says_nothing() -> None:
     """Without a heartbeat there is no observation."""
-    assert classify_response(0, None, internet_ok=False) is None
+    assert observe(0, None, internet_ok=False) is None
 
 
 @given(states)
 def test_the_first_observation_is_silent(state: WorkerState) -> None:
     """Whatever is seen first is the starting point and is announced to nobody."""
-    track, change = advance(None, Observation(state, 5 * S), AT_ONCE)
+    track, change = advance(None, observation(state, 5 * S), AT_ONCE)
     assert change is None
     assert track.announced is state
     assert track.since_ns == 5 * S
 
 
 @given(histories, patiences, st.integers(0, 400))
-def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Thresholds, cut: int) -> None:
+def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Policy, cut: int) -> None:
     """A restart between any two cycles changes nothing: two halves replayed one after the other equal the whole."""
     whole = replay(None, history, patience)
     middle, first = replay(None, history[:cut], patience)
@@ -99,38 +114,38 @@ def test_a_history_may_be_cut_anywhere(history: list[Observation], patience: Thr
 def test_every_change_is_announced_exactly_once(history: list[bool]) -> None:
     """Two changes an hour, and a patience of one: each is announced, once, from where the last one ended."""
     found = [
-        Observation(WorkerState.OK if good else WorkerState.ERROR, i * HOUR // 2) for i, good in enumerate(history)
+        observation(WorkerState.OK if good else WorkerState.ERROR, i * HOUR // 2) for i, good in enumerate(history)
     ]
     _, changes = replay(None, found, AT_ONCE)
-    assert [(c.previous, c.current) for c in changes] == [
+    assert [(c.previous, c.observed.state) for c in changes] == [
         (a.state, b.state) for a, b in pairwise(found) if a.state is not b.state
     ]
 
 
 @given(histories, patiences)
-def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: Thresholds) -> None:
+def test_an_hour_has_a_handful_of_alerts(history: list[Observation], patience: Policy) -> None:
     """Whatever the Worker does: at most eight that are told at once, and those that had to be steady for ten minutes."""
     _, changes = replay(None, history, patience)
     for first in changes:
-        within = [c for c in changes if 0 <= c.at_ns - first.at_ns < HOUR]
+        within = [c for c in changes if 0 <= c.observed.at_ns - first.observed.at_ns < HOUR]
         assert len(within) <= FLAPPING_CHANGES + 2 + 3600 // STEADY_S
-        assert sum(c.at_ns - c.since_ns < STEADY_S * S for c in within) <= FLAPPING_CHANGES + 2
+        assert sum(c.observed.at_ns - c.since_ns < STEADY_S * S for c in within) <= FLAPPING_CHANGES + 2
 
 
 @given(histories, patiences)
-def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Thresholds) -> None:
+def test_no_alert_that_says_nothing_new(history: list[Observation], patience: Policy) -> None:
     """Each announcement is of another state than the one announced before it, and of what is seen at that moment."""
     told = history[0].state if history else None
     found = {seen.at_ns: seen.state for seen in history}
     for change in replay(None, history, patience)[1]:
         assert change.previous is told
-        assert change.current is not told
-        assert found[change.at_ns] is change.current
-        told = change.current
+        assert change.observed.state is not told
+        assert found[change.observed.at_ns] is change.observed.state
+        told = change.observed.state
 
 
 @given(states, st.integers(1, 500), patiences)
-def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patience: Thresholds) -> None:
+def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patience: Policy) -> None:
     """A history that equals the announced state announces nothing, and leaves nothing behind."""
     track, changes = replay(None, seen(*[state] * cycles), patience)
     assert changes == ()
@@ -139,41 +154,41 @@ def test_a_steady_worker_is_nobodys_news(state: WorkerState, cycles: int, patien
 
 
 @given(histories, patiences)
-def test_problems_and_recoveries_alternate(history: list[Observation], patience: Thresholds) -> None:
+def test_problems_and_recoveries_alternate(history: list[Observation], patience: Policy) -> None:
     """No recovery without a problem before it, no two problems in a row: only changes may lie between."""
     track, changes = replay(None, history, patience)
-    good = history[0].state.good if history else True
+    good = history[0].ok if history else True
     for change in changes:
-        assert (change.event is Event.RECOVERY) == change.current.good
+        assert (change.event is Event.RECOVERY) == change.observed.ok
         assert (change.event is Event.PROBLEM) == good
-        good = change.current.good
-    assert track is None or track.announced.good == good
+        good = change.observed.ok
+    assert track is None or (track.announced == OK) == good
 
 
 @given(histories, patiences, states)
-def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: Thresholds, state: WorkerState) -> None:
+def test_what_it_comes_to_rest_in_is_told(history: list[Observation], patience: Policy, state: WorkerState) -> None:
     """Once a state has lasted, it is the announced one, whatever was before; and then nothing more is said."""
     start = history[-1].at_ns if history else 0
-    steady = [Observation(state, start + (i + 1) * 10 * S) for i in range(STEADY_S // 10 + patience.change_after)]
+    steady = [observation(state, start + (i + 1) * 10 * S) for i in range(STEADY_S // 10 + patience.change_cycles)]
     track, _ = replay(None, [*history, *steady], patience)
     assert track is not None and track.announced is track.current is state
-    again, changes = replay(track, [Observation(state, steady[-1].at_ns + i * 10 * S) for i in range(1, 400)], patience)
+    again, changes = replay(track, [observation(state, steady[-1].at_ns + i * 10 * S) for i in range(1, 400)], patience)
     assert changes == ()
     assert again is not None and again.announced is state
 
 
 def test_a_length_that_cannot_be_true_is_unknown() -> None:
     """The problem was announced by a clock that was years ahead, in an earlier boot: nothing is made up."""
-    track = AlertState(WorkerState.ERROR, 10**18, None, 10**18)
-    _, recovery = advance(track, Observation(WorkerState.OK, 10**17, 200), AT_ONCE)
+    track = announced(WorkerState.ERROR, 10**18, None, 10**18)
+    _, recovery = advance(track, observation(WorkerState.OK, 10**17, 200), AT_ONCE)
     assert recovery is not None and recovery.duration_s is None
-    text = wording.announce("nas", recovery, "https://worker/", LIMA_ZONE)
+    text = worker_text("nas", recovery, "https://worker/", LIMA_ZONE)
     assert text.title == "nas: the Worker records heartbeats again"
     assert "lasted a time that is not known" in text.message
 
 
-@pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Thresholds(3, 2)])
-def test_two_ways_of_failing_in_turn_are_one_problem(patience: Thresholds) -> None:
+@pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Policy(3, 2)])
+def test_two_ways_of_failing_in_turn_are_one_problem(patience: Policy) -> None:
     """503, timeout, 503 and so on for ten minutes: one problem, one recovery, nothing between."""
     bad = [WorkerState.ERROR, WorkerState.UNREACHABLE] * 30
     _, changes = replay(None, seen(WorkerState.OK, *bad, *[WorkerState.OK] * 5), patience)
@@ -186,12 +201,16 @@ def test_another_way_of_failing_is_told_once_it_lasts() -> None:
     assert [c.event for c in replay(None, five, DEFAULT)[1]] == [Event.PROBLEM]
     six = seen(WorkerState.OK, *[WorkerState.ERROR] * 3, *[WorkerState.REJECTED] * 6)
     (_, change) = replay(None, six, DEFAULT)[1]
-    assert (change.event, change.previous, change.current) == (Event.CHANGE, WorkerState.ERROR, WorkerState.REJECTED)
-    assert (change.since_ns, change.at_ns) == (40 * S, 90 * S)
+    assert (change.event, change.previous, change.observed.state) == (
+        Event.CHANGE,
+        WorkerState.ERROR,
+        WorkerState.REJECTED,
+    )
+    assert (change.since_ns, change.observed.at_ns) == (40 * S, 90 * S)
 
 
 @pytest.mark.parametrize("patience", [AT_ONCE, DEFAULT])
-def test_a_flapping_worker(patience: Thresholds) -> None:
+def test_a_flapping_worker(patience: Policy) -> None:
     """Bad and good in turn, half a minute each, for eight hours: seven alerts, the last of which says so; then silence, until it
     has been well for ten minutes."""
     flapping = [WorkerState.OK, *([*[WorkerState.ERROR] * 3, *[WorkerState.OK] * 3] * 480)]
@@ -199,12 +218,12 @@ def test_a_flapping_worker(patience: Thresholds) -> None:
     assert [c.flapping for c in changes] == [0] * FLAPPING_CHANGES + [7]
     assert changes[-1].event is Event.PROBLEM
     end = len(flapping) * 10 * S
-    steady = [Observation(WorkerState.OK, end + i * 10 * S) for i in range(70)]
+    steady = [observation(WorkerState.OK, end + i * 10 * S) for i in range(70)]
     _, (recovery,) = replay(track, steady, patience)
     assert recovery.event is Event.RECOVERY
-    assert recovery.at_ns - recovery.since_ns == STEADY_S * S
+    assert recovery.observed.at_ns - recovery.since_ns == STEADY_S * S
     assert recovery.flapping > 90
-    text = wording.announce("nas", recovery, "https://worker/", LIMA_ZONE)
+    text = worker_text("nas", recovery, "https://worker/", LIMA_ZONE)
     assert f"flapping: {recovery.flapping} changes" in text.title
     assert "once it has lasted for 10 min" in text.message
 
@@ -214,14 +233,16 @@ def test_an_outage_of_many_faces_is_one_outage() -> None:
     _, changes = replay(
         None,
         seen(WorkerState.OK, WorkerState.UNREACHABLE, WorkerState.ERROR, WorkerState.UNREACHABLE),
-        Thresholds(alert_after=3),
+        Policy(for_cycles=3),
     )
-    assert [(c.event, c.current, c.since_ns) for c in changes] == [(Event.PROBLEM, WorkerState.UNREACHABLE, 10 * S)]
+    assert [(c.event, c.observed.state, c.since_ns) for c in changes] == [
+        (Event.PROBLEM, WorkerState.UNREACHABLE, 10 * S)
+    ]
 
 
 def test_a_blip_is_not_announced() -> None:
     """With a patience of two, one bad cycle between good ones tells nobody anything."""
-    assert replay(None, seen(WorkerState.OK, WorkerState.ERROR, WorkerState.OK), Thresholds(2, 2))[1] == ()
+    assert replay(None, seen(WorkerState.OK, WorkerState.ERROR, WorkerState.OK), Policy(2, 2))[1] == ()
 
 
 def test_a_recovery_knows_how_long_it_took() -> None:
@@ -229,7 +250,7 @@ def test_a_recovery_knows_how_long_it_took() -> None:
     _, changes = replay(
         None,
         seen(WorkerState.OK, WorkerState.ERROR, *[WorkerState.UNREACHABLE] * 6, WorkerState.OK, WorkerState.OK),
-        Thresholds(1, 2),
+        Policy(1, 2),
     )
     assert [c.event for c in changes] == [Event.PROBLEM, Event.CHANGE, Event.RECOVERY]
     assert changes[-1].duration_s == 70.0
@@ -237,11 +258,11 @@ def test_a_recovery_knows_how_long_it_took() -> None:
 
 
 @given(histories, patiences, st.integers(-(10**15), 10**15))
-def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience: Thresholds, step_ns: int) -> None:
+def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience: Policy, step_ns: int) -> None:
     """If the wall clock is stepped and the track is shifted with it, a recovery's length is what it would have been."""
 
     def ends(track: AlertState | None, offset_ns: int) -> list[float | None]:
-        end = Observation(WorkerState.OK, 10**12 + offset_ns)
+        end = observation(WorkerState.OK, 10**12 + offset_ns)
         return [c.duration_s for c in replay(track, [end], AT_ONCE)[1]]
 
     track, _ = replay(None, history, patience)
@@ -249,7 +270,7 @@ def test_a_stepped_clock_keeps_lengths_true(history: list[Observation], patience
 
 
 @given(histories, patiences, st.integers(-(10**15), 10**15))
-def test_moments_of_another_clock_stay(history: list[Observation], patience: Thresholds, step_ns: int) -> None:
+def test_moments_of_another_clock_stay(history: list[Observation], patience: Policy, step_ns: int) -> None:
     """What was noted in an earlier boot was noted by a clock that nobody has stepped since."""
     track, _ = replay(None, history, patience)
     assert track is None or shifted(track, step_ns, moments(track)) == track
@@ -258,9 +279,82 @@ def test_moments_of_another_clock_stay(history: list[Observation], patience: Thr
 @pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])
 def test_a_check_that_always_fails_explains_nothing(cause: Cause) -> None:
     """Where the internet check failed while the Worker answered, an outage of the Worker is not called `no internet`."""
-    seen = classify_response(0, HeartbeatResult(None, cause), False)
+    seen = observe(0, HeartbeatResult(None, cause), False)
     assert seen is not None
-    assert seen.cause is Cause.NO_INTERNET
-    seen = classify_response(0, HeartbeatResult(None, cause), False, check_explains=False)
+    assert seen.reason is Cause.NO_INTERNET
+    seen = observe(0, HeartbeatResult(None, cause), False, check_explains=False)
     assert seen is not None
-    assert seen.cause is cause
+    assert seen.reason is cause
+
+
+DISK = Subject("disk", "/srv")
+ASSUME_OK = Policy(3, 2, Initial.ASSUME_OK)
+
+
+def disk(state: str, cycle: int) -> Observation:
+    """Another subject than the Worker, every ten seconds."""
+    severity = Severity.OK if state == OK else Severity.WARNING
+    return Observation(DISK, state, severity, cycle * 10 * S)
+
+
+@given(st.lists(st.sampled_from(["ok", "warning"]), min_size=1, max_size=40))
+def test_what_is_assumed_ok_is_told_from_the_start(history: list[str]) -> None:
+    """Whoever watches a full disk from now on is told: the history is as if a cycle that was ok had come before it."""
+    found = [disk(state, n) for n, state in enumerate(history)]
+    assumed = replay(None, found, ASSUME_OK)[1]
+    assert assumed == replay(None, [disk(OK, -1), *found], ASSUME_OK)[1]
+
+
+def test_a_full_disk_at_the_first_cycle() -> None:
+    """Told after as many cycles as any other change, where the first state of a Worker is told to nobody."""
+    found = [disk("warning", n) for n in range(3)]
+    (announcement,) = replay(None, found, ASSUME_OK)[1]
+    assert (announcement.event, announcement.previous, announcement.since_ns) == (Event.PROBLEM, OK, 0)
+    assert replay(None, found, replace(ASSUME_OK, initial=Initial.SILENT))[1] == ()
+
+
+@given(short_histories, patiences, states)
+def test_what_is_still_true_when_a_silence_ends_is_told_then(
+    silenced: list[Observation], policy: Policy, state: WorkerState
+) -> None:
+    """Nothing during the silence; after it, what lasts is told once, unless it is what was announced before."""
+    kept, _ = advance(None, observation(WorkerState.OK, -10 * S), policy)
+    for observed in silenced:
+        kept, announcement = advance(kept, observed, policy, silenced=True)
+        assert announcement is None
+        assert kept.announced == OK
+    start = len(silenced) * 10 * S
+    steady = [observation(state, start + i * 10 * S) for i in range(STEADY_S // 10 + policy.change_cycles)]
+    after, announcements = replay(kept, steady, policy)
+    assert after is not None and after.announced == state
+    assert [a.observed.state for a in announcements] == ([] if state is WorkerState.OK else [state])
+
+
+@given(histories, histories, patiences)
+def test_one_subject_is_no_business_of_another(
+    worker: list[Observation], other: list[Observation], policy: Policy
+) -> None:
+    """`evaluate` over many subjects is `advance` for each."""
+    disks = [replace(observed, subject=DISK) for observed in other]
+    kept: dict[Subject, AlertState] = {}
+    told: list[Announcement] = []
+    for number in range(max(len(worker), len(disks))):
+        observations = [*worker[number : number + 1], *disks[number : number + 1]]
+        before = kept
+        verdict = evaluate(kept, observations, {"worker": policy, "disk": policy})
+        kept = dict(verdict.states)
+        told += verdict.announcements
+        assert {state.subject for state in verdict.changed} == {s for s in kept if kept[s] != before.get(s)}
+    for subject, history in ((WORKER, worker), (DISK, disks)):
+        alone, announcements = replay(None, history, policy)
+        assert kept.get(subject) == alone
+        assert tuple(a for a in told if a.observed.subject == subject) == announcements
+
+
+def test_a_silenced_subject_among_others() -> None:
+    """`silenced` names subjects; the others are told of."""
+    found = [observation(WorkerState.ERROR, 0), disk("warning", 0)]
+    policies = {"worker": Policy(1, 1, Initial.ASSUME_OK), "disk": Policy(1, 1, Initial.ASSUME_OK)}
+    verdict = evaluate({}, found, policies, silenced={WORKER})
+    assert [a.observed.subject for a in verdict.announcements] == [DISK]
+    assert verdict.states[WORKER].announced == OK

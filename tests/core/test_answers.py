@@ -5,10 +5,13 @@ import json
 
 import pytest
 
-from heartbeatd.core import payload
-from heartbeatd.core.alerting import Thresholds, replay
-from heartbeatd.core.answers import STATES, classify_response, rule_for
-from heartbeatd.core.model import Cause, HeartbeatResult, Observation, WorkerState
+from heartbeatd.core import notification, payload
+from heartbeatd.core.heartbeat import Cause, HeartbeatResult
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.worker import STATES, WorkerState, rule_for
+from heartbeatd.rules.worker import observation, observe
+from tests.support.states import replay
 
 S = 1_000_000_000
 SITE = "http://www.google.com"
@@ -20,10 +23,10 @@ KEY, ADDRESS, CLOUDFLARE = "secret_key", "heartbeat.url", "Cloudflare"
 
 def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
     """Title and message of the alert when this follows a Worker that was ok."""
-    seen = classify_response(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
+    seen = observe(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
     assert seen is not None
-    (change,) = replay(None, [Observation(WorkerState.OK, 0, 200), seen], Thresholds())[1]
-    alert = payload.change_alert(payload.AgentInfo("nas", "1", 0), change, "x", URL)
+    (change,) = replay(None, [observation(WorkerState.OK, 0, 200), seen], Policy())[1]
+    alert = notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL)
     body = json.loads(alert.body)
     return f"{body['title']}\n{body['message']}"
 
@@ -191,17 +194,17 @@ def test_a_number_that_is_no_answer() -> None:
 @pytest.mark.parametrize(
     ("before", "title"),
     [
-        (Observation(WorkerState.UNREACHABLE, S, None, Cause.DNS), "nas: heartbeats reach the Worker again after 30 s"),
-        (Observation(WorkerState.REJECTED, S, 403), "nas: the Worker accepts heartbeats again after 30 s"),
-        (Observation(WorkerState.ERROR, S, 500), "nas: the Worker records heartbeats again after 30 s"),
-        (Observation(WorkerState.DEGRADED, S, 220), "nas: the heartbeat Worker is ok again after 30 s"),
+        (observation(WorkerState.UNREACHABLE, S, None, Cause.DNS), "nas: heartbeats reach the Worker again after 30 s"),
+        (observation(WorkerState.REJECTED, S, 403), "nas: the Worker accepts heartbeats again after 30 s"),
+        (observation(WorkerState.ERROR, S, 500), "nas: the Worker records heartbeats again after 30 s"),
+        (observation(WorkerState.DEGRADED, S, 220), "nas: the heartbeat Worker is ok again after 30 s"),
     ],
 )
 def test_a_recovery_says_what_is_over(before: Observation, title: str) -> None:
     """Heartbeats that were answered had reached the Worker all the time."""
-    history = [Observation(WorkerState.OK, 0, 200), before, Observation(WorkerState.OK, 31 * S, 200)]
-    change = replay(None, history, Thresholds())[1][-1]
-    body = json.loads(payload.change_alert(payload.AgentInfo("nas", "1", 0), change, "x", URL).body)
+    history = [observation(WorkerState.OK, 0, 200), before, observation(WorkerState.OK, 31 * S, 200)]
+    change = replay(None, history, Policy())[1][-1]
+    body = json.loads(notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL).body)
     assert body["title"] == title
     assert body["message"].endswith("The problem lasted 30 s.")
     assert f"Before that it was {before.state}" in body["message"]

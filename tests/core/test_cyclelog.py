@@ -1,14 +1,18 @@
 """Which cycles have a line in the journal."""
 
 from heartbeatd.core.cyclelog import Due, Hour, LogCycles, Logged, advance
-from heartbeatd.core.model import Cause, Observation, Row, WorkerState
+from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.sample import Row
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.text.cycle import hour_line
 from heartbeatd.core.timefmt import LIMA_ZONE
-from heartbeatd.core.wording import hour_line
+from heartbeatd.core.worker import WorkerState
+from heartbeatd.rules.worker import observation
 
 S = 1_000_000_000
 HOUR_S = 3600
-OK = Observation(WorkerState.OK, 0, 200)
-SILENT = Observation(WorkerState.UNREACHABLE, 0, None, Cause.TIMEOUT)
+OK = observation(WorkerState.OK, 0, 200)
+SILENT = observation(WorkerState.UNREACHABLE, 0, None, Cause.TIMEOUT)
 Cycle = tuple[int, Row, Observation | None]
 
 

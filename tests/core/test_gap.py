@@ -17,7 +17,8 @@ from heartbeatd.core.gap import (
     cannot_be_told,
     classify_gap,
 )
-from heartbeatd.core.payload import AgentInfo, gap_alert
+from heartbeatd.core.notification import of_gap
+from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 
 NOW_NS = 1_795_540_060 * NS_PER_S
@@ -131,7 +132,7 @@ def test_rows_of_a_clock_that_was_ahead() -> None:
 )
 def test_the_alert_says_what_when_and_how_long(kind: GapKind, result: str, subject: str, title: str) -> None:
     """In words, with both ends in Lima's time; and the same for programs."""
-    alert = gap_alert(AgentInfo("nas", "0", 0), Gap(kind, BEFORE_NS, NOW_NS, result), "id", "https://worker/")
+    alert = of_gap(AgentInfo("nas", "0", 0), Gap(kind, BEFORE_NS, NOW_NS, result), "id", "https://worker/")
     body = json.loads(alert.body)
     assert body["title"] == title
     assert (

@@ -7,11 +7,17 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core import payload
-from heartbeatd.core.alerting import Thresholds, replay
-from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+from heartbeatd.core import notification, payload
+from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.sample import Sample
 from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import from_iso
+from heartbeatd.core.worker import WorkerState
+from heartbeatd.rules.worker import observation
+from tests.support.states import replay
 
 S, MS = 1_000_000_000, 1_000_000
 AGENT = payload.AgentInfo("nas1", "1.2.3", 1_795_465_200 * S)
@@ -23,15 +29,15 @@ DETAILS = {
 }  # fmt: skip
 
 
-def alerts(*history: Observation) -> list[Alert]:
+def alerts(*history: Observation) -> list[Notification]:
     """The alerts of a history."""
-    _, changes = replay(None, history, Thresholds())
-    return [payload.change_alert(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
+    _, changes = replay(None, history, Policy())
+    return [notification.of_announcement(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
 
 
-def sent(alert: Alert, now_ns: int) -> dict[str, Any]:
+def sent(alert: Notification, now_ns: int) -> dict[str, Any]:
     """What arrives at the webhook."""
-    found: dict[str, Any] = json.loads(payload.delivery(alert, now_ns))
+    found: dict[str, Any] = json.loads(notification.delivery(alert, now_ns))
     return found
 
 
@@ -61,9 +67,9 @@ def test_the_heartbeat_body() -> None:
 def test_a_problem_and_its_recovery() -> None:
     """An alert says what changed, from what to what, since when and why; a recovery says how long it lasted."""
     problem, recovery = alerts(
-        Observation(WorkerState.OK, AT, 200),
-        Observation(WorkerState.UNREACHABLE, AT + 10 * S, None, Cause.DNS, "worker.example: Name or service not known"),
-        Observation(WorkerState.OK, AT + 870 * S, 200),
+        observation(WorkerState.OK, AT, 200),
+        observation(WorkerState.UNREACHABLE, AT + 10 * S, None, Cause.DNS, "worker.example: Name or service not known"),
+        observation(WorkerState.OK, AT + 870 * S, 200),
     )
     first, second = sent(problem, AT + 11 * S), sent(recovery, AT + 870 * S)
     assert first["title"] == "nas1: the heartbeat Worker is unreachable (name resolution failed)"
@@ -81,8 +87,8 @@ def test_a_problem_and_its_recovery() -> None:
 
 def test_a_late_message_says_so() -> None:
     """A message that waited 14 minutes says so in its text and in queued_seconds; one that did not, does not."""
-    (alert,) = alerts(Observation(WorkerState.OK, AT, 200), Observation(WorkerState.ERROR, AT + 10 * S, 500))
-    late = sent(payload.with_attempt(alert), alert.queued_ns + 840 * S)
+    (alert,) = alerts(observation(WorkerState.OK, AT, 200), observation(WorkerState.ERROR, AT + 10 * S, 500))
+    late = sent(notification.with_attempt(alert), alert.queued_ns + 840 * S)
     assert "waited 14 min" in late["message"]
     assert late["details"]["queued_seconds"] == 840.0
     assert late["details"]["attempt"] == 2
@@ -91,7 +97,7 @@ def test_a_late_message_says_so() -> None:
 
 def test_a_test_alert_has_the_same_shape() -> None:
     """A test alert is told apart by its event alone."""
-    alert = payload.test_alert(AGENT, AT, "the-id", URL)
+    alert = notification.of_test(AGENT, AT, "the-id", URL)
     assert set(sent(alert, AT)["details"]) == DETAILS | {"attempt", "queued_seconds"}
     assert sent(alert, AT)["details"]["event"] == "test"
 
@@ -103,9 +109,9 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
     """Any change between any two states, on a host of any name, makes a title and a message that JSON can carry."""
     agent = payload.AgentInfo(host, "1", 0)
     cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
-    history = [Observation(before, 0, 200), Observation(after, S, None if cause else 500, cause, detail)]
-    for change in replay(None, history, Thresholds())[1]:
-        body = sent(payload.change_alert(agent, change, "x", URL), 2 * S)
+    history = [observation(before, 0, 200), observation(after, S, None if cause else 500, cause, detail)]
+    for change in replay(None, history, Policy())[1]:
+        body = sent(notification.of_announcement(agent, change, "x", URL), 2 * S)
         assert body["title"].startswith(f"{host}: ")
         assert body["message"]
 
@@ -114,10 +120,10 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
 def test_moments_of_an_alert_move_with_the_clock(by_ns: int, waited_ns: int) -> None:
     """Queued by a clock that is stepped before the delivery: `since` and `at` are true, and so is the wait; the text says so."""
     boot = "b" * 32
-    (alert,) = alerts(Observation(WorkerState.OK, AT, 200), Observation(WorkerState.ERROR, AT + 10 * S, 500))
+    (alert,) = alerts(observation(WorkerState.OK, AT, 200), observation(WorkerState.ERROR, AT + 10 * S, 500))
     alert = replace(alert, boot_id=boot, booted_ns=AT - 60 * S)
     now_ns = alert.queued_ns + by_ns + waited_ns
-    body = sent(payload.by_this_clock(alert, now_ns, boot, AT - 60 * S + by_ns), now_ns)
+    body = sent(notification.by_this_clock(alert, now_ns, boot, AT - 60 * S + by_ns), now_ns)
     details, moved_ns = body["details"], by_ns if abs(by_ns) >= STEP_NS else 0
     assert abs(details["queued_seconds"] - (waited_ns + by_ns - moved_ns) / S) < 0.3
     for name, within_ns in (("since", 2 * MS), ("at", 2 * MS), ("timestamp_lima", MS)):
@@ -129,16 +135,18 @@ def test_moments_of_an_alert_move_with_the_clock(by_ns: int, waited_ns: int) -> 
 def test_no_alert_has_waited_for_years(wrong_ns: int) -> None:
     """Queued in another boot, by a clock that may have been years off: if its moment cannot be true, it counts from this boot."""
     now_ns = AT + 10**18
-    alert = Alert("e", now_ns - wrong_ns, '{"title":"t","message":"m","details":{}}', boot_id="a" * 32, booted_ns=0)
-    queued_s = sent(payload.by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"][
+    alert = Notification(
+        "e", now_ns - wrong_ns, '{"title":"t","message":"m","details":{}}', boot_id="a" * 32, booted_ns=0
+    )
+    queued_s = sent(notification.by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"][
         "queued_seconds"
     ]
     assert 0 <= queued_s < 2 * 365 * 86_400
-    if wrong_ns < 0 or wrong_ns > payload.YEAR_NS:
+    if wrong_ns < 0 or wrong_ns > notification.YEAR_NS:
         assert queued_s == 90
 
 
 def test_what_is_no_body_of_ours_is_left_to_who_sends_it() -> None:
     """Only its time in the queue is corrected."""
-    alert = Alert("e", AT, "[]", boot_id="b", booted_ns=0)
-    assert payload.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)
+    alert = Notification("e", AT, "[]", boot_id="b", booted_ns=0)
+    assert notification.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.model import Cause, HeartbeatResult
+from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.retry_after import FIRST_S, LONGEST_S, Hold, held_after
 
 S = 1_000_000_000

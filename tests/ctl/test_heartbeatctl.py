@@ -15,13 +15,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from heartbeatd import __version__
-from heartbeatd.core.model import AlertState, Row, WorkerState
+from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
 from tests.support.agent import CHECKOUT, environment, python
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.states import announced
 
 NOW_NS = 1_790_000_000_000_000_000
 
@@ -245,7 +247,7 @@ def test_status_reads_what_is_stored(config: Path, tmp_path: Path) -> None:
     """The last row, what was announced, the queue; and how long ago the last cycle was."""
     ctl("once", "--config", config, "--store", "--send")
     with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as store:
-        store.record((), AlertState(WorkerState.REJECTED, NOW_NS), (), flush=True)
+        store.record((), (announced(WorkerState.REJECTED, NOW_NS),), (), flush=True)
     told = json.loads(ctl("status", "--config", config, "--json").stdout)
     assert told["worker"]["announced"] == "rejected"
     assert told["last_cycle"]["worker_status"] == 200
@@ -282,7 +284,7 @@ def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
         for hours, cpu in ((0, 10.0), (0, 30.0), (100, 50.0)):
             stamp = to_lima(now_ns - hours * 3_600_000_000_000 - len(str(cpu)))
             row = Row(f"{hours}-{cpu}", stamp, cpu, 1.0, 2.0, 3.0, 4, 1, 5.0, 200 if cpu < 20 else 503, 6.0)
-            store.record([row], None, (), flush=False)
+            store.record([row], (), (), flush=False)
     day = ctl("history", "--config", config)
     assert day.returncode == 0
     _, *lines = day.stdout.splitlines()

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.core.model import AlertState, WorkerState
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import StoreError
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
 from tests.store.conftest import NOW_NS, alert, row
 from tests.support.agent import CHECKOUT, environment, python
+from tests.support.states import announced
 
 pytestmark = pytest.mark.slow  # a hundred processes
 Planted = Callable[[Path], None]
@@ -33,7 +34,7 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "config.toml"
     file.write_text(f'[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n')
     with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as store:
-        store.record([row(1)], AlertState(WorkerState.OK, NOW_NS), [alert(1)], flush=True)
+        store.record([row(1)], (announced(WorkerState.OK, NOW_NS),), [alert(1)], flush=True)
     return file
 
 

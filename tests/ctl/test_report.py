@@ -5,17 +5,19 @@ from dataclasses import replace
 import pytest
 
 from heartbeatd.config.load import parse
-from heartbeatd.core.model import WorkerState
+from heartbeatd.core.subject import Severity
 from heartbeatd.core.timefmt import to_lima
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.ctl.report import Report, Seen, facts, lines
 from heartbeatd.ctl.service import Service
+from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.reader import Announced, Cell, Queue
 
 NOW_NS = 1_790_000_005_000_000_000
 S = 1_000_000_000
 UP_S = 3600
-WORKER = parse({"heartbeat": {"url": "https://beat.example/", "secret_key": "k"}})
+CONFIG = parse({"heartbeat": {"url": "https://beat.example/", "secret_key": "k"}})
 ACTIVE = Service("active", "running", "enabled", "Worker ok", 0, "Wed 2026-11-25 14:45:12 UTC", 0, 4711)
 
 
@@ -26,8 +28,8 @@ def row(age_s: float = 5, **values: Cell) -> dict[str, Cell]:
     return {**blank, "timestamp_lima": stamp, "worker_status": 200, "cycle_duration_ms": 12.0, **values}
 
 
-GOOD = Seen(row(), Announced(WorkerState.OK, NOW_NS - 60 * S), Queue(0, None))
-WELL = Report(WORKER, ACTIVE, GOOD, NOW_NS, UP_S * S)
+GOOD = Seen(row(), (Announced(WORKER, WorkerState.OK, Severity.OK, NOW_NS - 60 * S),), Queue(0, None))
+WELL = Report(CONFIG, ACTIVE, GOOD, NOW_NS, UP_S * S)
 
 
 def told(report: Report) -> str:
@@ -98,8 +100,8 @@ def test_right_after_a_start_an_old_row_is_no_alarm() -> None:
         replace(GOOD, row=row(-31)),
         replace(GOOD, row=row(timestamp_lima=None)),
         replace(GOOD, row=None),
-        replace(GOOD, announced=Announced(WorkerState.ERROR, NOW_NS)),
-        replace(GOOD, announced=Announced(None, NOW_NS)),
+        replace(GOOD, announced=(Announced(WORKER, WorkerState.ERROR, Severity.CRITICAL, NOW_NS),)),
+        replace(GOOD, announced=(Announced(WORKER, None, None, NOW_NS),)),
         replace(GOOD, queue=Queue(1, "HTTP 404")),
         Seen(trouble="no"),
     ],

@@ -81,7 +81,7 @@ def test_root_reads_as_the_owner_of_the_folder(place: Path, words: tuple[str, ..
     """A database of root's own in a folder of nobody's is not read for them: whoever owns the folder has put it there."""
     data = give(place / "data")
     with closing(Database.open(data / "metrics.db", NOW_NS)) as store:
-        store.record([row(1)], None, (), flush=True)
+        store.record([row(1)], (), (), flush=True)
     (data / "metrics.db").chmod(0o600)
     done = ctl(place, *words, "--config", configured(place, data / "metrics.db"))
     assert done.returncode == 1

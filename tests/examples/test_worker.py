@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from heartbeatd.core.answers import rule_for
 from heartbeatd.core.timefmt import rfc3339
+from heartbeatd.core.worker import rule_for
 from tests.project import wire
 from tests.support.agent import AgentProcess, environment
 from tests.support.receiver import WEBHOOK, WORKER, Receiver

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from heartbeatd.core.model import AlertState, WorkerState
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.store.database import Database
 from tests.faults.stage import Outcome, Resolver, Stage, counts, resolve_by, run, sleep_s
 from tests.support import certificates
 from tests.support.receiver import SILENCE, WEBHOOK, WORKER
 from tests.support.scripted import Script, Scripted, answers, endless, resets, says, silent, then
+from tests.support.states import announced
 from tests.support.wait import wait_until
 
 
@@ -334,7 +335,7 @@ def _announced(stage: Stage, state: WorkerState) -> None:
     """A database in which this was announced a while ago."""
     now_ns = time.time_ns()
     with closing(Database.open(stage.data / "metrics.db", now_ns)) as store:
-        store.record((), AlertState(state, now_ns), (), flush=True)
+        store.record((), (announced(state, now_ns),), (), flush=True)
 
 
 def _made(stage: Stage, name: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.message import INTERIM_ANSWERS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.connect import _interleaved, connect
 from heartbeatd.net.resolve import Address

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.nameservers import listed
 from heartbeatd.net.resolve import Resolver

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import Cancelled, RequestError
 from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request

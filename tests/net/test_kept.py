@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.model import Alert
+from heartbeatd.core.notification import Notification
 from heartbeatd.journal import NOTICE
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
@@ -77,12 +77,12 @@ def arrived(receiver: Receiver, status: int = 200) -> list[str]:
 
 def test_what_is_in_the_database_leaves_at_the_start(store: Database, receiver: Receiver, start: Start) -> None:
     """In order; and each once, also when the agent starts again."""
-    store.record((), None, [alert(n) for n in (3, 1, 2)], flush=True)
+    store.record((), (), [alert(n) for n in (3, 1, 2)], flush=True)
     first = start()
     wait_until(lambda: len(arrived(receiver)) == 3)
     wait_until(lambda: first.waiting == 0)
     first.close()
-    store.record((), None, [alert(4)], flush=True)
+    store.record((), (), [alert(4)], flush=True)
     start().post(())
     wait_until(lambda: "event-004" in arrived(receiver))
     assert arrived(receiver) == ["event-003", "event-001", "event-002", "event-004"]
@@ -92,7 +92,7 @@ def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, sta
     """n8n answers 404 while the workflow is not active: the alert waits, those behind it too, and then all arrive in order."""
     receiver.answer(WEBHOOK, 404, 200)
     alerts = tuple(alert(n) for n in (1, 2))
-    store.record((), None, alerts, flush=True)
+    store.record((), (), alerts, flush=True)
     outbox = start()
     outbox.post(alerts)
     wait_until(lambda: len(arrived(receiver)) == 2)
@@ -105,7 +105,7 @@ def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, sta
 def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Start) -> None:
     """The count of tries and the event id go on, and the first try after the start comes at once."""
     receiver.answer(WEBHOOK, 500)
-    store.record((), None, (alert(1),), flush=True)
+    store.record((), (), (alert(1),), flush=True)
     first = start()
     wait_until(lambda: store.pending()[0].attempts == 1)
     first.close()
@@ -124,11 +124,11 @@ def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
     outbox = Outbox(ledger.queue(), webhook, SystemClock())
     outbox.start()
     one = alert(1)
-    ledger.record(row(1), None, (one,))
+    ledger.record(row(1), (), (one,))
     outbox.post((one,))
     wait_until(lambda: arrived(receiver))
     path.parent.mkdir()
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     outbox.post(())
     wait_until(lambda: outbox.waiting == 0)
     outbox.close()
@@ -142,7 +142,7 @@ def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
 def test_a_webhook_that_hangs_does_not_hold_up_the_end(store: Database, receiver: Receiver, start: Start) -> None:
     """Closing breaks the try off; the alert stays."""
     receiver.answer(WEBHOOK, SILENCE)
-    store.record((), None, (alert(1),), flush=True)
+    store.record((), (), (alert(1),), flush=True)
     outbox = start()
     wait_until(lambda: receiver.received(WEBHOOK))
     began_s = time.monotonic()
@@ -157,7 +157,7 @@ def test_failures_are_said_once(
     """The first failure is a warning, the next only detail; the delivery is a notice."""
     caplog.set_level(logging.DEBUG, "heartbeatd")
     receiver.answer(WEBHOOK, 404, 404, 200)
-    store.record((), None, (alert(1),), flush=True)
+    store.record((), (), (alert(1),), flush=True)
     start()
     wait_until(lambda: arrived(receiver))
     wait_until(lambda: not store.pending())
@@ -199,7 +199,7 @@ def test_what_is_stored_and_no_alert_is_set_aside(
     store: Database, path: Path, receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture, body: str
 ) -> None:
     """It is said once; those behind it arrive; and it stays in the database, with the reason, across restarts too."""
-    store.record((), None, (replace(alert(1), body=body), alert(2)), flush=True)
+    store.record((), (), (replace(alert(1), body=body), alert(2)), flush=True)
     for _ in range(2):
         outbox = start()
         wait_until(lambda: arrived(receiver) == ["event-002"])
@@ -216,7 +216,7 @@ def test_damaged_texts_and_numbers_hold_nothing_up(
     store: Database, path: Path, receiver: Receiver, start: Start
 ) -> None:
     """Bytes that are no UTF-8, a moment that is no number: each is one bad alert. A count of tries can be begun anew."""
-    store.record((), None, [alert(n) for n in range(1, 5)], flush=True)
+    store.record((), (), [alert(n) for n in range(1, 5)], flush=True)
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("UPDATE alerts SET body = CAST(x'ff7b' AS TEXT) WHERE number = 1")
         other.execute("UPDATE alerts SET queued_ns = 'yesterday' WHERE number = 2")
@@ -234,7 +234,7 @@ def test_an_alert_that_is_refused_holds_nothing_up(
     """It gets bounded tries, with growing pauses; those behind it arrive meanwhile; then it is set aside."""
     monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
     receiver.answer(WEBHOOK, status, 200, status)
-    store.record((), None, (alert(1), alert(2)), flush=True)
+    store.record((), (), (alert(1), alert(2)), flush=True)
     start()
     wait_until(lambda: not store.pending())
     assert arrived(receiver) == ["event-002"]
@@ -247,7 +247,7 @@ def test_an_alert_that_is_answered_too_late_holds_nothing_up(
 ) -> None:
     """n8n that responds when the last node has finished: a few tries, those behind it meanwhile, and then once an hour."""
     receiver.answer(WEBHOOK, SILENCE, 200, SILENCE)
-    store.record((), None, (alert(1), alert(2)), flush=True)
+    store.record((), (), (alert(1), alert(2)), flush=True)
     webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 0.1)
     outbox = Outbox(ledger.queue(), webhook, SystemClock())
     with pytest.MonkeyPatch.context() as quicker:
@@ -292,7 +292,7 @@ def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
     """A flow that breaks on one message answers 500 to it: order is kept for some minutes, and then the others go on."""
     monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.01)
     receiver.answer(WEBHOOK, *[500] * ERRORS_IN_ORDER, 200, 500)
-    store.record((), None, (alert(1), alert(2)), flush=True)
+    store.record((), (), (alert(1), alert(2)), flush=True)
     start()
     wait_until(lambda: arrived(receiver) == ["event-002"])
     asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
@@ -317,7 +317,6 @@ from heartbeatd.notify import outbox as module
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.notify.outbox import Outbox
-from heartbeatd.core.model import Alert
 from heartbeatd.notify.webhook import Failure, Webhook, failure_of
 from tests.support.agent import CHECKOUT
 from heartbeatd.cancel import CancelToken
@@ -343,7 +342,7 @@ with Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
     outbox.start()
     soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
-    ledger.record(row(1), None, (alert(1),))
+    ledger.record(row(1), (), (alert(1),))
     outbox.post(())
     tried = until(lambda: any(a.attempts for a in ledger.queue().undelivered()))
     print("alive", outbox.alive, "attempts", tried, flush=True)
@@ -360,16 +359,16 @@ def test_what_ends_the_delivery_is_said(receiver: Receiver, caplog: pytest.LogCa
     class Broken:
         """Raises what no database does."""
 
-        def undelivered(self) -> tuple[Alert, ...]:
+        def undelivered(self) -> tuple[Notification, ...]:
             raise ZeroDivisionError
 
-        def mark_attempt(self, alert: Alert, reason: str) -> None:
+        def mark_attempt(self, alert: Notification, reason: str) -> None:
             """Never reached."""
 
-        def mark_delivered(self, alert: Alert, at_ns: int) -> None:
+        def mark_delivered(self, alert: Notification, at_ns: int) -> None:
             """Never reached."""
 
-        def set_aside(self, alert: Alert, at_ns: int, reason: str) -> None:
+        def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
             """Never reached."""
 
     outbox = Outbox(Broken(), Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0), SystemClock())

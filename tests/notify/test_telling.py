@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import Cancelled
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client

@@ -19,7 +19,7 @@ from typing import Self
 import pytest
 
 from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
-from heartbeatd.core.model import ProbeStatus
+from heartbeatd.core.sample import ProbeStatus
 from heartbeatd.probes import base
 from heartbeatd.probes.base import Reading
 from heartbeatd.probes.containers import Containers

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
-from heartbeatd.core.model import ProbeStatus
+from heartbeatd.core.sample import ProbeStatus
 from heartbeatd.probes import base, host
 from heartbeatd.probes.host import Disk, Memory
 

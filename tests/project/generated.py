@@ -11,8 +11,8 @@ from pathlib import Path
 
 from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
 from heartbeatd.core.alerting import TRANSITIONS
-from heartbeatd.core.answers import STATES, StateRule, rule_for
-from heartbeatd.core.model import Cause, WorkerState
+from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.worker import STATES, StateRule, WorkerState, rule_for
 from heartbeatd.journal import MessageId
 from tests.project import wire
 
@@ -136,7 +136,7 @@ def diagram() -> str:
         "    [*] --> bad : first answer, recorded without an alert",
     ]
     for t in TRANSITIONS:
-        lines.append(f"    {names[t.good_before]} --> {names[t.good_now]} : {t.event} ({t.says})")
+        lines.append(f"    {names[t.ok_before]} --> {names[t.ok_now]} : {t.event} ({t.says})")
     return "\n".join([*lines, "```"])
 
 

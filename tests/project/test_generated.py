@@ -11,7 +11,7 @@ import pytest
 from heartbeatd import __version__
 from heartbeatd.config.load import Config, load, parse
 from heartbeatd.config.options import SETTINGS
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.errors import ExitCode
 from heartbeatd.journal import MessageId

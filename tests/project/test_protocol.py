@@ -9,9 +9,11 @@ import time
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.alerting import CHANGE_AFTER
+from heartbeatd.core.alerting import Event
 from heartbeatd.core.gap import GapKind
-from heartbeatd.core.model import Alert, Event, Sample
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.policy import CHANGE_CYCLES
+from heartbeatd.core.sample import Sample
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
@@ -53,7 +55,7 @@ def test_every_field_of_the_heartbeat_is_explained() -> None:
 
 def test_every_field_of_the_alert_is_explained() -> None:
     """The page names the fields of real alerts in their order, with the types they have over all kinds of event."""
-    told = wire.alerts(wire.OK, wire.SILENT, *[wire.FAILING] * CHANGE_AFTER, wire.OK_AGAIN)
+    told = wire.alerts(wire.OK, wire.SILENT, *[wire.FAILING] * CHANGE_CYCLES, wire.OK_AGAIN)
     gaps = [wire.gap_alert(kind) for kind in GapKind]
     bodies = [*told, *gaps, wire.last_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
     assert {json.loads(body)["details"]["event"] for body in bodies} == set(Event)
@@ -98,7 +100,7 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
     resolver, waiter = Resolver(), CancelToken()
     found = {}
-    alert = Alert("id", time.time_ns(), "{}")
+    alert = Notification("id", time.time_ns(), "{}")
     for name, url in (
         ("heartbeat", server.url),
         ("alert", server.url),

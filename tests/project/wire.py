@@ -3,24 +3,30 @@
 import json
 from typing import Any
 
-from heartbeatd.core import payload
-from heartbeatd.core.alerting import Thresholds, replay
+from heartbeatd.core import notification, payload
 from heartbeatd.core.gap import Gap, GapKind
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Alert, Cause, Observation, Sample, WorkerState
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.sample import Sample
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.failure_alert.failure import Failure
 from heartbeatd.failure_alert.message import alert
+from heartbeatd.rules.worker import observation
+from tests.support.states import replay
 
 MS = 1_000_000
 AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
 AGENT = payload.AgentInfo("nas", "0.1.0", AT_NS - 115_337 * MS)
 URL = "https://name.account.workers.dev/api/heartbeat"
 
-OK = Observation(WorkerState.OK, AT_NS, 200)
-SILENT = Observation(WorkerState.UNREACHABLE, AT_NS + 13_004 * MS, None, Cause.TIMEOUT, "gave up while connecting")
-SILENT_STILL = Observation(WorkerState.UNREACHABLE, AT_NS + 23_006 * MS, None, Cause.TIMEOUT, SILENT.detail)
-FAILING = Observation(WorkerState.ERROR, AT_NS + 30_087 * MS, 503, None, "the Worker could not process it")
-OK_AGAIN = Observation(WorkerState.OK, AT_NS + 850_091 * MS, 200)
+OK = observation(WorkerState.OK, AT_NS, 200)
+SILENT = observation(WorkerState.UNREACHABLE, AT_NS + 13_004 * MS, None, Cause.TIMEOUT, "gave up while connecting")
+SILENT_STILL = observation(WorkerState.UNREACHABLE, AT_NS + 23_006 * MS, None, Cause.TIMEOUT, SILENT.detail)
+FAILING = observation(WorkerState.ERROR, AT_NS + 30_087 * MS, 503, None, "the Worker could not process it")
+OK_AGAIN = observation(WorkerState.OK, AT_NS + 850_091 * MS, 200)
 
 
 def heartbeat(sample: Sample | None = None) -> bytes:
@@ -29,28 +35,28 @@ def heartbeat(sample: Sample | None = None) -> bytes:
     return payload.heartbeat_body(AGENT, sample or full, uuid7(AT_NS, _noise(1)), 12)
 
 
-def alerts(*history: Observation, patience: Thresholds | None = None) -> list[bytes]:
+def alerts(*history: Observation, patience: Policy | None = None) -> list[bytes]:
     """What arrives at the webhook when the Worker was found so, each at the first try."""
-    _, changes = replay(None, history, patience or Thresholds())
-    made = [payload.change_alert(AGENT, c, uuid7(c.at_ns, _noise(2)), URL) for c in changes]
+    _, changes = replay(None, history, patience or Policy())
+    made = [notification.of_announcement(AGENT, c, uuid7(c.observed.at_ns, _noise(2)), URL) for c in changes]
     return [_delivered(alert) for alert in made]
 
 
 def problem() -> bytes:
     """The alert for a Worker that has been silent for two cycles, with `alert_after = 2`."""
-    (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Thresholds(alert_after=2))
+    (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Policy(for_cycles=2))
     return alert
 
 
 def test_alert(heartbeat_url: str) -> bytes:
     """What `heartbeatctl test-alert` sends."""
-    return _delivered(payload.test_alert(AGENT, AT_NS, uuid7(AT_NS, _noise(3)), heartbeat_url))
+    return _delivered(notification.of_test(AGENT, AT_NS, uuid7(AT_NS, _noise(3)), heartbeat_url))
 
 
 def gap_alert(kind: GapKind) -> bytes:
     """What is told after a start, when nothing ran for two and a half hours."""
     gap = Gap(kind, AT_NS - 8_880_000 * MS, AT_NS, "watchdog" if kind is GapKind.CRASH else "")
-    return _delivered(payload.gap_alert(AGENT, gap, uuid7(AT_NS, _noise(4)), URL))
+    return _delivered(notification.of_gap(AGENT, gap, uuid7(AT_NS, _noise(4)), URL))
 
 
 def last_alert() -> bytes:
@@ -75,8 +81,8 @@ def _fields(value: dict[str, Any], path: str) -> list[tuple[str, str]]:
     return found
 
 
-def _delivered(alert: Alert) -> bytes:
-    return payload.delivery(alert, alert.queued_ns + 21 * MS)
+def _delivered(alert: Notification) -> bytes:
+    return notification.delivery(alert, alert.queued_ns + 21 * MS)
 
 
 def _noise(seed: int) -> bytes:

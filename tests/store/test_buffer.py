@@ -13,16 +13,18 @@ import pytest
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.gap import PreviousRun, Run
-from heartbeatd.core.model import AlertState, WorkerState
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.timefmt import from_iso
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.journal import MessageId
+from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.buffer import DAY_NS, FORGET_EVERY, BufferedStore, StoreOptions
 from heartbeatd.store.database import PRUNE_ROWS, Database
 from tests.store.conftest import NOW_NS, alert, ids, row
+from tests.support.states import announced
 
-TRACK = AlertState(WorkerState.ERROR, NOW_NS)
+TRACK = announced(WorkerState.ERROR, NOW_NS)
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -57,29 +59,29 @@ def test_a_folder_that_comes_later(tmp_path: Path, caplog: pytest.LogCaptureFixt
     ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
     ledger.open()
     for number in range(5):
-        ledger.record(row(number), TRACK if number == 2 else None, (alert(2),) if number == 2 else ())
+        ledger.record(row(number), (TRACK,) if number == 2 else (), (alert(2),) if number == 2 else ())
     assert ledger.waiting == 5
     assert "later" in ledger.trouble
     path.parent.mkdir()
-    ledger.record(row(5), None, ())
+    ledger.record(row(5), (), ())
     assert ids(path) == [row(n).id for n in range(6)]
     assert pending(path) == ["event-002"]
     assert (ledger.waiting, ledger.trouble) == (0, "")
     ledger.close()
     assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
 
 
 def test_a_locked_database(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Somebody's long transaction costs no row."""
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        ledger.record(row(1), None, ())
-        ledger.record(row(2), TRACK, (alert(1),))
+        ledger.record(row(1), (), ())
+        ledger.record(row(2), (TRACK,), (alert(1),))
         assert ledger.waiting == 2
         other.execute("COMMIT")
-    ledger.record(row(3), None, ())
+    ledger.record(row(3), (), ())
     assert ids(path) == [row(n).id for n in (1, 2, 3)]
     assert pending(path) == ["event-001"]
     assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
@@ -87,14 +89,14 @@ def test_a_locked_database(ledger: BufferedStore, path: Path, caplog: pytest.Log
 
 def test_a_database_that_becomes_garbage(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is set aside, and a new one begins with the announced state and the row at hand."""
-    ledger.record(row(1), TRACK, ())
+    ledger.record(row(1), (TRACK,), ())
     ledger.close()
     path.write_bytes(b"garbage\n" * 4096)
-    ledger.record(row(2), None, (alert(1),))
+    ledger.record(row(2), (), (alert(1),))
     assert ids(path) == [row(2).id]
     assert pending(path) == ["event-001"]
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
     (aside,) = path.parent.glob("metrics.db.corrupt-*")
     assert aside.read_bytes().startswith(b"garbage")
     assert said(caplog) == ["STORE_REPLACED"]
@@ -102,11 +104,11 @@ def test_a_database_that_becomes_garbage(ledger: BufferedStore, path: Path, capl
 
 def test_garbage_under_an_open_database(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """SQLite goes on from memory without noticing; the next write that is flushed to the disk looks, and sets it aside."""
-    ledger.record(row(1), TRACK, ())
+    ledger.record(row(1), (TRACK,), ())
     # By another process: one that opened and closed the file in this one would take our locks on it away.
     overwrite = 'for f in "$1" "$1-wal"; do yes garbage | head -c 65536 | dd of="$f" conv=notrunc status=none; done'
     subprocess.run(["sh", "-c", overwrite, "sh", path], check=True)
-    ledger.record(row(2), None, (alert(1),))
+    ledger.record(row(2), (), (alert(1),))
     assert ids(path) == [row(2).id]
     assert pending(path) == ["event-001"]
     assert said(caplog) == ["STORE_REPLACED"]
@@ -118,7 +120,7 @@ def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_bytes(b"garbage\n" * 4096)
     ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
     ledger.open()
-    ledger.record(row(1), None, ())
+    ledger.record(row(1), (), ())
     ledger.close()
     assert ids(path) == [row(1).id]
     assert "STORE_REPLACED" in said(caplog)
@@ -126,13 +128,13 @@ def test_garbage_at_start(path: Path, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_database_that_is_deleted(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows do not go on into a file without a name; what was announced is written anew."""
-    ledger.record(row(1), TRACK, ())
+    ledger.record(row(1), (TRACK,), ())
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").unlink()
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     assert ids(path) == [row(2).id]
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
     assert said(caplog) == ["STORE_REPLACED"]
 
 
@@ -140,11 +142,11 @@ def test_what_was_announced_is_taken_up(path: Path) -> None:
     """After a restart the ledger knows it."""
     first = BufferedStore(path, SystemClock(), StoreOptions(10))
     first.open()
-    first.record(row(1), TRACK, ())
+    first.record(row(1), (TRACK,), ())
     first.close()
     second = BufferedStore(path, SystemClock(), StoreOptions(10))
     second.open()
-    assert second.track == TRACK
+    assert second.states == {WORKER: TRACK}
     second.close()
 
 
@@ -153,17 +155,17 @@ def test_a_starting_point_never_wins_over_what_is_stored(tmp_path: Path) -> None
     path = tmp_path / "mount/metrics.db"
     with_track = tmp_path / "metrics.db"
     with closing(Database.open(with_track, NOW_NS)) as store:
-        store.record((), TRACK, (), flush=True)
+        store.record((), (TRACK,), (), flush=True)
     ledger = BufferedStore(path, SystemClock(), StoreOptions(10))
     ledger.open()
-    ledger.record(row(1), AlertState(WorkerState.OK, NOW_NS), ())
+    ledger.record(row(1), (announced(WorkerState.OK, NOW_NS),), ())
     path.parent.mkdir()
     with_track.rename(path)
-    ledger.record(row(2), None, ())
-    assert ledger.track == TRACK
+    ledger.record(row(2), (), ())
+    assert ledger.states == {WORKER: TRACK}
     ledger.close()
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
 
 
 def interrupted_reading(path: Path) -> sqlite3.Connection:
@@ -178,16 +180,16 @@ def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
     """State, run and queue: a read that failed once swallows nothing. What came in meanwhile is a guess, and loses."""
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("earlier-boot")
-        store.record([row(1)], TRACK, (alert(1),), flush=True)
+        store.record([row(1)], (TRACK,), (alert(1),), flush=True)
     before = PreviousRun("this-boot")
     ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
     with closing(interrupted_reading(path)):
         ledger.open()
         assert "locked" in ledger.trouble
-        ledger.record(row(2), AlertState(WorkerState.OK, NOW_NS), ())
-        assert (ledger.track, before.run) == (AlertState(WorkerState.OK, NOW_NS), None)
-    ledger.record(row(3), None, ())
-    assert ledger.track == TRACK
+        ledger.record(row(2), (announced(WorkerState.OK, NOW_NS),), ())
+        assert (ledger.states, before.run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
+    ledger.record(row(3), (), ())
+    assert ledger.states == {WORKER: TRACK}
     assert before.run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
     assert ledger.pending == 1
     ledger.close()
@@ -199,16 +201,16 @@ def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> Non
     """A database that can be read and not written is not open: the next write tries all of it again."""
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("earlier-boot")
-        store.record([row(1)], TRACK, (), flush=True)
+        store.record([row(1)], (TRACK,), (), flush=True)
     before = PreviousRun("this-boot")
     ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ledger.open()
         assert before == PreviousRun("this-boot")
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     assert before == PreviousRun("this-boot", Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False))
-    assert ledger.track == TRACK
+    assert ledger.states == {WORKER: TRACK}
     ledger.close()
     assert run_in(path) == ("this-boot", True)
 
@@ -218,13 +220,13 @@ def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> N
     before = PreviousRun("this-boot")
     ledger = BufferedStore(path, SystemClock(), StoreOptions(10), before=before)
     ledger.open()
-    ledger.record(row(1), TRACK, (alert(1),))
+    ledger.record(row(1), (TRACK,), (alert(1),))
     backup = path.with_name("backup.db")
     with closing(Database.open(backup, NOW_NS)) as store:
         store.begin_run("long-ago")
     for number, hurt in enumerate((f"rm {path}*", f"mv {backup} {path}", f"yes | head -c 99999 > {path}"), 2):
         subprocess.run(["sh", "-c", hurt], check=True)
-        ledger.record(row(number), None, (alert(number),))
+        ledger.record(row(number), (), (alert(number),))
         assert ids(path)[-1] == row(number).id
         assert pending(path) == [alert(n).event_id for n in range(1, number + 1)]
         assert run_in(path) == ("this-boot", False)
@@ -238,12 +240,12 @@ def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = tmp_path / "other/metrics.db"
     with closing(Database.open(other, NOW_NS)) as store:
-        store.record((), AlertState(WorkerState.OK, 1), (alert(9),), flush=True)
+        store.record((), (announced(WorkerState.OK, 1),), (alert(9),), flush=True)
     old, new = (
         BufferedStore(p, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot")) for p in (path, other)
     )
     old.open()
-    old.record(row(1), TRACK, (alert(1), alert(2)))
+    old.record(row(1), (TRACK,), (alert(1), alert(2)))
     with closing(Database.open(path, NOW_NS)) as store:
         store.mark_attempt(alert(1), "HTTP 404")
     new.open()
@@ -251,10 +253,10 @@ def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
     assert new.adopt(handed)
     old.moved(handed, other)
     old.close()
-    assert new.track == TRACK
+    assert new.states == {WORKER: TRACK}
     new.close()
     with closing(Database.open(other, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
         assert [(a.event_id, a.attempts) for a in store.pending()] == [
             (alert(9).event_id, 0),
             (alert(1).event_id, 1),
@@ -280,7 +282,7 @@ def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
         return new
 
     first = go_on(path, None)
-    first.record(row(1), TRACK, (alert(1), alert(2)))
+    first.record(row(1), (TRACK,), (alert(1), alert(2)))
     second = go_on(other, first)
     with closing(Database.open(other, NOW_NS)) as store:
         store.mark_attempt(alert(2), "HTTP 404")
@@ -295,7 +297,7 @@ def test_what_could_not_be_stored_there_is_not_taken_from_here(path: Path, tmp_p
     """Rows that wait and the queue: until the other file has them they stay."""
     old = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
     old.open()
-    old.record(row(1), None, (alert(1),))
+    old.record(row(1), (), (alert(1),))
     new = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
     assert not new.adopt(old.hand_over())
     old.close()
@@ -314,10 +316,10 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     ledger = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(3600))
     ledger.open()
     for number in range(50):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     assert ledger.waiting == 24
     (tmp_path / "no").mkdir()
-    ledger.record(row(50), None, ())
+    ledger.record(row(50), (), ())
     ledger.close()
     assert ids(tmp_path / "no/metrics.db") == [row(n).id for n in range(27, 51)]
 
@@ -325,22 +327,22 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 def test_old_rows_are_forgotten(ledger: BufferedStore, path: Path) -> None:
     """All rows of `row` are from the beginning of 2026, which is more than a day ago; 0 keeps for ever."""
     for number in range(FORGET_EVERY):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     assert len(ids(path)) == FORGET_EVERY
     ledger.adjust(StoreOptions(10, days=1))
     for number in range(FORGET_EVERY, 2 * FORGET_EVERY):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     assert ids(path) == []
 
 
 def test_a_backlog_of_old_rows_goes_step_by_step(ledger: BufferedStore, path: Path) -> None:
     """Where there is more that is too old than goes at once, the next record goes on with it."""
     with closing(Database.open(path, NOW_NS)) as store:
-        store.record([row(n) for n in range(2 * PRUNE_ROWS)], None, (), flush=False)
+        store.record([row(n) for n in range(2 * PRUNE_ROWS)], (), (), flush=False)
     ledger.adjust(StoreOptions(10, days=1))
     left = []
     for number in range(3000, 3000 + FORGET_EVERY + 3):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
         left.append(len(ids(path)))
     begun = left.index(max(left)) + 1
     assert max(left) - left[begun] == PRUNE_ROWS - 1
@@ -350,21 +352,19 @@ def test_a_backlog_of_old_rows_goes_step_by_step(ledger: BufferedStore, path: Pa
 
 def test_a_stepped_clock_moves_what_is_remembered(ledger: BufferedStore, path: Path) -> None:
     """Since when, by the new clock."""
-    ledger.record(row(1), TRACK, ())
+    ledger.record(row(1), (TRACK,), ())
     ledger.shift(5)
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     with closing(Database.open(path, NOW_NS)) as store:
-        track = store.track()
-        assert track is not None
-        assert track.since_ns == NOW_NS + 5
+        assert store.states()[WORKER].since_ns == NOW_NS + 5
 
 
 def test_too_many_alerts_are_said(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Of undelivered ones a thousand are kept, the newest, and that is said."""
-    ledger.record(row(0), None, tuple(alert(number) for number in range(QUEUE_MOST)))
-    ledger.record(row(1), None, (alert(QUEUE_MOST), alert(QUEUE_MOST + 1)))
+    ledger.record(row(0), (), tuple(alert(number) for number in range(QUEUE_MOST)))
+    ledger.record(row(1), (), (alert(QUEUE_MOST), alert(QUEUE_MOST + 1)))
     for number in range(2, FORGET_EVERY):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     with closing(Database.open(path, NOW_NS)) as store:
         assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [
             alert(n).event_id for n in range(2, QUEUE_MOST + 2)
@@ -383,12 +383,12 @@ def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_pat
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         ledger.open()
-        ledger.record(row(1), None, ())
+        ledger.record(row(1), (), ())
         assert ledger.waiting == 1
         assert "metrics.db" in ledger.trouble
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     ledger.close()
     assert ids(folder / "metrics.db") == [row(1).id, row(2).id]
     assert len(list(folder.glob("metrics.db.corrupt-*"))) == 1
@@ -404,7 +404,7 @@ def test_readers_outside_take_nothing_away(ledger: BufferedStore, path: Path) ->
     """Another process that reads between two writes, as a dashboard does, leaves the WAL where it is, flushed or not."""
     read = [sys.executable, "-c", _COUNT_ROWS, str(path)]
     for number in range(1, 5):
-        ledger.record(row(number), None, (alert(number),) if number % 2 else ())
+        ledger.record(row(number), (), (alert(number),) if number % 2 else ())
         assert subprocess.check_output(read, text=True) == f"{number}\n"
 
 
@@ -421,7 +421,7 @@ class SetClock(SystemClock):
 def record_many(ledger: BufferedStore, first: int) -> int:
     """Store so many rows that it is twice time to forget; the number of the next."""
     for number in range(first, first + 2 * FORGET_EVERY):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     return first + 2 * FORGET_EVERY
 
 
@@ -454,8 +454,8 @@ def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
     clock = SetClock(NOW_NS + 100 * DAY_NS)
     before = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
     before.open()
-    before.record(row(1), AlertState(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS), ())
-    since_ns = before.track.since_ns if before.track is not None else 0
+    before.record(row(1), (announced(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS),), ())
+    since_ns = before.states[WORKER].since_ns if before.states else 0
     before.close()
     ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun(boot))
     ledger.open()
@@ -463,7 +463,7 @@ def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
         clock.offset_ns += step_ns
         ledger.shift(step_ns)
     moved_ns = 2 * DAY_NS if boot == "this-boot" else 0
-    assert ledger.track == AlertState(WorkerState.ERROR, since_ns + moved_ns, problem_since_ns=NOW_NS)
+    assert ledger.states == {WORKER: announced(WorkerState.ERROR, since_ns + moved_ns, problem_since_ns=NOW_NS)}
     ledger.close()
 
 
@@ -473,8 +473,8 @@ def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
     for _ in range(3):
         ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
         ledger.open()
-        since_ns = ledger.track.since_ns if ledger.track is not None else 0
-        ledger.record(row(1), None if since_ns else AlertState(WorkerState.ERROR, NOW_NS), ())
+        since_ns = ledger.states[WORKER].since_ns if ledger.states else 0
+        ledger.record(row(1), () if since_ns else (announced(WorkerState.ERROR, NOW_NS),), ())
         ledger.close()
         clock.offset_ns += DAY_NS if since_ns == 0 else 0
     assert abs(since_ns - (NOW_NS + DAY_NS)) < STEP_NS
@@ -483,6 +483,6 @@ def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
 def test_an_alert_keeps_the_clock_it_was_written_by(ledger: BufferedStore, path: Path) -> None:
     """Through the database and back."""
     written = replace(alert(1), boot_id="this-boot", booted_ns=NOW_NS)
-    ledger.record(row(1), None, (written,))
+    ledger.record(row(1), (), (written,))
     with closing(Database.open(path, NOW_NS)) as store:
         assert store.pending() == (written,)

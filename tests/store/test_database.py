@@ -16,23 +16,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbeatd.core.alerting import AlertState
 from heartbeatd.core.gap import Run
-from heartbeatd.core.model import AlertState, Cause, Row, WorkerState
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff
+from heartbeatd.core.sample import Row
+from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
+from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.store.database import PRUNE_ROWS, Database, WriteResult
 from heartbeatd.store.migrations import METRICS, MIGRATIONS
 from heartbeatd.store.reader import open_to_read
 from tests.store.conftest import NOW_NS, alert, ids, keep_from, row
+from tests.support.states import announced
 
 moments = st.integers(min_value=0, max_value=2**62)
 maybe = st.none() | moments
 tracks = st.builds(
     AlertState,
+    subject=st.builds(Subject, st.sampled_from(["worker", "disk"]), st.sampled_from(["", "/srv", "a:b"])),
     announced=st.sampled_from(WorkerState),
+    severity=st.sampled_from(Severity),
     since_ns=moments,
-    cause=st.none() | st.sampled_from(Cause),
+    reason=st.none() | st.sampled_from(Cause),
     problem_since_ns=maybe,
     streak=st.integers(0, 1000),
     streak_state=st.sampled_from(list(WorkerState)) | st.none(),
@@ -63,10 +70,10 @@ def test_what_goes_in_comes_out(given_rows: list[Row], track: AlertState) -> Non
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.db"
         with closing(Database.open(path, NOW_NS)) as store:
-            assert store.track() is None
-            store.record(given_rows, track, (), flush=False)
+            assert store.states() == {}
+            store.record(given_rows, (track,), (), flush=False)
         with closing(Database.open(path, NOW_NS)) as store:
-            assert store.track() == track
+            assert store.states() == {track.subject: track}
         with closing(sqlite3.connect(path)) as reader:
             assert reader.execute("SELECT * FROM metrics ORDER BY rowid").fetchall() == [astuple(r) for r in given_rows]
 
@@ -82,8 +89,8 @@ def test_the_promised_table(store: Database, path: Path) -> None:
 
 def test_a_row_is_stored_once(store: Database, path: Path) -> None:
     """A row that is already there, stored by a try whose end was not seen, does not hold the others up."""
-    store.record([row(1)], None, (), flush=False)
-    store.record([row(1), row(2)], None, (), flush=True)
+    store.record([row(1)], (), (), flush=False)
+    store.record([row(1), row(2)], (), (), flush=True)
     assert ids(path) == ["row-000001", "row-000002"]
 
 
@@ -92,22 +99,22 @@ def test_a_transaction_is_whole(store: Database, path: Path) -> None:
     broken = alert(1)
     object.__setattr__(broken, "body", None)
     with pytest.raises(StoreError):
-        store.record([row(1)], AlertState(WorkerState.OK, 1), (broken,), flush=True)
+        store.record([row(1)], (announced(WorkerState.OK, 1),), (broken,), flush=True)
     assert ids(path) == []
-    assert store.track() is None
-    store.record([row(2)], None, (), flush=False)  # and the connection is fit for use
+    assert store.states() == {}
+    store.record([row(2)], (), (), flush=False)  # and the connection is fit for use
     assert ids(path) == ["row-000002"]
 
 
 def test_readers_and_the_agent_never_block_each_other(store: Database, path: Path) -> None:
     """A reader in the middle of a long query sees its own moment; rows go in meanwhile."""
-    store.record([row(1)], None, (), flush=False)
+    store.record([row(1)], (), (), flush=False)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
         began_s = time.monotonic()
         for number in range(2, 50):
-            store.record([row(number)], None, (), flush=False)
+            store.record([row(number)], (), (), flush=False)
         assert time.monotonic() - began_s < 5
         assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
         reader.execute("COMMIT")
@@ -120,33 +127,33 @@ def test_another_writer_is_waited_for_but_not_for_long(store: Database, path: Pa
         other.execute("BEGIN IMMEDIATE")
         began_s = time.monotonic()
         with pytest.raises(StoreError, match="locked") as caught:
-            store.record([row(1)], None, (), flush=False)
+            store.record([row(1)], (), (), flush=False)
         assert 0.5 < time.monotonic() - began_s < 5
         assert "fuser" in str(caught.value)
         other.execute("COMMIT")
-    store.record([row(1)], None, (), flush=False)
+    store.record([row(1)], (), (), flush=False)
     assert ids(path) == ["row-000001"]
 
 
 def test_the_queue(store: Database) -> None:
     """Alerts are pending in the order they were queued in, count their tries, and are gone once delivered."""
-    store.record((), None, [alert(n) for n in (2, 1, 3)], flush=True)
+    store.record((), (), [alert(n) for n in (2, 1, 3)], flush=True)
     assert [a.event_id for a in store.pending()] == ["event-002", "event-001", "event-003"]
     store.mark_attempt(store.pending()[0], "HTTP 404")
     assert [a.attempts for a in store.pending()] == [1, 0, 0]
     store.mark_delivered(store.pending()[0], NOW_NS)
     assert [a.event_id for a in store.pending()] == ["event-001", "event-003"]
     store.mark_delivered(alert(9), NOW_NS)  # delivered before it could be written
-    store.record((), None, [alert(9)], flush=True)
+    store.record((), (), [alert(9)], flush=True)
     assert [a.event_id for a in store.pending()] == ["event-001", "event-003"]
 
 
 def test_pruning_takes_the_old_and_only_those(store: Database, path: Path) -> None:
     """A bounded number at a time, from the oldest, until none is left that is too old."""
-    store.record([row(n) for n in range(PRUNE_ROWS + 100)], None, (), flush=False)
+    store.record([row(n) for n in range(PRUNE_ROWS + 100)], (), (), flush=False)
     left = []
     for _ in range(3):
-        store.record((), None, (), flush=False, keep=keep_from(PRUNE_ROWS + 10))
+        store.record((), (), (), flush=False, keep=keep_from(PRUNE_ROWS + 10))
         left.append(len(ids(path)))
     assert left == [100, 90, 90]
     assert ids(path)[0] == row(PRUNE_ROWS + 10).id
@@ -154,46 +161,46 @@ def test_pruning_takes_the_old_and_only_those(store: Database, path: Path) -> No
 
 def test_rows_of_a_clock_that_ran_ahead_hold_up_no_pruning(store: Database, path: Path) -> None:
     """They come first in the file, and are not too old; those behind them are, and go."""
-    store.record([row(n + 1000) for n in range(PRUNE_ROWS)], None, (), flush=False)
-    store.record([row(n) for n in range(10)], None, (), flush=False)
-    store.record((), None, (), flush=False, keep=keep_from(10))
+    store.record([row(n + 1000) for n in range(PRUNE_ROWS)], (), (), flush=False)
+    store.record([row(n) for n in range(10)], (), (), flush=False)
+    store.record((), (), (), flush=False, keep=keep_from(10))
     assert ids(path) == [row(n + 1000).id for n in range(PRUNE_ROWS)]
 
 
 def test_pruning_spares_what_was_taken_over(store: Database, path: Path) -> None:
     """Until that is too long ago, too."""
-    store.record([row(n) for n in range(10)], None, (), flush=False)
+    store.record([row(n) for n in range(10)], (), (), flush=False)
     keep = keep_from(8)
     for taken_over_ns, left in ((keep.now_ns, 10), (keep.now_ns - NS_PER_DAY, 2)):
         store._connection.execute(
             "INSERT OR REPLACE INTO takeover (rowid, last_rowid, at_ns) VALUES (1, 5, ?)", (taken_over_ns,)
         )
-        store.record((), None, (), flush=False, keep=keep)
+        store.record((), (), (), flush=False, keep=keep)
         assert len(ids(path)) == left
 
 
 def test_alerts_are_not_kept_for_ever(store: Database, path: Path) -> None:
     """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest."""
-    store.record((), None, [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
+    store.record((), (), [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
     store.mark_delivered(alert(0), NOW_NS)
-    assert store.record((), None, (), flush=False, keep=RetentionCutoff(NOW_NS, days=0)) == WriteResult(
+    assert store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS, days=0)) == WriteResult(
         QUEUE_MOST, QUEUE_MOST + 3, given_up=2
     )
     assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [alert(n).event_id for n in range(3, QUEUE_MOST + 3)]
     with closing(sqlite3.connect(path)) as reader:
         for days, kept in ((0, 1), (1, 0)):
-            store.record((), None, (), flush=False, keep=RetentionCutoff(NOW_NS + 2 * NS_PER_DAY, days))
+            store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS + 2 * NS_PER_DAY, days))
             query = "SELECT count(*) FROM alerts WHERE delivered_ns IS NOT NULL"
             assert reader.execute(query).fetchone() == (kept,)
 
 
 def test_all_of_a_cycle_is_one_commit(store: Database, path: Path) -> None:
     """Row, track, alert and what is too old: a reader sees all of it or nothing, and the disk one write."""
-    store.record([row(n) for n in range(PRUNE_ROWS)], None, (), flush=False)
+    store.record([row(n) for n in range(PRUNE_ROWS)], (), (), flush=False)
     statements: list[str] = []
     store._connection.set_trace_callback(statements.append)
     store.record(
-        [row(PRUNE_ROWS)], AlertState(WorkerState.ERROR, NOW_NS), [alert(1)], flush=False, keep=keep_from(PRUNE_ROWS)
+        [row(PRUNE_ROWS)], (announced(WorkerState.ERROR, NOW_NS),), [alert(1)], flush=False, keep=keep_from(PRUNE_ROWS)
     )
     assert [s for s in statements if s.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
     assert ids(path) == [row(PRUNE_ROWS).id]
@@ -248,7 +255,7 @@ def test_a_file_that_was_taken_away_is_noticed(store: Database, path: Path) -> N
 
 def test_a_database_for_reading_cannot_be_written(store: Database, path: Path) -> None:
     """heartbeatctl status opens it read-only, running agent or not."""
-    store.record([row(1)], None, (), flush=False)
+    store.record([row(1)], (), (), flush=False)
     with (
         closing(open_to_read(path)) as reader,
         pytest.raises(sqlite3.OperationalError, match="readonly"),
@@ -265,7 +272,7 @@ def test_every_commit_survives_a_kill(path: Path) -> None:
         "import sys; from pathlib import Path; from heartbeatd.store.database import Database; "
         "from tests.store.conftest import row, NOW_NS\n"
         "store = Database.open(Path(sys.argv[1]), NOW_NS)\n"
-        "for n in range(100000):\n    store.record([row(n)], None, (), flush=False); print(n, flush=True)\n"
+        "for n in range(100000):\n    store.record([row(n)], (), (), flush=False); print(n, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", writer, path], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -282,7 +289,7 @@ def test_every_commit_survives_a_kill(path: Path) -> None:
 def test_runs_follow_each_other(store: Database) -> None:
     """The first run has none before it; a later one is told of the boot, the last row and the end of the one before."""
     assert store.begin_run("boot-1") is None
-    store.record([row(1), row(2)], None, (), flush=False)
+    store.record([row(1), row(2)], (), (), flush=False)
     assert store.begin_run("boot-2") == Run("boot-1", from_iso(row(2).timestamp_lima), ended=False)
     store.end_run(NOW_NS)
     assert store.begin_run("boot-3") == Run("boot-2", from_iso(row(2).timestamp_lima), ended=True)

@@ -17,6 +17,7 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.journal import NOTICE
+from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.background import STOP_S, BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.database import Database
@@ -38,7 +39,7 @@ def ledger(path: Path) -> Iterator[BufferedStore]:
     made = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("boot"))
     made.open()
     for number in range(1, 4):
-        made.record(row(number), TRACK, (alert(number),))
+        made.record(row(number), (TRACK,), (alert(number),))
     yield made
     made.close()
 
@@ -64,7 +65,7 @@ def test_files_beside_it_that_are_deleted(
     if read_meanwhile:
         subprocess.run(["sqlite3", str(path), "SELECT count(*) FROM metrics"], capture_output=True, check=False)
     for number in range(4, 7):
-        ledger.record(row(number), None, (alert(number),) if number == 5 else ())
+        ledger.record(row(number), (), (alert(number),) if number == 5 else ())
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
     assert ledger.trouble == ""
@@ -84,13 +85,13 @@ def test_a_wal_that_is_deleted_under_a_long_reader(ledger: BufferedStore, path: 
         assert reader.stdout is not None
         reader.stdin.write(reading)
         assert reader.stdout.readline() == "reading\n"
-        ledger.record(row(4), None, ())
+        ledger.record(row(4), (), ())
         sh(f"rm {path}-wal")
-        ledger.record(row(5), None, (alert(5),))
+        ledger.record(row(5), (), (alert(5),))
         assert "somebody who reads" in ledger.trouble
         reader.stdin.write("COMMIT;\n")
         reader.stdin.close()
-    ledger.record(row(6), None, ())
+    ledger.record(row(6), (), ())
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
 
@@ -120,10 +121,10 @@ def test_a_backup_that_is_put_back(
     with closing(sqlite3.connect(f"{backup.as_uri()}?immutable=1", uri=True)) as reader:
         saved = [found for (found,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
     for number in range(4, 4 + later_rows):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     sh(f"cat {backup} > {path}" if over == "cat" else f"{over} {backup} {path}")
     for number in range(5000, 5003):
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     assert whole(path)
     lost = len(ids(path)) < 3 + later_rows + 3
     assert ids(path) in (
@@ -143,7 +144,7 @@ def test_a_backup_that_is_put_back(
     ledger.close()
     assert whole(path)
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.track() == TRACK
+        assert store.states() == {WORKER: TRACK}
 
 
 def test_a_backup_that_is_put_back_with_its_wal(ledger: BufferedStore, path: Path, tmp_path: Path) -> None:
@@ -152,12 +153,12 @@ def test_a_backup_that_is_put_back_with_its_wal(ledger: BufferedStore, path: Pat
     with closing(sqlite3.connect(other, isolation_level=None)) as made:
         made.execute("PRAGMA journal_mode = WAL")
         with closing(Database.open(other, NOW_NS)) as store:
-            store.record([row(n) for n in range(100, 110)], None, (), flush=True)
+            store.record([row(n) for n in range(100, 110)], (), (), flush=True)
         made.execute("SELECT count(*) FROM metrics").fetchone()
         for _ in range(2):
             sh(f"cp {other} {tmp_path}/b; cp {other}-wal {tmp_path}/b-wal; mv -f {tmp_path}/b {path}")
             sh(f"rm -f {path}-shm; mv -f {tmp_path}/b-wal {path}-wal")
-            ledger.record(row(200), None, ())
+            ledger.record(row(200), (), ())
             assert ids(path) == [*(row(n).id for n in range(100, 110)), row(200).id]
             assert whole(path)
 
@@ -171,7 +172,7 @@ def test_checkpoints_of_others_are_no_harm(ledger: BufferedStore, path: Path, ca
     )
     for number, command in enumerate(commands, 10):
         sh(f"sqlite3 {path} '{command}' > {path}.out")
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
     assert ids(path) == [row(n).id for n in (1, 2, 10, 11, 12)]
     assert [r.getMessage() for r in caplog.records] == []
 
@@ -185,7 +186,7 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
         up.callback(shutil.rmtree, folder)
         path = folder / "metrics.db"
         with closing(Database.open(folder / "source.db", NOW_NS)) as store:
-            store.record([row(n) for n in range(1, 4)], TRACK, (alert(1),), flush=True)
+            store.record([row(n) for n in range(1, 4)], (TRACK,), (alert(1),), flush=True)
             sh(f"for s in '' -wal -shm; do cp {folder}/source.db$s {path}$s; done")
         for suffix in ("", "-wal", "-shm"):
             Path(f"{path}{suffix}").chmod(0o644)
@@ -195,8 +196,8 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
         code = (
             "import sys; from pathlib import Path; from heartbeatd.store.database import Database\n"
             "from tests.store.conftest import row\n"
-            "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], None, (), flush=True)\n"
-            "print(store.track().announced, len(store.pending())); store.close()"
+            "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], (), (), flush=True)\n"
+            "print(*[s.announced for s in store.states().values()], len(store.pending())); store.close()"
         )
         done = subprocess.run(
             ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "/usr/bin/python3", "-c", code, path],
@@ -230,12 +231,12 @@ def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCap
         BufferedStore(path, SystemClock(), keeping, before=PreviousRun("boot")), keeping, CancelToken()
     )
     ledger.open()
-    ledger.record(row(1), TRACK, (alert(1),))
+    ledger.record(row(1), (TRACK,), (alert(1),))
     sh(f"fsfreeze -f {disk}")
     took_s = []
     for number in range(2, 6):
         began_s = time.monotonic()
-        ledger.record(row(number), None, (alert(number),))
+        ledger.record(row(number), (), (alert(number),))
         took_s.append(time.monotonic() - began_s)
     assert max(took_s) < 2
     assert max(took_s[1:]) < 0.1
@@ -245,7 +246,7 @@ def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCap
     deadline_s = time.monotonic() + 10
     number = 6
     while ledger.waiting and time.monotonic() < deadline_s:
-        ledger.record(row(number), None, ())
+        ledger.record(row(number), (), ())
         number += 1
     assert ids(path) == [row(n).id for n in range(1, number)]
     assert pending(path) == [alert(n).event_id for n in range(1, 6)]
@@ -260,24 +261,24 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
     path, keeping, stop = disk / "metrics.db", StoreOptions(10), CancelToken()
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("earlier")
-        store.record([row(1)], TRACK, (alert(1),), flush=True)
+        store.record([row(1)], (TRACK,), (alert(1),), flush=True)
     sh(f"fsfreeze -f {disk}")
     before = PreviousRun("boot")
     ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, before=before), keeping, stop)
     began_s = time.monotonic()
     ledger.open()
     assert time.monotonic() - began_s < 7
-    ledger.record(row(2), None, ())
+    ledger.record(row(2), (), ())
     sh(f"fsfreeze -u {disk}")
     deadline_s = time.monotonic() + 10
     while ledger.waiting and time.monotonic() < deadline_s:
-        ledger.record(row(3), None, ())
-    assert ledger.track == TRACK
+        ledger.record(row(3), (), ())
+    assert ledger.states == {WORKER: TRACK}
     assert before.run is not None
     sh(f"fsfreeze -f {disk}")
     began_s = time.monotonic()
     stop.cancel()
-    ledger.record(row(4), None, ())
+    ledger.record(row(4), (), ())
     ledger.close()
     assert time.monotonic() - began_s < 2 * STOP_S + 0.5
     sh(f"fsfreeze -u {disk}")

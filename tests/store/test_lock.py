@@ -77,7 +77,7 @@ def test_people_are_no_agents(path: Path) -> None:
         agent.open()
         with closing(BufferedStore(path, SystemClock(), StoreOptions(10))) as person:
             person.open()
-            person.record(row(1), None, ())
+            person.record(row(1), (), ())
             assert person.trouble == ""
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.model import Row
+from heartbeatd.core.sample import Row
 from heartbeatd.store.database import SPARE_PAGES, Database
 from heartbeatd.store.migrations import METRICS, PAGE_BYTES
 from heartbeatd.store.rollups import MEASURES, PERIODS, Period
@@ -58,7 +58,7 @@ def counted(connection: sqlite3.Connection, period: Period) -> list[tuple[object
 def test_roll_ups_are_what_the_rows_say(found: list[Sample]) -> None:
     """Minimum, mean, maximum and count of each value, and the cycles with Worker and internet ok, in whatever order rows come."""
     with closing(Database.open(Path(":memory:"), NOW_NS)) as store:
-        store.record([made(n, sample) for n, sample in enumerate(found)], None, (), flush=False)
+        store.record([made(n, sample) for n, sample in enumerate(found)], (), (), flush=False)
         for period in PERIODS:
             assert kept(store._connection, period) == counted(store._connection, period)
 
@@ -66,7 +66,7 @@ def test_roll_ups_are_what_the_rows_say(found: list[Sample]) -> None:
 def test_a_row_that_comes_twice_counts_once(store: Database, path: Path) -> None:
     """As after a write whose end was not seen."""
     for _ in range(2):
-        store.record([row(1, cpu_percent=3.0), row(2, cpu_percent=5.0)], None, (), flush=False)
+        store.record([row(1, cpu_percent=3.0), row(2, cpu_percent=5.0)], (), (), flush=False)
     with closing(sqlite3.connect(path)) as reader:
         query = "SELECT start, cycles, cpu_percent_mean, ping_ms_mean FROM history_hour"
         assert reader.execute(query).fetchall() == [("2026-01-01T00:00:00-05:00", 2, 4.0, None)]
@@ -74,8 +74,8 @@ def test_a_row_that_comes_twice_counts_once(store: Database, path: Path) -> None
 
 def test_they_stay_when_the_rows_go(store: Database, path: Path) -> None:
     """Deleting what is too old takes nothing from the roll-ups."""
-    store.record([row(n, cpu_percent=1.0) for n in range(10)], None, (), flush=False)
-    store.record((), None, (), flush=False, keep=keep_from(10))
+    store.record([row(n, cpu_percent=1.0) for n in range(10)], (), (), flush=False)
+    store.record((), (), (), flush=False, keep=keep_from(10))
     assert ids(path) == []
     with closing(sqlite3.connect(path)) as reader:
         assert reader.execute("SELECT cycles FROM history_day").fetchall() == [(10,)]
@@ -100,11 +100,11 @@ def test_they_are_made_from_the_rows_of_an_earlier_version(path: Path) -> None:
 @pytest.mark.slow
 def test_a_file_that_only_forgets_gets_smaller(store: Database, path: Path) -> None:
     """Deleted in small steps, a new file gives its space back, but for what a few thousand rows to come would take."""
-    store.record([row(n, cpu_percent=1.0) for n in range(5000)], None, (), flush=False)
+    store.record([row(n, cpu_percent=1.0) for n in range(5000)], (), (), flush=False)
     store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size > 2 * SPARE_PAGES * PAGE_BYTES
     while ids(path):
-        store.record((), None, (), flush=False, keep=keep_from(5000))
+        store.record((), (), (), flush=False, keep=keep_from(5000))
     store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size < 1.2 * SPARE_PAGES * PAGE_BYTES
 

@@ -58,7 +58,7 @@ def test_every_row_is_kept(path: Path, layout: str) -> None:
     before = earlier(path, layout, [old_row(n, count) for n, count in enumerate(counts)])
     with closing(Database.open(path, NOW_NS)) as store:
         assert store.taken_over == len(counts)
-        store.record([row(100)], None, (), flush=True)
+        store.record([row(100)], (), (), flush=True)
     with closing(sqlite3.connect(path)) as reader:
         names = [name for _, name, *_ in reader.execute("PRAGMA table_info(metrics)")]
         assert names[: len(METRICS)] == [name for name, _ in METRICS]
@@ -99,7 +99,7 @@ def test_further_columns_keep_what_they_hold(path: Path) -> None:
     """services_health stays as it was, and is NULL in new rows."""
     earlier(path, SHUFFLED, [{**old_row(1), "services_health": '{"n8n": "healthy"}'}])
     with closing(Database.open(path, NOW_NS)) as store:
-        store.record([row(2)], None, (), flush=True)
+        store.record([row(2)], (), (), flush=True)
     with closing(sqlite3.connect(path)) as reader:
         found = reader.execute("SELECT services_health FROM metrics ORDER BY rowid").fetchall()
     assert found == [('{"n8n": "healthy"}',), (None,)]

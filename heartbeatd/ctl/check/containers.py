@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.containers import client
-from heartbeatd.core.model import ProbeStatus
+from heartbeatd.core.sample import ProbeStatus
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation
 from heartbeatd.probes import base

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from heartbeatd import wiring
-from heartbeatd.core.model import Cause
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation

@@ -4,15 +4,16 @@ import os
 from collections.abc import Iterator
 
 from heartbeatd import wiring
-from heartbeatd.core.answers import look_at, rule_for
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.model import Sample
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import redact_url
+from heartbeatd.core.sample import Sample
+from heartbeatd.core.worker import rule_for
 from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.errors import ConfigError
 from heartbeatd.net.answer import RequestError
+from heartbeatd.rules.worker import look_at
 from heartbeatd.runtime import Runtime
 
 

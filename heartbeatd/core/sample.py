@@ -1,0 +1,62 @@
+"""What the probes read in one cycle, and the row that is kept of it.
+
+Names carry their units. `None` means unknown everywhere: a value that could not be read is never guessed or repeated.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ProbeStatus(StrEnum):
+    """How a probe's reading stands: there, nothing there to read, not asked for, or there but unreadable."""
+
+    READ = "read"
+    ABSENT = "absent"
+    OFF = "off"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What one probe has to say beside its value, for the log: said when it changes, not each cycle."""
+
+    probe: str
+    presence: ProbeStatus
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the probes saw in one cycle."""
+
+    taken_ns: int  # wall clock, ns since the epoch
+    cpu_percent: float | None = None
+    ram_percent: float | None = None
+    ram_used_mb: float | None = None  # MB of 1024² bytes
+    disk_percent: float | None = None
+    container_count: int | None = None
+    internet_ok: bool | None = None
+    ping_ms: float | None = None
+    internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
+    notes: tuple[ProbeReport, ...] = ()
+
+    def presence(self, probe: str) -> ProbeStatus | None:
+        """How this probe's reading stands; None if there is no such probe."""
+        return next((note.presence for note in self.notes if note.probe == probe), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of table `metrics`, its columns in order. The database and its readers depend on these names."""
+
+    id: str
+    timestamp_lima: str
+    cpu_percent: float | None
+    ram_percent: float | None
+    ram_used_mb: float | None
+    disk_percent: float | None
+    container_count: int | None
+    internet_ok: int | None
+    ping_ms: float | None
+    worker_status: int | None
+    cycle_duration_ms: float

@@ -1,0 +1,55 @@
+"""What has a state, and how it was found: the same for the Worker and for whatever else is watched."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+# The one state, of every subject, in which nobody needs to be told anything.
+OK = "ok"
+
+
+class Severity(StrEnum):
+    """How bad a state is, in Nagios' words."""
+
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """E.g. `worker`, `disk:/srv`, `container:web`. Its text is the key of table `alert_state` and stands in alerts."""
+
+    kind: str
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`disk:/srv` → kind `disk`, name `/srv`."""
+        kind, _, name = text.partition(":")
+        return cls(kind, name)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A subject's state as one cycle found it.
+
+    `state` is one of the words of its kind, `OK` among them; `value` is the measure behind it (of the Worker: the HTTP status)
+    and `reason` a word for why; `detail` says what that means, `hint`, in whole sentences, what to do about it.
+    """
+
+    subject: Subject
+    state: str
+    severity: Severity
+    at_ns: int
+    value: float | None = None
+    reason: str | None = None
+    detail: str = ""
+    hint: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.state == OK

@@ -1,0 +1,91 @@
+"""What is told of the Worker: that it has changed, why, and what follows."""
+
+from heartbeatd.core.alerting import MOST_CHANGES, STEADY_S, Announcement, Event
+from heartbeatd.core.heartbeat import Cause, is_no_route
+from heartbeatd.core.text import Text
+from heartbeatd.core.timefmt import Zone, clock, format_duration, plural
+from heartbeatd.core.worker import WorkerState
+
+CAUSES: dict[str, str] = {
+    Cause.NO_INTERNET: "no internet",
+    Cause.DNS: "name resolution failed",
+    Cause.REFUSED: "connection refused",
+    Cause.TIMEOUT: "no answer in time",
+    Cause.TLS: "TLS failed",
+    Cause.RESET: "connection broken off",
+    Cause.PROTOCOL: "the answer is not HTTP",
+}
+
+_MAY_REPORT = "may report this host as down"
+CONSEQUENCES: dict[str, str] = {
+    WorkerState.OK: "",
+    WorkerState.DEGRADED: "Heartbeats arrive, but the Worker cannot be relied on to announce a recovery.",
+    WorkerState.REJECTED: f"While this lasts no heartbeat is accepted, and the Worker {_MAY_REPORT}.",
+    WorkerState.ERROR: f"While this lasts heartbeats may not be recorded, and the Worker {_MAY_REPORT}.",
+    WorkerState.UNREACHABLE: f"While this lasts the Worker {_MAY_REPORT}; if the Worker itself is down, nobody outside is "
+    "watching this host.",
+}
+_UPLINK_DOWN = f"While this lasts the Worker {_MAY_REPORT}."
+_AGAIN: dict[str, str] = {
+    WorkerState.UNREACHABLE: "heartbeats reach the Worker again",
+    WorkerState.REJECTED: "the Worker accepts heartbeats again",
+    WorkerState.ERROR: "the Worker records heartbeats again",
+}
+
+
+def why(status: float | None, cause: str | None, detail: str = "") -> str:
+    """The reason in a few words: the cause, or the status, or nothing."""
+    if cause is not None:
+        return "no connection" if is_no_route(cause, detail) else CAUSES.get(cause, cause)
+    return f"HTTP {status}" if status is not None else ""
+
+
+def consequence(state: str, cause: str | None) -> str:
+    """What follows while the Worker is in this state, in a sentence."""
+    return _UPLINK_DOWN if cause == Cause.NO_INTERNET else CONSEQUENCES[state]
+
+
+def worker_text(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+    """The text for a change of the Worker's state."""
+    make = _recovery if announcement.event is Event.RECOVERY else _turn_for_the_worse
+    text = make(host, announcement, heartbeat_url, zone)
+    if not announcement.flapping:
+        return text
+    number = announcement.flapping
+    changes = plural(number, "change") if number < MOST_CHANGES else f"{MOST_CHANGES} changes or more"
+    flapping = f"flapping: {changes} in an hour"
+    held_back = f"Until it is steady, a change is only announced once it has lasted for {format_duration(STEADY_S)}."
+    return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
+
+
+def _turn_for_the_worse(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+    observed = announcement.observed
+    reason = why(observed.value, observed.reason, observed.detail)
+    verb = "is" if announcement.event is Event.PROBLEM else "is now"
+    parts = [
+        f"The heartbeat Worker at {heartbeat_url} went from {announcement.previous} to {observed.state} at "
+        f"{clock(announcement.since_ns, zone)}."
+    ]
+    if observed.reason is not None:
+        more = observed.detail and observed.detail.casefold() != reason.casefold()
+        parts.append(f"Likely cause: {reason}{f': {observed.detail}' if more else ''}.")
+    elif observed.value is not None:
+        parts.append(f"It answers HTTP {observed.value}{f': {observed.detail}' if observed.detail else ''}.")
+    parts += [observed.hint, consequence(observed.state, observed.reason)]
+    return Text(f"{host}: the heartbeat Worker {verb} {observed.state} ({reason})", " ".join(filter(None, parts)))
+
+
+def _recovery(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+    duration_s = announcement.duration_s
+    lasted = format_duration(duration_s) if duration_s is not None else "a time that is not known"
+    on_and_off = ", on and off" if announcement.flapping else ""
+    cause = announcement.previous_reason
+    # Only the cause is known of then: `refused` may also have been a connection that the system did not let through.
+    reason = f" ({'no connection' if cause == Cause.REFUSED else CAUSES.get(cause, cause)})" if cause else ""
+    again = _AGAIN.get(announcement.previous, "the heartbeat Worker is ok again")
+    return Text(
+        f"{host}: {again}" + (f" after {lasted}" if duration_s is not None else ""),
+        f"The heartbeat Worker at {heartbeat_url} is ok again (HTTP {announcement.observed.value}) since "
+        f"{clock(announcement.since_ns, zone)}. Before that it was {announcement.previous}{reason}. The problem lasted "
+        f"{lasted}{on_and_off}.",
+    )

@@ -1,0 +1,187 @@
+"""What a cycle has to say: the status line, its line in the journal, and what has changed."""
+
+import logging
+from dataclasses import asdict, dataclass
+
+from heartbeatd.core import cyclelog
+from heartbeatd.core.alerting import AlertState, AlertStates, Announcement, Event, Verdict, changes_in_an_hour
+from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
+from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
+from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.text.cycle import cycle_line, hour_line, status_line, worker_state
+from heartbeatd.core.text.subjects import announcement_text
+from heartbeatd.core.timefmt import plural, time_of_day, to_lima
+from heartbeatd.journal import NOTICE, MessageId, journal_fields
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleOutcome:
+    """What a cycle came to. `worker` is what it observed of the Worker, `skipped` why no heartbeat was sent."""
+
+    tick: Tick
+    sample: Sample
+    row: Row
+    result: HeartbeatResult | None
+    worker: Observation | None
+    verdict: Verdict
+    skipped: str
+
+
+class Reporter:
+    """Remembers what was said last, so that what goes on is said once. The URLs are fit to be shown."""
+
+    def __init__(
+        self, agent: AgentInfo, interval_s: int, heartbeat_url: str, internet_url: str, log_cycles: LogCycles
+    ) -> None:
+        self._agent, self._interval_s = agent, interval_s
+        self._heartbeat_url, self._internet_url = heartbeat_url, internet_url
+        self._log_cycles = log_cycles
+        self._logged = Logged()
+        self._probes: dict[str, ProbeReport] = {}
+        self._internet_problem = ""
+
+    def status(self, outcome: CycleOutcome, notes: tuple[str, ...]) -> str:
+        """`STATUS=` after this cycle; `notes` is what is out of the ordinary."""
+        sample = outcome.sample
+        next_at = time_of_day(outcome.tick.slot_ns + self._interval_s * NS_PER_S, self._agent.zone)
+        told = worker_state(outcome.worker, outcome.result, outcome.skipped)
+        return status_line(sample, told, notes=notes, next_at=next_at, asked=self.asked(sample))
+
+    def asked(self, sample: Sample) -> str:
+        """What the internet check asked, and why it failed, e.g. `http://www.google.com: dns: the name has no address`."""
+        return ": ".join(filter(None, (self._internet_url, sample.internet_detail)))
+
+    def log_cycle(self, outcome: CycleOutcome) -> None:
+        """The line of the cycle, and of the hour that is over, as far as they are due."""
+        slot_ns = outcome.tick.slot_ns
+        self._logged, due = cyclelog.advance(self._logged, self._log_cycles, slot_ns, outcome.row, outcome.worker)
+        if due.hour is not None:
+            self._log_hour(due.hour)
+        if due.cycle:
+            self._log_line(outcome)
+
+    def log_changes(self, outcome: CycleOutcome, before: AlertStates) -> None:
+        """What is another than in the cycle before; `before` are the alert states then."""
+        for probe in outcome.sample.notes:
+            self._log_probe(probe)
+        self._log_internet(outcome.sample)
+        for announcement in outcome.verdict.announcements:
+            self._log_announcement(announcement)
+        told = {announcement.observed.subject for announcement in outcome.verdict.announcements}
+        for after in outcome.verdict.changed:
+            earlier = before.get(after.subject)
+            if earlier is not None and after.subject not in told and after.current != earlier.current:
+                self._log_untold(earlier, after, outcome.worker)
+
+    def _log_hour(self, hour: Hour) -> None:
+        log.info("%s", hour_line(hour, self._agent.zone), extra=journal_fields(MessageId.HOUR, **asdict(hour)))
+
+    def _log_line(self, outcome: CycleOutcome) -> None:
+        row, worker = outcome.row, outcome.worker
+        skipped = "off" if outcome.skipped == "not configured" else outcome.skipped
+        log.info(
+            "%s",
+            cycle_line(outcome.sample, worker.reason if worker else None, outcome.result, no_beat=skipped),
+            extra=journal_fields(
+                MessageId.CYCLE,
+                slot=to_lima(outcome.tick.slot_ns),
+                cpu_percent=row.cpu_percent,
+                ram_percent=row.ram_percent,
+                ram_used_mb=row.ram_used_mb,
+                disk_percent=row.disk_percent,
+                container_count=row.container_count,
+                internet_ok=row.internet_ok,
+                ping_ms=row.ping_ms,
+                worker_state=worker.state if worker else None,
+                worker_status=row.worker_status,
+                worker_cause=worker.reason if worker else None,
+                cycle_duration_ms=row.cycle_duration_ms,
+            ),
+        )
+
+    def _log_announcement(self, announcement: Announcement) -> None:
+        observed = announcement.observed
+        text = announcement_text(self._agent.host, announcement, self._heartbeat_url, self._agent.zone)
+        log.log(
+            NOTICE if announcement.event is Event.RECOVERY else logging.WARNING,
+            "%s",
+            text.message,
+            extra=journal_fields(
+                MessageId.WORKER_CHANGED,
+                event=announcement.event,
+                previous=announcement.previous,
+                current=observed.state,
+                worker_status=observed.value,
+                worker_cause=observed.reason,
+                duration_seconds=announcement.duration_s,
+            ),
+        )
+
+    def _log_internet(self, sample: Sample) -> None:
+        """Say it when the internet check begins to fail, fails for another reason, or passes again."""
+        if sample.internet_ok is None:
+            return
+        problem = "" if sample.internet_ok else sample.internet_detail or "no answer"
+        cause, before = problem.partition(":")[0], self._internet_problem.partition(":")[0]
+        if cause != before:
+            log.log(
+                logging.WARNING if problem else NOTICE,
+                "the internet check %s",
+                f"fails: {self._internet_url}: {problem}" if problem else "passes again",
+                extra=journal_fields(
+                    MessageId.INTERNET_CHANGED, internet_ok=int(sample.internet_ok), detail=problem or None
+                ),
+            )
+        self._internet_problem = problem
+
+    def _log_untold(self, before: AlertState, after: AlertState, observed: Observation | None) -> None:
+        now_ns = after.changes_ns[-1] if after.changes_ns else 0
+        log.log(
+            NOTICE,
+            "the heartbeat Worker went from %s to %s; not announced, as it is flapping: %s in an hour",
+            before.current,
+            after.current,
+            plural(changes_in_an_hour(after, now_ns), "change"),
+            extra=journal_fields(
+                MessageId.WORKER_CHANGED,
+                previous=before.current,
+                current=after.current,
+                worker_status=observed.value if observed else None,
+                worker_cause=observed.reason if observed else None,
+            ),
+        )
+
+    def _log_probe(self, report: ProbeReport) -> None:
+        before = self._probes.get(report.probe)
+        self._probes[report.probe] = report
+        if before == report or (before is None and report.presence is ProbeStatus.READ):
+            return
+        level, what = _presence_change(before.presence if before is not None else None, report.presence)
+        log.log(
+            level,
+            "%s: %s%s",
+            report.probe,
+            what,
+            f": {report.detail}" if report.detail else "",
+            extra=journal_fields(
+                MessageId.PROBE_CHANGED, probe=report.probe, presence=report.presence, detail=report.detail
+            ),
+        )
+
+
+def _presence_change(before: ProbeStatus | None, now: ProbeStatus) -> tuple[int, str]:
+    """How loud to say it, and what. To find nothing to read is no fault; that there was something before is worth a line."""
+    match now:
+        case ProbeStatus.READ:
+            return NOTICE, "can be read again" if before is ProbeStatus.FAULT else "can be read now"
+        case ProbeStatus.FAULT:
+            return logging.WARNING, "cannot be read, and is unknown until it can be"
+        case ProbeStatus.ABSENT if before in (ProbeStatus.READ, ProbeStatus.FAULT):
+            return NOTICE, "nothing to read any more"
+        case ProbeStatus.ABSENT | ProbeStatus.OFF:
+            return logging.DEBUG, "nothing to read"

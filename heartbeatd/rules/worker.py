@@ -1,0 +1,107 @@
+"""The Worker: what the answer to a heartbeat, or silence, says about it.
+
+Silence is always `unreachable`; its cause, and what the internet check found in the same cycle, say where to look.
+"""
+
+from enum import StrEnum
+
+from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult, is_no_route
+from heartbeatd.core.subject import OK, Observation, Severity, Subject
+from heartbeatd.core.worker import WorkerState, rule_for
+
+WORKER = Subject("worker")
+
+
+class Check(StrEnum):
+    """What a cycle's internet check has to say about the same cycle's silence."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    INCONCLUSIVE = "inconclusive"
+
+
+CHECK_SAYS: dict[Check, str] = {
+    Check.PASSED: "passed in the same cycle.",
+    Check.FAILED: "failed, too.",
+    Check.UNKNOWN: "had no result in that cycle.",
+    Check.INCONCLUSIVE: "failed, but it also failed while the Worker answered, so it says nothing (see internet.url).",
+}
+
+_UPLINK = "this host's uplink (cable, router, provider)"
+_LOOK_AT: dict[Cause, str] = {
+    Cause.NO_INTERNET: f"Look at {_UPLINK}.",
+    Cause.DNS: "Look at the name in heartbeat.url, and at this host's name servers (/etc/resolv.conf).",
+    Cause.REFUSED: "The address answers, but nothing takes connections there: look at heartbeat.url, and at any firewall.",
+    Cause.TLS: "Look at heartbeat.url: does it answer https there?",
+    Cause.RESET: "Look at the Worker's log, and at a proxy or firewall in between.",
+    Cause.PROTOCOL: "Look at heartbeat.url: something other than the Worker seems to answer there.",
+}
+_TIMEOUT_PASSED = "Look at the Worker itself, and at a firewall that drops packets."
+_TIMEOUT = f"Look at {_UPLINK}, at a firewall that drops packets, and at the Worker itself."
+_CERTIFICATE = "Look at the Worker's certificate, at heartbeat.ca_file and at this host's clock."
+_ALLOW = "Allow the name in heartbeat.url on the name server that this host asks (/etc/resolv.conf)."
+_NO_ROUTE = (
+    "This host could not begin a connection: look at its network, its routes and its firewall, and at heartbeat.url."
+)
+
+
+def observe(
+    at_ns: int, beat: HeartbeatResult | None, internet_ok: bool | None, *, check_explains: bool = True, asked: str = ""
+) -> Observation | None:
+    """What one heartbeat says about the Worker; nothing, if none was sent or it was broken off.
+
+    The internet check only explains: if it failed too and the Worker's silence looks like a dead uplink (no name, no
+    connection), the cause is `no internet`. An answer, even a refusal by TLS or a reset, shows that something was reached.
+    `check_explains` is False where the check had been failing while the Worker answered: then it explains nothing.
+    `asked` is the address the check asked, fit to be shown, and if it failed, why.
+    """
+    if beat is None:
+        return None
+    if beat.status is not None:
+        rule = rule_for(beat.status, beat.headers)
+        if rule is not None:
+            return observation(rule.state, at_ns, beat.status, None, rule.meaning, rule.advice)
+        beat = HeartbeatResult(None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer")
+    check = _check(internet_ok, check_explains)
+    cause = beat.cause or Cause.PROTOCOL
+    named = BLOCKED in beat.detail or NO_NAME in beat.detail
+    if check is Check.FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED) and not named:
+        cause = Cause.NO_INTERNET
+    found = f"The internet check{f' ({asked})' if asked else ''} {CHECK_SAYS[check]}"
+    hint = f"{found} {look_at(cause, beat.detail, check)}"
+    return observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail, hint)
+
+
+def observation(
+    state: WorkerState,
+    at_ns: int,
+    status: int | None = None,
+    cause: Cause | None = None,
+    detail: str = "",
+    hint: str = "",
+) -> Observation:
+    """The Worker in this state: a degraded one still records heartbeats, any other that is not ok may not."""
+    severity = {OK: Severity.OK, WorkerState.DEGRADED: Severity.WARNING}.get(state, Severity.CRITICAL)
+    return Observation(WORKER, state, severity, at_ns, status, cause, detail, hint)
+
+
+def look_at(cause: Cause, detail: str = "", check: Check = Check.UNKNOWN) -> str:
+    """Where to look when there was no answer for this reason, in a sentence; `detail` says more about the reason."""
+    if cause is Cause.TIMEOUT:
+        return _TIMEOUT_PASSED if check is Check.PASSED else _TIMEOUT
+    if cause is Cause.DNS and BLOCKED in detail:
+        return _ALLOW
+    if cause is Cause.DNS and NO_NAME in detail:
+        return "Look at heartbeat.url."
+    if cause is Cause.TLS and detail.startswith("certificate"):
+        return _CERTIFICATE
+    return _NO_ROUTE if is_no_route(cause, detail) else _LOOK_AT[cause]
+
+
+def _check(internet_ok: bool | None, check_explains: bool) -> Check:
+    if internet_ok is None:
+        return Check.UNKNOWN
+    if internet_ok:
+        return Check.PASSED
+    return Check.FAILED if check_explains else Check.INCONCLUSIVE

@@ -1,0 +1,47 @@
+"""A cycle put together for tests, on edges that they hand in."""
+
+from itertools import count
+
+from heartbeatd.cancel import CancelToken
+from heartbeatd.clock import Clock
+from heartbeatd.core.cyclelog import LogCycles
+from heartbeatd.core.gap import PreviousRun
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.policy import Policy
+from heartbeatd.cycle import AlertQueue, Collector, Cycle, Edges, ServiceManager, Store
+from heartbeatd.gaps import UntoldGap
+from heartbeatd.heartbeats import Heartbeats, HeartbeatSender
+from heartbeatd.report import Reporter
+from heartbeatd.rules.worker import WORKER
+
+URL = "https://worker.example/"
+SITE = "http://internet.example"
+
+
+def make_cycle(
+    probes: Collector,
+    sender: HeartbeatSender | None,
+    store: Store,
+    outbox: AlertQueue | None,
+    service: ServiceManager,
+    clock: Clock,
+    agent: AgentInfo,
+    *,
+    before: PreviousRun,
+    gap_alert_s: int = 120,
+    log_cycles: LogCycles = LogCycles.ALL,
+    cancel: CancelToken | None = None,
+) -> Cycle:
+    """A cycle every ten seconds that announces at once."""
+    cancel = cancel or CancelToken()
+    return Cycle(
+        Edges(probes, Heartbeats(sender, agent, count(1), clock, cancel), store, outbox, service),
+        {WORKER.kind: Policy(1, 1)},
+        Reporter(agent, 10, URL, SITE, log_cycles),
+        UntoldGap(before, clock, 10, gap_alert_s),
+        agent,
+        URL,
+        before.boot_id,
+        clock,
+        cancel,
+    )

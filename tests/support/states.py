@@ -1,0 +1,28 @@
+"""Alert states and observations of the Worker, and a history of them."""
+
+from collections.abc import Sequence
+
+from heartbeatd.core.alerting import AlertState, Announcement, advance
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.worker import WorkerState
+from heartbeatd.rules.worker import WORKER, observation
+
+
+def announced(
+    state: WorkerState, since_ns: int, reason: str | None = None, problem_since_ns: int | None = None
+) -> AlertState:
+    """What is kept once the Worker was announced to be in this state."""
+    return AlertState(WORKER, state, observation(state, since_ns).severity, since_ns, reason, problem_since_ns)
+
+
+def replay(
+    state: AlertState | None, history: Sequence[Observation], policy: Policy
+) -> tuple[AlertState | None, tuple[Announcement, ...]]:
+    """`advance` over a whole history: the state at its end and every announcement on the way, in order."""
+    announcements: list[Announcement] = []
+    for observed in history:
+        state, announcement = advance(state, observed, policy)
+        if announcement is not None:
+            announcements.append(announcement)
+    return state, tuple(announcements)

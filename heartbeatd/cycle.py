@@ -20,10 +20,10 @@ from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
-from heartbeatd.core.sample import Row, Sample
+from heartbeatd.core.sample import Row, Sample, row_of
 from heartbeatd.core.schedule import Tick
 from heartbeatd.core.subject import Observation
-from heartbeatd.core.timefmt import plural, to_lima
+from heartbeatd.core.timefmt import plural
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -248,20 +248,3 @@ class Cycle:
         if store.waiting:
             notes.append(f"{plural(store.waiting, 'row')} not stored yet")
         return tuple(notes)
-
-
-def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms: float) -> Row:
-    """The row of one cycle, which took so long from waking to being ready to store."""
-    return Row(
-        id=row_id,
-        timestamp_lima=to_lima(sample.taken_ns),
-        cpu_percent=sample.cpu_percent,
-        ram_percent=sample.ram_percent,
-        ram_used_mb=sample.ram_used_mb,
-        disk_percent=sample.disk_percent,
-        container_count=sample.container_count,
-        internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
-        ping_ms=sample.ping_ms,
-        worker_status=None if result is None else result.status,
-        cycle_duration_ms=took_ms,
-    )

@@ -3,63 +3,20 @@
 To load it is to load nearly all there is, so the daemon does that after it has said that it is ready.
 """
 
-from heartbeatd import __version__
+from heartbeatd import components
 from heartbeatd.cancel import CancelToken
 from heartbeatd.config.load import Config
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
 from heartbeatd.cycle import Cycle, Edges
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
-from heartbeatd.net.heartbeat import Heartbeat
-from heartbeatd.net.http import Client
 from heartbeatd.notify.outbox import Outbox
-from heartbeatd.notify.webhook import Webhook
-from heartbeatd.probes.containers import Containers
-from heartbeatd.probes.host import Disk
-from heartbeatd.probes.internet import Internet
-from heartbeatd.probes.registry import Probes, Timeouts
 from heartbeatd.report import Reporter
 from heartbeatd.rules.worker import WORKER
-from heartbeatd.runtime import Runtime, host_name
+from heartbeatd.runtime import Runtime
 from heartbeatd.store.background import BackgroundStore
-
-DISK_TIMEOUT_S = 1.0
-USER_AGENT = f"heartbeatd/{__version__}"
-
-
-def agent(config: Config, process: Runtime) -> AgentInfo:
-    """Who sends."""
-    return AgentInfo(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
-
-
-def probes(config: Config, process: Runtime) -> tuple[Probes, Client]:
-    """The probes, and the client the internet check uses."""
-    client = Client(process.resolver, USER_AGENT)
-    found = Probes(
-        Disk(process.lane("disk")),
-        Containers(process.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
-        Internet(client, config.internet.url),
-        Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
-    )
-    return found, client
-
-
-def heartbeat(config: Config, process: Runtime) -> Heartbeat | None:
-    """The heartbeat, or None if no Worker is configured. Raises ConfigError if `heartbeat.ca_file` cannot be used."""
-    settings = config.heartbeat
-    if not settings.url:
-        return None
-    client = Client(process.resolver, USER_AGENT, settings.ca_file)
-    return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
-
-
-def webhook(config: Config, process: Runtime) -> Webhook | None:
-    """The webhook, or None if none is configured."""
-    url = config.alerts.webhook_url.reveal()
-    return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
 
 
 class Wired:
@@ -69,13 +26,13 @@ class Wired:
         self.ledger, self._process = ledger, process
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._resolver = process.resolver
-        self._probes, self._pinger = probes(config, process)
-        self._heartbeat = heartbeat(config, process)
-        self._webhook = webhook(config, process)
+        self._probes, self._pinger = components.probes(config, process)
+        self._heartbeat = components.heartbeat(config, process)
+        self._webhook = components.webhook(config, process)
         self._outbox: Outbox | None = None
         if self._webhook is not None:
             self._outbox = Outbox(ledger.queue(), self._webhook, process.clock, process.before.boot_id)
-        who, interval_s = agent(config, process), config.agent.interval_seconds
+        who, interval_s = components.agent(config, process), config.agent.interval_seconds
         heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
         internet_url = redact_url(config.internet.url)
         heartbeats = Heartbeats(self._heartbeat, who, process.sequence, process.clock, process.waiter)

@@ -6,6 +6,9 @@ Names carry their units. `None` means unknown everywhere: a value that could not
 from dataclasses import dataclass
 from enum import StrEnum
 
+from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.timefmt import to_lima
+
 
 class ProbeStatus(StrEnum):
     """How a probe's reading stands: there, nothing there to read, not asked for, or there but unreadable."""
@@ -60,3 +63,20 @@ class Row:
     ping_ms: float | None
     worker_status: int | None
     cycle_duration_ms: float
+
+
+def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms: float) -> Row:
+    """The row of one cycle, which took so long from waking to being ready to store."""
+    return Row(
+        id=row_id,
+        timestamp_lima=to_lima(sample.taken_ns),
+        cpu_percent=sample.cpu_percent,
+        ram_percent=sample.ram_percent,
+        ram_used_mb=sample.ram_used_mb,
+        disk_percent=sample.disk_percent,
+        container_count=sample.container_count,
+        internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
+        ping_ms=sample.ping_ms,
+        worker_status=None if result is None else result.status,
+        cycle_duration_ms=took_ms,
+    )

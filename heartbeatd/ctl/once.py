@@ -7,18 +7,17 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.load import Config
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
-from heartbeatd.core.sample import ProbeStatus, Row, Sample
+from heartbeatd.core.sample import ProbeStatus, Row, Sample, row_of
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.ctl import database, rights
-from heartbeatd.cycle import row_of
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, ledger
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.store:
         database.require_safe_to_write(arguments.config, path)
     process = Runtime()
-    probes, client = wiring.probes(config, process)
+    probes, client = components.probes(config, process)
     probes.prepare(process.waiter)
     process.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
@@ -65,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _send(config: Config, process: Runtime, sample: Sample, row_id: str) -> HeartbeatResult | None:
-    sender = wiring.heartbeat(config, process)
+    sender = components.heartbeat(config, process)
     if sender is None:
         return None
-    beat = sender.send(heartbeat_body(wiring.agent(config, process), sample, row_id, 0), process.waiter)
+    beat = sender.send(heartbeat_body(components.agent(config, process), sample, row_id, 0), process.waiter)
     sender.close()
     return beat
 

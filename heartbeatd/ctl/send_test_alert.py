@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.load import Config
 from heartbeatd.core import notification
@@ -48,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     process = Runtime()
     now_ns = process.clock.now_ns()
     url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
-    alert = notification.of_test(wiring.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url)
+    alert = notification.of_test(
+        components.agent(config, process), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url
+    )
     try:
         if past_the_queue:
             return _straight(config, process, alert, past_the_queue)
@@ -70,7 +72,7 @@ def _why_straight(arguments: argparse.Namespace) -> str:
 
 
 def _straight(config: Config, process: Runtime, alert: Notification, why: str) -> int:
-    webhook = wiring.webhook(config, process)
+    webhook = components.webhook(config, process)
     assert webhook is not None, "looked at before"
     shown = redact_url(config.alerts.webhook_url.reveal())
     try:

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import ExitStack, closing, suppress
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.config.load import parse
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
@@ -87,7 +87,7 @@ def hanging_mount(stage: Stage) -> Outcome:
         )
         config = parse({"internet": {"url": stage.receiver.url("/")}, "docker": {"socket": ""}})
         process = Runtime()
-        _, client = wiring.probes(config, process)
+        _, client = components.probes(config, process)
         probes = Probes(
             Disk(process.lane("disk"), str(mount)),
             Containers(process.lane("docker"), "", 1),

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from heartbeatd.cancel import CancelToken
+from heartbeatd.components import USER_AGENT
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.gap import GapKind
 from heartbeatd.core.notification import Notification
@@ -19,7 +20,6 @@ from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.notify.webhook import Webhook
 from heartbeatd.store import migrations
-from heartbeatd.wiring import USER_AGENT
 from tests.project import wire
 from tests.project.generated import PROTOCOL, README, between
 from tests.support.scripted import Scripted, answers

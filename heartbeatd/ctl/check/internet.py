@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import Situation
@@ -14,7 +14,7 @@ from heartbeatd.runtime import Runtime
 def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     """Asked and judged as in each cycle."""
     settings = situation.config.internet
-    client, shown = Client(process.resolver, wiring.USER_AGENT), redact_url(settings.url)
+    client, shown = Client(process.resolver, components.USER_AGENT), redact_url(settings.url)
     try:
         ping = Internet(client, settings.url).check(settings.timeout_seconds, process.waiter)
     finally:

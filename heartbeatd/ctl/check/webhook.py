@@ -8,7 +8,7 @@ is active, and 404 if none is; without an `Origin` it answers 204 to any path.
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
@@ -37,7 +37,7 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     url = situation.config.alerts.webhook_url.reveal()
     if not url:
         return
-    client, target = Client(process.resolver, wiring.USER_AGENT), Target.of(url)
+    client, target = Client(process.resolver, components.USER_AGENT), Target.of(url)
     headers = {"Origin": f"{urlsplit(url).scheme}://{target.authority}", **_QUESTION}
     try:
         answer = client.send(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from heartbeatd import wiring
+from heartbeatd import components
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import redact_url
@@ -22,14 +22,14 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
     config = situation.config
     shown = redact_url(config.heartbeat.url)
     try:
-        sender = wiring.heartbeat(config, process)
+        sender = components.heartbeat(config, process)
     except ConfigError:  # `files` has said why
         yield error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
         return
     if sender is None:
         return
     now_ns = process.clock.now_ns()
-    body = heartbeat_body(wiring.agent(config, process), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
+    body = heartbeat_body(components.agent(config, process), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
     beat = sender.send(body, process.waiter)
     sender.close()
     if beat is None or beat.status is None:

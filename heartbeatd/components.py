@@ -1,0 +1,47 @@
+"""From a `Config` to its clients and probes, one at a time: for the agent, and for the commands that try what it would use."""
+
+from heartbeatd import __version__
+from heartbeatd.config.load import Config
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.net.heartbeat import Heartbeat
+from heartbeatd.net.http import Client
+from heartbeatd.notify.webhook import Webhook
+from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.host import Disk
+from heartbeatd.probes.internet import Internet
+from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.runtime import Runtime, host_name
+
+DISK_TIMEOUT_S = 1.0
+USER_AGENT = f"heartbeatd/{__version__}"
+
+
+def agent(config: Config, process: Runtime) -> AgentInfo:
+    return AgentInfo(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
+
+
+def probes(config: Config, process: Runtime) -> tuple[Probes, Client]:
+    """The probes, and the client the internet check uses."""
+    client = Client(process.resolver, USER_AGENT)
+    found = Probes(
+        Disk(process.lane("disk")),
+        Containers(process.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
+        Internet(client, config.internet.url),
+        Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
+    )
+    return found, client
+
+
+def heartbeat(config: Config, process: Runtime) -> Heartbeat | None:
+    """The heartbeat, or None if no Worker is configured. Raises ConfigError if `heartbeat.ca_file` cannot be used."""
+    settings = config.heartbeat
+    if not settings.url:
+        return None
+    client = Client(process.resolver, USER_AGENT, settings.ca_file)
+    return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
+
+
+def webhook(config: Config, process: Runtime) -> Webhook | None:
+    """The webhook, or None if none is configured."""
+    url = config.alerts.webhook_url.reveal()
+    return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None

@@ -12,7 +12,7 @@ from typing import Any
 from heartbeatd import __version__
 from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.core.plain import plain
-from heartbeatd.ctl import output
+from heartbeatd.ctl import standard_streams
 from heartbeatd.errors import ExitCode, HeartbeatdError, NotAllowedError
 
 # Verb → what it is for. The module of that name is loaded only when it is asked for.
@@ -31,7 +31,7 @@ LONGEST_PROBLEM = 2000
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. The exit status is an `ExitCode`; heartbeatctl(1) says what each means for which verb."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    output.prepare()
+    standard_streams.prepare()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -39,15 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except NotAllowedError as error:
-        output.complain(plain(f"not allowed: run it with sudo ({error})", LONGEST_PROBLEM))
+        standard_streams.complain(plain(f"not allowed: run it with sudo ({error})", LONGEST_PROBLEM))
         return error.exit_code
     except HeartbeatdError as error:
         for problem in error.problems:
-            output.complain(plain(str(problem), LONGEST_PROBLEM))
+            standard_streams.complain(plain(str(problem), LONGEST_PROBLEM))
         return error.exit_code
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends what is left to do
-        output.finish()
+        standard_streams.finish()
 
 
 def _run(given: list[str]) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from heartbeatd.cancel import TimedOut
-from heartbeatd.ctl import rights
-from heartbeatd.ctl.apart import apart
+from heartbeatd.ctl import privileges
+from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
 from heartbeatd.store import reader
 from heartbeatd.store.reader import DEADLINE_S, Reader
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def read(config_file: Path, path: Path, look: Callable[[Reader], T]) -> T:
-    """What `look` returns of the database at `path`. From here on we are no longer root, see `rights.give_up_root`.
+    """What `look` returns of the database at `path`. From here on we are no longer root, see `privileges.drop_privileges`.
 
     Raises NotAllowedError if we were not root and may not read it, else StoreError.
     """
@@ -42,11 +42,11 @@ def require_safe_to_write(config_file: Path, path: Path) -> None:
 
 
 def _as_the_agent(config_file: Path, path: Path, work: Callable[[], T]) -> T:
-    was_root = rights.BEGAN_AS_ROOT
-    rights.give_up_root(config_file, path)
+    was_root = privileges.BEGAN_AS_ROOT
+    privileges.drop_privileges(config_file, path)
     limit_s = DEADLINE_S + GRACE_S
     try:
-        return apart("database", work, limit_s)
+        return run_in_child("database", work, limit_s)
     except TimedOut:
         what = f"the file or its filesystem did not answer within {limit_s:g} s"
         raise StoreError(Problem(str(path), what)) from None

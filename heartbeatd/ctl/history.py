@@ -8,7 +8,7 @@ from pathlib import Path
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
-from heartbeatd.ctl import database, rights
+from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ExitCode
 from heartbeatd.store.reader import Cell
 from heartbeatd.store.rollups import DAY, HOUR, MEASURES, Period
@@ -22,7 +22,6 @@ _FORM = "{:<{width}} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
     parser.add_argument("--days", type=_days, default=1.0, metavar="N", help="how far back (default: 1)")
     parser.add_argument("--by", choices=sorted(PERIODS), help=f"(default: hour up to {BY_HOUR_DAYS} days, then day)")
     parser.add_argument("--json", action="store_true", help="print a JSON array, an object for each hour or day")
@@ -30,7 +29,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 done, 1 the database cannot be read, 77 not allowed, 78 the file is refused."""
-    config = rights.configuration(arguments.config)
+    config = privileges.configuration(arguments.config)
     by = arguments.by or ("hour" if arguments.days <= BY_HOUR_DAYS else "day")
     period, most = PERIODS[by], int(arguments.days * _A_DAY[by]) + 2
     now_ns = SystemClock().now_ns()

@@ -17,7 +17,7 @@ from heartbeatd.core.plain import plain
 from heartbeatd.core.sample import ProbeStatus, Row, Sample, row_of
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
-from heartbeatd.ctl import database, rights
+from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, ledger
@@ -27,7 +27,6 @@ CPU_MARK_S = 1.0  # CPU use is measured over this long
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--send", action="store_true", help="send the heartbeat, too")
     parser.add_argument("--store", action="store_true", help="store the row, too")
@@ -35,45 +34,45 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 done, 1 it could not be sent or stored, 77 not allowed, 78 the file is refused or names no Worker."""
-    config = rights.configuration(arguments.config)
+    config = privileges.configuration(arguments.config)
     if arguments.send and not config.heartbeat.url:
         raise ConfigError(
             Problem(f"{arguments.config}: heartbeat.url", "is not set", "set it: there is nowhere to send to")
         )
     path = Path(config.storage.path)
-    rights.give_up_root(arguments.config, path)
+    privileges.drop_privileges(arguments.config, path)
     if arguments.store:
         database.require_safe_to_write(arguments.config, path)
-    process = Runtime()
-    probes, client = components.probes(config, process)
-    probes.prepare(process.waiter)
-    process.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
+    runtime = Runtime()
+    probes, client = components.probes(config, runtime)
+    probes.prepare(runtime.waiter)
+    runtime.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
-    sample = probes.collect(process.clock.now_ns, process.waiter)
+    sample = probes.collect(runtime.clock.now_ns, runtime.waiter)
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
-    beat = _send(config, process, sample, row_id) if arguments.send else None
+    beat = _send(config, runtime, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
-    seen = worker.observe(process.clock.now_ns(), beat, sample.internet_ok)
+    seen = worker.observe(runtime.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
-        _store(config, process, row)
+        _store(config, runtime, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
     client.close()
     probes.close()
-    process.close()
+    runtime.close()
     return ExitCode.FAILED if seen is not None and not seen.ok else ExitCode.OK
 
 
-def _send(config: Config, process: Runtime, sample: Sample, row_id: str) -> HeartbeatResult | None:
-    sender = components.heartbeat(config, process)
+def _send(config: Config, runtime: Runtime, sample: Sample, row_id: str) -> HeartbeatResult | None:
+    sender = components.heartbeat(config, runtime)
     if sender is None:
         return None
-    beat = sender.send(heartbeat_body(components.agent(config, process), sample, row_id, 0), process.waiter)
+    beat = sender.send(heartbeat_body(components.agent(config, runtime), sample, row_id, 0), runtime.waiter)
     sender.close()
     return beat
 
 
-def _store(config: Config, process: Runtime, row: Row) -> None:
-    kept = ledger(config, process)
+def _store(config: Config, runtime: Runtime, row: Row) -> None:
+    kept = ledger(config, runtime)
     with reported(Path(config.storage.path)):
         kept.open()
         kept.record(row, (), ())

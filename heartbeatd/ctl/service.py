@@ -45,7 +45,7 @@ class Service:
         return self.active in ("active", "reloading")
 
 
-def look() -> Service | None:
+def unit_state() -> Service | None:
     """The unit's state, or None where systemd is not running or does not answer within five seconds."""
     try:
         shown = subprocess.run(

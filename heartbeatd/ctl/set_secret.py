@@ -31,7 +31,6 @@ KEY_FILE = Path("/etc/heartbeat/secret_key")  # where the key goes if systemd ca
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
     parser.add_argument(
         "name", nargs="?", choices=sorted(SECRETS), default="secret_key", help="which secret (default: %(default)s)"
     )

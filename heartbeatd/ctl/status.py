@@ -7,14 +7,13 @@ from pathlib import Path
 from heartbeatd.clock import SystemClock
 from heartbeatd.config.load import Config, parse
 from heartbeatd.core.plain import plain
-from heartbeatd.ctl import database, rights, service, start_failure
-from heartbeatd.ctl.report import Report, Seen, facts, lines
+from heartbeatd.ctl import database, privileges, service, start_failure
+from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
 from heartbeatd.store.reader import NoDatabaseError, Reader
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -23,22 +22,22 @@ def run(arguments: argparse.Namespace) -> int:
 
     What is known is said in each case. Of a file that is refused the running agent knows nothing.
     """
-    unit, no_unit = service.look(), "systemd does not answer"
-    if unit is not None and not unit.running and not rights.is_of_service(arguments.config):
+    unit, no_unit = service.unit_state(), "systemd does not answer"
+    if unit is not None and not unit.running and not privileges.is_of_service(arguments.config):
         unit, no_unit = None, "heartbeatd.service does not run, and this is not its configuration"
     config: Config | None = None
     failed: ConfigError | NotAllowedError | None = None
     try:
-        config = rights.configuration(arguments.config)
-        seen = _look(arguments.config, Path(config.storage.path))
+        config = privileges.configuration(arguments.config)
+        snapshot = _read_snapshot(arguments.config, Path(config.storage.path))
     except ConfigError as error:
-        failed, seen = error, _at_the_default(arguments.config)
+        failed, snapshot = error, _at_the_default(arguments.config)
     except NotAllowedError as error:
-        failed, seen = error, Seen(trouble="not allowed: run it with sudo")
+        failed, snapshot = error, Snapshot(trouble="not allowed: run it with sudo")
     clock = SystemClock()
     failure = start_failure.of_service(unit) if unit is not None else None
     refusal = str(failed) if failed is not None and config is None else ""
-    report = Report(config, unit, seen, clock.now_ns(), clock.monotonic_ns(), refusal, failure, no_unit)
+    report = Report(config, unit, snapshot, clock.now_ns(), clock.monotonic_ns(), refusal, failure, no_unit)
     if arguments.json:
         print(json.dumps(facts(report), indent=2))
     else:
@@ -50,28 +49,28 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if report.well else ExitCode.FAILED
 
 
-def _look(config_file: Path, path: Path) -> Seen:
+def _read_snapshot(config_file: Path, path: Path) -> Snapshot:
     """What is in the database now. Raises NotAllowedError."""
     try:
-        return database.read(config_file, path, _seen)
+        return database.read(config_file, path, _snapshot)
     except NotAllowedError:
         raise
     except StoreError as error:
-        return Seen(trouble=str(error))
+        return Snapshot(trouble=str(error))
 
 
-def _seen(reader: Reader) -> Seen:
-    return Seen(reader.last_row(), reader.announced(), reader.queue())
+def _snapshot(reader: Reader) -> Snapshot:
+    return Snapshot(reader.last_row(), reader.announced(), reader.queue())
 
 
-def _at_the_default(config_file: Path) -> Seen:
+def _at_the_default(config_file: Path) -> Snapshot:
     """Where the database is, a file that is refused does not say: the default is tried."""
     path = Path(parse({}).storage.path)
     try:
-        return database.read(config_file, path, _seen)
+        return database.read(config_file, path, _snapshot)
     except NoDatabaseError:
-        return Seen(
+        return Snapshot(
             trouble="storage.path is in the configuration, which cannot be used; there is none at the default place"
         )
     except StoreError as error:
-        return Seen(trouble=str(error))
+        return Snapshot(trouble=str(error))

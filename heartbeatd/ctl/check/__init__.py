@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.config.load import Config
-from heartbeatd.ctl import rights, service, unit_file
-from heartbeatd.ctl.check import configuration, report, running, sandbox, tries, unit
+from heartbeatd.ctl import privileges, service, unit_file
+from heartbeatd.ctl.check import configuration, printing, registry, running, sandbox, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
@@ -23,7 +23,6 @@ OUTSIDE = "what follows was looked at from outside the service's sandbox"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """The verb's options."""
     parser.add_argument("--offline", action="store_true", help="only validate the file; try nothing")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
     parser.add_argument("--json", action="store_true", help="print one JSON array")
@@ -35,23 +34,23 @@ def run(arguments: argparse.Namespace) -> int:
     given, spoilt = service.given_credentials(settings)
     loaded = service.loaded_credentials()
     try:
-        config = rights.configuration(arguments.config, unit.in_force(given, loaded))
+        config = privileges.configuration(arguments.config, unit.in_force(given, loaded))
     except NotAllowedError as refused:
         if arguments.json:  # whoever reads it finds an array in any case
-            report.show(map(_refused, refused.problems), as_json=True, quiet=arguments.quiet)
+            printing.print_findings(map(_refused, refused.problems), as_json=True, quiet=arguments.quiet)
         raise
     except ConfigError as refused:
         problems = spoilt or refused.problems  # what is missing is what could not be decrypted
-        report.show(map(_refused, problems), as_json=arguments.json, quiet=arguments.quiet)
+        printing.print_findings(map(_refused, problems), as_json=arguments.json, quiet=arguments.quiet)
         return refused.exit_code
-    found = [
+    seen_by_root = [
         *(_refused(problem, "secrets") for problem in spoilt),
         *configuration.misplaced(),
         *unit.waiting_credentials(given, loaded),
         *unit.moved_helper(unit_file.service_settings("heartbeatd-containers.service")),
     ]
-    findings = _findings(config, arguments.config, settings, found, offline=arguments.offline)
-    well = report.show(findings, as_json=arguments.json, quiet=arguments.quiet)
+    findings = _findings(config, arguments.config, settings, seen_by_root, offline=arguments.offline)
+    well = printing.print_findings(findings, as_json=arguments.json, quiet=arguments.quiet)
     return ExitCode.OK if well else ExitCode.FAILED
 
 
@@ -62,38 +61,38 @@ def _refused(problem: Problem, subject: str = "configuration") -> Finding:
 
 
 def _findings(
-    config: Config, path: Path, settings: Settings, found: list[Finding], *, offline: bool
+    config: Config, path: Path, settings: Settings, seen_by_root: list[Finding], *, offline: bool
 ) -> Iterator[Finding]:
-    """All that is found, the quick things first. `found` is what only root could see."""
+    """All that is found, the quick things first. `seen_by_root` is what only root could see."""
     folder = database_of(config).parent
     engine = EngineSocket.at(Path(config.docker.socket.removeprefix("unix://")))
     situation = Situation(
-        config, path, service.look(), identity(folder), settings, engine, read_only=is_read_only(folder)
+        config, path, service.unit_state(), identity(folder), settings, engine, read_only=is_read_only(folder)
     )
-    yield from configuration.look(situation)
-    yield from found
+    yield from configuration.check(situation)
+    yield from seen_by_root
     if offline:
         yield from _outside(situation, offline=True)
         return
-    said = list(unit.look(situation))
-    yield from said
-    yield from _tried(situation, said)
+    from_unit = list(unit.check(situation))
+    yield from from_unit
+    yield from _in_sandbox(situation, from_unit)
 
 
-def _tried(situation: Situation, said: list[Finding]) -> Iterator[Finding]:
-    """The tries, in the sandbox if that can be. What has been `said` is not said again."""
+def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Finding]:
+    """The tries, in the sandbox if that can be. `from_unit` has been yielded already."""
     outside = _why_outside(situation)
     if outside is None:
         try:
             wrong = set[str]()
-            for finding in sandbox.tries(situation):
+            for finding in sandbox.findings(situation):
                 yield finding
                 if finding.verdict is Verdict.ERROR:
                     wrong.add(finding.subject)
-            yield from running.look(situation, wrong)
+            yield from running.check(situation, wrong)
         except sandbox.NotSetUp as failed:
             start = unit.cannot_start(failed.status, situation)
-            if start not in said:
+            if start not in from_unit:
                 yield start
             outside = warning("sandbox", OUTSIDE)
         except sandbox.NoSandbox as failed:
@@ -107,26 +106,26 @@ def _tried(situation: Situation, said: list[Finding]) -> Iterator[Finding]:
 
 def _outside(situation: Situation, *, offline: bool = False) -> Iterator[Finding]:
     """What is found by an agent's rights, from outside of its sandbox. What cannot be judged with our own is left out."""
-    but: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
     try:
-        rights.give_up_root(situation.path, Path(situation.config.storage.path))
+        privileges.drop_privileges(situation.path, Path(situation.config.storage.path))
     except StoreError as unsafe:
-        but = ("storage",)
+        skip = ("storage",)
         if not offline:
             yield from (error("storage", f"{p.where}: {p.what}", p.hint) for p in unsafe.problems)
-    if rights.is_of_service(situation.path) and rights.user_name() != service.USER:
-        but = ("files", "storage")
+    if privileges.is_of_service(situation.path) and privileges.user_name() != service.USER:
+        skip = ("files", "storage")
         yield warning(
             "storage", f"not looked at: only root can tell what the user {service.USER} may do", "run it with sudo"
         )
     if offline:
-        but = (*but, *(subject for subject in tries.TRIES if subject != "files"))
-    yield from tries.findings(situation, but=but)
+        skip = (*skip, *(subject for subject in registry.CHECKS if subject != "files"))
+    yield from registry.findings(situation, skip=skip)
 
 
 def _why_outside(situation: Situation) -> Finding | None:
     """Why the service's sandbox is not used, None if it is."""
-    if not rights.is_of_service(situation.path):
+    if not privileges.is_of_service(situation.path):
         return ok("sandbox", f"{OUTSIDE}: the service does not run by {situation.path}")
     if situation.service is None:
         return ok("sandbox", f"{OUTSIDE}: systemd does not answer here")

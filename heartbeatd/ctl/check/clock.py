@@ -12,7 +12,7 @@ BATTERY_CLOCKS = Path("/sys/class/rtc")
 _NAMES = ("NTP", "NTPSynchronized", "CanNTP")
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """As systemd-timedated sees it."""
     words = ["timedatectl", "show", *(f"--property={name}" for name in _NAMES)]
     try:
@@ -24,10 +24,10 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
         yield warning("clock", "whether the clock is synchronised is not known: timedatectl has no answer")
         return
     battery = BATTERY_CLOCKS.exists() and any(BATTERY_CLOCKS.iterdir())
-    yield judge(dict(line.partition("=")[::2] for line in shown.splitlines()), battery=battery)
+    yield classify(dict(line.partition("=")[::2] for line in shown.splitlines()), battery=battery)
 
 
-def judge(properties: dict[str, str], *, battery: bool) -> Finding:
+def classify(properties: dict[str, str], *, battery: bool) -> Finding:
     """What timedatectl's properties say, and whether a clock goes on while the host is switched off."""
     if properties.get("NTPSynchronized") == "yes":
         return ok("clock", "the clock is synchronised")

@@ -21,7 +21,7 @@ def misplaced() -> Iterator[Finding]:
             )
 
 
-def look(situation: Situation) -> Iterator[Finding]:
+def check(situation: Situation) -> Iterator[Finding]:
     """Where the secrets come from, and what is allowed but questionable."""
     config = situation.config
     yield ok("configuration", f"{situation.path} is valid")

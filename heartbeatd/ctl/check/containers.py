@@ -18,14 +18,14 @@ READER = "heartbeatd-containers"
 READER_USER = "heartbeat-containers"
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Counted as in each cycle."""
     settings = situation.config.docker
     path = Path(settings.socket.removeprefix("unix://"))
-    probe = Containers(process.lane("docker"), settings.socket, settings.timeout_seconds)
-    probe.warm_up(seconds_from_now(10), process.waiter)
+    probe = Containers(runtime.lane("docker"), settings.socket, settings.timeout_seconds)
+    probe.warm_up(seconds_from_now(10), runtime.waiter)
     reading = base.begin(
-        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), process.waiter)
+        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), runtime.waiter)
     )()
     probe.close()
     if reading.value is not None:

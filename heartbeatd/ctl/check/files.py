@@ -9,19 +9,20 @@ from heartbeatd.config.load import LARGEST_FILE_BYTES, Config
 from heartbeatd.config.secrets import ENCRYPTED_STORE, STORE
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.ctl.rights import is_of_service, user_name
+from heartbeatd.ctl.privileges import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.ctl.unit_file import is_on
 from heartbeatd.errors import ConfigError
 from heartbeatd.files import NotRegularFile, read_regular
 from heartbeatd.net.tls import create_ssl_context
+from heartbeatd.runtime import Runtime
 
 # What ProtectHome= takes away from a service, and what PrivateTmp= replaces.
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))
 
 
-def look(situation: Situation) -> Iterator[Finding]:
+def check(situation: Situation, _: Runtime) -> Iterator[Finding]:
     """Errors and warnings only: a file that is as it should be is nothing to speak of."""
     config, key_file = situation.config, file_of_key(situation.config)
     yield from _readable("configuration", situation.path, situation)

@@ -23,7 +23,6 @@ class Finding:
 
 
 def ok(subject: str, text: str, hint: str = "") -> Finding:
-    """All is well."""
     return Finding(Verdict.OK, subject, text, hint)
 
 

@@ -7,8 +7,8 @@ from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.runtime import Runtime, host_name
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """The name in heartbeats and alerts. Whether it tells this host from others is one of the `remarks`."""
     config = situation.config
     origin = "agent.hostname" if config.agent.hostname else "the system's name"
-    yield ok("host", f"this host is known as {host_name(config, process.names)} ({origin})")
+    yield ok("host", f"this host is known as {host_name(config, runtime.names)} ({origin})")

@@ -11,12 +11,12 @@ from heartbeatd.probes.internet import Internet
 from heartbeatd.runtime import Runtime
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Asked and judged as in each cycle."""
     settings = situation.config.internet
-    client, shown = Client(process.resolver, components.USER_AGENT), redact_url(settings.url)
+    client, shown = Client(runtime.resolver, components.USER_AGENT), redact_url(settings.url)
     try:
-        ping = Internet(client, settings.url).check(settings.timeout_seconds, process.waiter)
+        ping = Internet(client, settings.url).check(settings.timeout_seconds, runtime.waiter)
     finally:
         client.close()
     if ping.ok:

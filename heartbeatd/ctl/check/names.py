@@ -18,7 +18,7 @@ SILENT_AFTER_S = 3.0
 _NO_SUCH_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Each host that would be asked. Waits for as long as glibc asks its servers, for all names at once."""
     config = situation.config
     urls = {
@@ -27,7 +27,7 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
         "internet.url": config.internet.url,
     }
     hosts = {key: host for key, url in urls.items() if (host := urlsplit(url).hostname)}
-    names = [host for host in hosts.values() if host != "localhost" and not _resolves_now(host, process)]
+    names = [host for host in hosts.values() if host != "localhost" and not _resolves_now(host, runtime)]
     servers = nameservers.listed()
     deadline_ns = seconds_from_now(GLIBC_TIMEOUT_S * GLIBC_ROUNDS * len(servers) + 1)
     silent = nameservers.silent(names[0], SILENT_AFTER_S) if names else ()
@@ -35,7 +35,7 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
         yield _silence(servers, silent)
     for key, host in hosts.items():
         try:
-            found = process.resolver.lookup(host, 0, deadline_ns, process.waiter)
+            found = runtime.resolver.lookup(host, 0, deadline_ns, runtime.waiter)
         except RequestError as failed:
             text, hint = _explained(key, host, failed, answering=len(silent) < len(servers))
             yield (warning if key == "internet.url" else error)("names", f"{key}: {text}", hint)
@@ -43,10 +43,10 @@ def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
             yield ok("names", f"{key}: {host} is {', '.join(sorted({a.sockaddr[0] for a in found}))}")
 
 
-def _resolves_now(host: str, process: Runtime) -> bool:
+def _resolves_now(host: str, runtime: Runtime) -> bool:
     """True for an address. For a name the look-up begins here, so that all go on side by side."""
     try:
-        process.resolver.lookup(host, 0, seconds_from_now(0), process.waiter)
+        runtime.resolver.lookup(host, 0, seconds_from_now(0), runtime.waiter)
     except RequestError:
         return False
     return True

@@ -12,7 +12,7 @@ from heartbeatd.ctl.check.finding import Finding, warning
 from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_read_only
 
 
-def look(situation: Situation, wrong: Collection[str]) -> Iterator[Finding]:
+def check(situation: Situation, wrong: Collection[str]) -> Iterator[Finding]:
     """What a reload could not use, as root sees it. On the subjects that are `wrong` a restart would not help."""
     service, config = situation.service, situation.config
     if service is None or not service.running or not service.pid:

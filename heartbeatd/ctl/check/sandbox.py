@@ -22,7 +22,7 @@ from heartbeatd.ctl.unit_file import DIRECTORIES, Settings, own_directories
 
 LIMIT_S = 120
 # The modules are private to the package: no Python finds them by itself.
-_INSIDE = "import sys; sys.path.insert(0, sys.argv[1]); from heartbeatd.ctl.check import inside; inside.main()"
+_INSIDE = "import sys; sys.path.insert(0, sys.argv[1]); from heartbeatd.ctl.check import in_sandbox; in_sandbox.main()"
 _MODULES = str(Path(__file__).parents[3])
 # What says how the daemon is run, not where: none of it is for the tries.
 _NOT_TAKEN = ("Exec", "Restart", "Timeout", "Watchdog", "Runtime", "Standard", "FileDescriptorStore", "Success")
@@ -54,7 +54,7 @@ class NotSetUp(Exception):
         super().__init__(f"status {status}")
 
 
-def tries(situation: Situation) -> Iterator[Finding]:
+def findings(situation: Situation) -> Iterator[Finding]:
     """What the tries find inside. Raises NoSandbox or NotSetUp before the first finding, or not at all."""
     unclear = next(
         (f"{name}={value}" for name, value in taken(situation.settings) if re.search("%[a-zA-Z]", value)), None
@@ -69,7 +69,7 @@ def tries(situation: Situation) -> Iterator[Finding]:
     limit = threading.Timer(LIMIT_S + 10, child.kill)
     limit.daemon = True  # Ctrl-C does not wait for it
     limit.start()
-    said = False
+    answered = False
     with child:
         assert child.stdin is not None and child.stdout is not None and child.stderr is not None
         try:
@@ -78,13 +78,13 @@ def tries(situation: Situation) -> Iterator[Finding]:
         except BrokenPipeError:
             pass  # it has ended already: its status says why
         for line in child.stdout:
-            said = True
+            answered = True
             yield read(line)
         complaint = child.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
         status = child.wait()
     limit.cancel()
     limit.join()
-    if said:
+    if answered:
         return
     if status >= FIRST_SETUP_STATUS:
         raise NotSetUp(status)

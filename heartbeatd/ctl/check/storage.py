@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.cancel import TimedOut
-from heartbeatd.ctl.apart import apart
 from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_read_only
-from heartbeatd.ctl.rights import is_of_service, user_name
+from heartbeatd.ctl.child_process import run_in_child
+from heartbeatd.ctl.privileges import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.runtime import Runtime
@@ -22,16 +22,16 @@ STATE = Path("/var/lib/heartbeat")
 OWN = Path("/srv/heartbeat")  # what is proposed where storage.path is in no folder of the agent's own
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """What is found within `LIMIT_S`, in a process apart: on a frozen filesystem it would wait, and could not be ended."""
     try:
-        yield from apart("storage", lambda: list(_look(situation)), LIMIT_S)
+        yield from run_in_child("storage", lambda: list(_findings(situation)), LIMIT_S)
     except TimedOut:
         what = f"the file or its filesystem did not answer within {LIMIT_S:g} s"
         yield error("storage", f"{situation.config.storage.path}: {what}", THAW)
 
 
-def _look(situation: Situation) -> Iterator[Finding]:
+def _findings(situation: Situation) -> Iterator[Finding]:
     """The folder, then the file in it."""
     path = database_of(situation.config)
     wrong = _folder(path.parent, situation)

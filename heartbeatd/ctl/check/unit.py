@@ -22,7 +22,7 @@ _NOT_LOADED: dict[str, tuple[str, str]] = {
 }
 
 
-def look(situation: Situation) -> Iterator[Finding]:
+def check(situation: Situation) -> Iterator[Finding]:
     """What keeps it from starting, and what systemd has not taken in yet."""
     unit = situation.service
     if unit is None:

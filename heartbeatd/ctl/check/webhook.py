@@ -32,40 +32,40 @@ _NO_ANSWER: dict[Cause, str] = {
 }
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Without a URL there is nothing to ask: see `remarks`."""
     url = situation.config.alerts.webhook_url.reveal()
     if not url:
         return
-    client, target = Client(process.resolver, components.USER_AGENT), Target.of(url)
+    client, target = Client(runtime.resolver, components.USER_AGENT), Target.of(url)
     headers = {"Origin": f"{urlsplit(url).scheme}://{target.authority}", **_QUESTION}
     try:
         answer = client.send(
-            Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, process.waiter
+            Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, runtime.waiter
         )
     except RequestError as failed:
         yield error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
     else:
-        yield judge(url, answer)
+        yield classify(url, answer)
     finally:
         client.close()
 
 
-def judge(url: str, answer: Answer) -> Finding:
+def classify(url: str, answer: Answer) -> Finding:
     """What the answer to the question says of the address."""
     status, shown = answer.status, redact_url(url)
-    said = f"{shown} answers OPTIONS with HTTP {status}"
+    answers = f"{shown} answers OPTIONS with HTTP {status}"
     if 200 <= status < 300:
         methods = answer.headers.get(METHODS, "")
         if methods and "POST" not in methods.upper() and "*" not in methods:
             return error(
-                "webhook", f"{said}, and takes no POST, only {methods}", "let the Webhook node's HTTP Method be POST"
+                "webhook", f"{answers}, and takes no POST, only {methods}", "let the Webhook node's HTTP Method be POST"
             )
         takes = "takes alerts" if methods else "is reachable"
         return ok("webhook", f"{shown} {takes} (HTTP {status} to OPTIONS, {answer.took_ms:.0f} ms)", _TRY)
     if status in (405, 501):
-        return warning("webhook", f"{said}: whether it takes alerts cannot be told without sending one", _TRY)
-    return error("webhook", f"{said}: {_MEANINGS.get(status, _meaning(status))}", _hint(url, status))
+        return warning("webhook", f"{answers}: whether it takes alerts cannot be told without sending one", _TRY)
+    return error("webhook", f"{answers}: {_MEANINGS.get(status, _meaning(status))}", _hint(url, status))
 
 
 _MEANINGS = {

@@ -17,20 +17,20 @@ from heartbeatd.rules.worker import look_at
 from heartbeatd.runtime import Runtime
 
 
-def look(situation: Situation, process: Runtime) -> Iterator[Finding]:
+def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """One heartbeat without figures, and what is answered. Without a URL there is nothing to try: see `remarks`."""
     config = situation.config
     shown = redact_url(config.heartbeat.url)
     try:
-        sender = components.heartbeat(config, process)
+        sender = components.heartbeat(config, runtime)
     except ConfigError:  # `files` has said why
         yield error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
         return
     if sender is None:
         return
-    now_ns = process.clock.now_ns()
-    body = heartbeat_body(components.agent(config, process), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
-    beat = sender.send(body, process.waiter)
+    now_ns = runtime.clock.now_ns()
+    body = heartbeat_body(components.agent(config, runtime), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
+    beat = sender.send(body, runtime.waiter)
     sender.close()
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")

@@ -12,14 +12,14 @@ import pytest
 
 from heartbeatd.config.load import Config, parse
 from heartbeatd.ctl.check.finding import Finding, Verdict
+from heartbeatd.ctl.check.registry import Check
 from heartbeatd.ctl.check.situation import Situation, identity
-from heartbeatd.ctl.check.tries import Look
 from heartbeatd.ctl.service import Service
 from heartbeatd.runtime import Runtime
 from tests.support.agent import CHECKOUT, environment, python
 
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-Found = Callable[[Look, Situation], list[Finding]]
+Found = Callable[[Check, Situation], list[Finding]]
 
 
 def config(**sections: Mapping[str, object]) -> Config:
@@ -52,7 +52,7 @@ def found_by_nobody(given: Situation, *, prefix: Sequence[str | Path] = ()) -> d
     """By subject, what the user nobody finds, as the sandbox starts it."""
     assert os.geteuid() == 0
     done = subprocess.run(
-        [*map(str, prefix), *_NOBODY, *python("heartbeatd.ctl.check.inside")],
+        [*map(str, prefix), *_NOBODY, *python("heartbeatd.ctl.check.in_sandbox")],
         cwd=CHECKOUT,
         env=environment(),
         input=pickle.dumps(given),

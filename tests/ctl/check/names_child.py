@@ -21,7 +21,7 @@ GIVEN = situation(
 def found() -> dict[str, object]:
     """What is found, and how long it took."""
     began_s = time.monotonic()
-    seen = [asdict(finding) for finding in names.look(GIVEN, Runtime())]
+    seen = [asdict(finding) for finding in names.check(GIVEN, Runtime())]
     return {"found": seen, "took_s": time.monotonic() - began_s}
 
 

@@ -53,14 +53,14 @@ def socket_at(path: Path, mode: int = 0o660, group: int = 0) -> Path:
 
 def test_switched_off(found: Found) -> None:
     """Nothing is wrong with that."""
-    (finding,) = found(containers.look, situation())
+    (finding,) = found(containers.check, situation())
     assert finding.verdict is Verdict.OK
     assert "switched off" in finding.text
 
 
 def test_no_docker(found: Found, tmp_path: Path) -> None:
     """Or with that."""
-    (finding,) = found(containers.look, situation(docker={"socket": f"unix://{tmp_path}/none.sock"}))
+    (finding,) = found(containers.check, situation(docker={"socket": f"unix://{tmp_path}/none.sock"}))
     assert finding.verdict is Verdict.OK
     assert "not installed" in finding.text
 

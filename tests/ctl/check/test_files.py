@@ -13,6 +13,7 @@ from heartbeatd.config.load import DEFAULT_PATH, Secret
 from heartbeatd.ctl.check import files
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.runtime import Runtime
 from tests.ctl.check.conftest import found_by_nobody, situation
 from tests.support.certificates import make
 
@@ -108,7 +109,7 @@ def test_a_name_that_leads_nowhere_is_not_repeated(name: str) -> None:
     """It may be the key, written into the wrong setting."""
     given = situation(heartbeat={"url": "http://127.0.0.1:9/", "secret_key": "k", "ca_file": name})
     for each, setting in ((given, "heartbeat.ca_file"), (with_key_in(Path(name)), "heartbeat.secret_key_file")):
-        (finding,) = (f for f in files.look(each) if f.subject != "configuration")
+        (finding,) = (f for f in files.check(each, Runtime()) if f.subject != "configuration")
         assert finding.verdict is Verdict.ERROR
         assert finding.text.startswith(f"{setting}: the file it names cannot be read")
         assert "Zq7X" not in finding.text + finding.hint
@@ -150,7 +151,7 @@ def test_links_and_what_is_bound(tmp_path: Path) -> None:
             assert files.is_hidden(link, inside) == setting
             (finding,) = (
                 f
-                for f in files.look(replace(with_key_in(link), sandboxed=True, settings=hidden))
+                for f in files.check(replace(with_key_in(link), sandboxed=True, settings=hidden), Runtime())
                 if f.subject == "secrets"
             )
             assert setting in finding.text
@@ -166,8 +167,8 @@ def test_from_outside_the_settings_are_judged(tmp_path: Path) -> None:
     good = make(tmp_path).file  # below /tmp
     given = situation(heartbeat={"url": "http://127.0.0.1:9/", "secret_key": "k", "ca_file": str(good)})
     given = replace(given, settings=(("PrivateTmp", "yes"),))
-    assert [f for f in files.look(given) if f.subject == "heartbeat"] == []
-    found = [f for f in files.look(replace(given, path=DEFAULT_PATH)) if f.subject == "heartbeat"]
+    assert [f for f in files.check(given, Runtime()) if f.subject == "heartbeat"] == []
+    found = [f for f in files.check(replace(given, path=DEFAULT_PATH), Runtime()) if f.subject == "heartbeat"]
     assert [finding.text for finding in found] == [
         f"the service cannot see {good}: PrivateTmp=yes in its unit hides it"
     ]

@@ -12,7 +12,7 @@ from tests.support.scripted import Scripted, answers, silent
 def test_reachable(found: Found, status: int) -> None:
     """2xx and 3xx."""
     with Scripted(answers(status)) as server:
-        (finding,) = found(internet.look, situation(internet={"url": server.url}))
+        (finding,) = found(internet.check, situation(internet={"url": server.url}))
     assert finding.verdict is Verdict.OK
 
 
@@ -20,7 +20,7 @@ def test_reachable(found: Found, status: int) -> None:
 def test_an_answer_that_counts_as_no_internet(found: Found, status: int) -> None:
     """It is the address that is wrong, then."""
     with Scripted(answers(status)) as server:
-        (finding,) = found(internet.look, situation(internet={"url": server.url}))
+        (finding,) = found(internet.check, situation(internet={"url": server.url}))
     assert finding.verdict is Verdict.WARNING
     assert f"HTTP {status}" in finding.text
     assert "choose another internet.url" in finding.hint
@@ -29,7 +29,7 @@ def test_an_answer_that_counts_as_no_internet(found: Found, status: int) -> None
 def test_no_answer(found: Found) -> None:
     """It may be this host, or the address."""
     with Scripted(silent) as server:
-        (finding,) = found(internet.look, situation(internet={"url": server.url, "timeout_seconds": 0.2}))
+        (finding,) = found(internet.check, situation(internet={"url": server.url, "timeout_seconds": 0.2}))
     assert finding.verdict is Verdict.WARNING
     assert "timeout" in finding.text
     assert "is this host online?" in finding.hint

@@ -36,9 +36,9 @@ def test_a_folder_that_the_running_service_cannot_use(tmp_path: Path, mounts: st
     given = situation(storage={"path": f"{folder}/metrics.db"})
     with process(mounts, folder) as pid:
         given = replace(given, service=replace(unit(), pid=pid))
-        found = list(running.look(given, ()))
-        assert list(running.look(given, ("storage",))) == []
-        assert list(running.look(replace(given, service=replace(unit("inactive", "dead"), pid=pid)), ())) == []
+        found = list(running.check(given, ()))
+        assert list(running.check(given, ("storage",))) == []
+        assert list(running.check(replace(given, service=replace(unit("inactive", "dead"), pid=pid)), ())) == []
     assert [finding.verdict for finding in found] == [Verdict.WARNING] * waits
     for finding in found:
         assert str(folder) in finding.text

@@ -199,7 +199,7 @@ def test_another_folder_in_the_sandbox(found: Found, path: str, setting: str) ->
     """What is written there is gone at the next stop, or cannot be written."""
     given = replace(kept_in(Path(path) / "sub/metrics.db"), folder=(1, 1), sandboxed=True)
     given = replace(given, settings=(("ProtectHome", "yes"), ("PrivateTmp", "yes")))
-    (finding,) = found(storage.look, given)
+    (finding,) = found(storage.check, given)
     assert finding.verdict is Verdict.ERROR
     assert setting in finding.text
     assert "/srv/heartbeat" in finding.hint
@@ -209,6 +209,6 @@ def test_the_state_directory_is_systemds_to_make(found: Found) -> None:
     """Before the first start it is not there, and that is as it should be."""
     if storage.STATE.exists():
         pytest.fail(f"{storage.STATE} exists on this machine")
-    (finding,) = found(storage.look, situation())
+    (finding,) = found(storage.check, situation())
     assert finding.verdict is Verdict.OK
     assert "at the first start" in finding.text

@@ -59,7 +59,7 @@ def test_when_that_is_said(active: str, sub: str, status: int | None, wrong: boo
     """While it does not come up, and systemd is at fault: our own statuses are below 200."""
     given = in_state(active, sub, status)
     assert (start_failure.of_service(given) is not None) is wrong
-    assert [finding.verdict for finding in unit.look(situation(service=given))] == [Verdict.ERROR] * wrong
+    assert [finding.verdict for finding in unit.check(situation(service=given))] == [Verdict.ERROR] * wrong
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_when_that_is_said(active: str, sub: str, status: int | None, wrong: boo
 )
 def test_why_it_does_not_stay_up(result: str, what: str, hint: str) -> None:
     """systemd starts it again and again: by how it ended."""
-    (finding,) = unit.look(situation(service=in_state("activating", "auto-restart", None, result=result)))
+    (finding,) = unit.check(situation(service=in_state("activating", "auto-restart", None, result=result)))
     assert finding.verdict is Verdict.ERROR
     assert what in finding.text
     assert f"result {result}" in finding.text
@@ -84,13 +84,13 @@ def test_why_it_does_not_stay_up(result: str, what: str, hint: str) -> None:
 
 def test_how_often_it_was_tried() -> None:
     """So that a loop is known for one."""
-    (finding,) = unit.look(situation(service=in_state("activating", "auto-restart", 226, restarts=12)))
+    (finding,) = unit.check(situation(service=in_state("activating", "auto-restart", 226, restarts=12)))
     assert "status 226/NAMESPACE, tried 13 times" in finding.text
 
 
 def test_files_that_systemd_has_not_read_again() -> None:
     """What is on the disk is not what runs."""
-    (finding,) = unit.look(situation(service=in_state(outdated=True)))
+    (finding,) = unit.check(situation(service=in_state(outdated=True)))
     assert finding.verdict is Verdict.WARNING
     assert "daemon-reload" in finding.hint
 
@@ -106,7 +106,7 @@ def test_files_that_systemd_has_not_read_again() -> None:
 def test_a_unit_that_systemd_will_not_start(load: str, text: str, hint: str) -> None:
     """An error, stopped or still running from before: the next start fails."""
     for given in (in_state("inactive", "dead"), in_state()):
-        (finding,) = unit.look(situation(service=replace(given, load=load)))
+        (finding,) = unit.check(situation(service=replace(given, load=load)))
         assert finding.verdict is Verdict.ERROR
         assert text in finding.text
         assert hint in finding.hint
@@ -212,7 +212,7 @@ def test_a_unit_that_cannot_be_followed() -> None:
     """A specifier that only systemd can resolve: not guessed."""
     given = replace(situation(), settings=(("ReadWritePaths", "/srv/%i"),))
     with pytest.raises(sandbox.NoSandbox, match="ReadWritePaths=/srv/%i"):
-        next(sandbox.tries(given))
+        next(sandbox.findings(given))
 
 
 def test_what_is_said_inside_is_not_believed_blindly() -> None:

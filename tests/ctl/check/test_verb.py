@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.ctl.check import tries
+from heartbeatd.ctl.check import registry
 from heartbeatd.ctl.check.finding import Finding, Verdict, ok
 from heartbeatd.errors import Problem, StoreError
 from tests.ctl.check.conftest import situation
@@ -110,9 +110,9 @@ def test_what_one_try_meets_does_not_end_the_others(monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    looks = {"one": refused, "two": broken, "three": lambda *_: iter([ok("three", "is fine")])}
-    monkeypatch.setattr(tries, "TRIES", looks)
-    found = [finding for finding in tries.findings(situation()) if finding.subject in looks]
+    checks = {"one": refused, "two": broken, "three": lambda *_: iter([ok("three", "is fine")])}
+    monkeypatch.setattr(registry, "CHECKS", checks)
+    found = [finding for finding in registry.findings(situation()) if finding.subject in checks]
     assert [finding.verdict for finding in found] == [Verdict.ERROR, Verdict.ERROR, Verdict.OK]
     assert found[0].hint == "do this"
     assert "Permission denied" in found[1].text

@@ -16,13 +16,13 @@ METHODS = "Access-Control-Allow-Methods: {}\r\n"
 def asked(found: Found, url: str) -> Finding:
     """The one finding about a webhook at `url`."""
     given = situation(alerts={"webhook_url": url, "timeout_seconds": 0.5})
-    (finding,) = found(webhook.look, given)
+    (finding,) = found(webhook.check, given)
     return finding
 
 
 def test_without_a_url_nobody_is_asked(found: Found) -> None:
     """That there is none is a remark."""
-    assert found(webhook.look, situation()) == []
+    assert found(webhook.check, situation()) == []
 
 
 def test_the_question_starts_nothing_and_makes_n8n_look_the_path_up(found: Found) -> None:

@@ -8,8 +8,8 @@ from heartbeatd.config.load import parse
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.timefmt import to_lima
 from heartbeatd.core.worker import WorkerState
-from heartbeatd.ctl.report import Report, Seen, facts, lines
 from heartbeatd.ctl.service import Service
+from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.reader import Announced, Cell, Queue
@@ -28,7 +28,7 @@ def row(age_s: float = 5, **values: Cell) -> dict[str, Cell]:
     return {**blank, "timestamp_lima": stamp, "worker_status": 200, "cycle_duration_ms": 12.0, **values}
 
 
-GOOD = Seen(row(), (Announced(WORKER, WorkerState.OK, Severity.OK, NOW_NS - 60 * S),), Queue(0, None))
+GOOD = Snapshot(row(), (Announced(WORKER, WorkerState.OK, Severity.OK, NOW_NS - 60 * S),), Queue(0, None))
 WELL = Report(CONFIG, ACTIVE, GOOD, NOW_NS, UP_S * S)
 
 
@@ -65,8 +65,8 @@ def test_all_is_well() -> None:
 )
 def test_a_service_that_is_not_up_has_no_next_slot(active: str, sub: str, line: str) -> None:
     """Nor is the age of its last row an alarm; and nothing is said twice."""
-    seen = replace(GOOD, row=row(9000))
-    report = replace(WELL, unit=replace(ACTIVE, active=active, sub=sub, restarts=1), seen=seen)
+    snapshot = replace(GOOD, row=row(9000))
+    report = replace(WELL, unit=replace(ACTIVE, active=active, sub=sub, restarts=1), snapshot=snapshot)
     assert told(report).splitlines()[0] == line
     assert "next slot" not in told(report)
     assert "no newer row" not in told(report)
@@ -84,17 +84,17 @@ def test_an_agent_that_systemd_does_not_run() -> None:
 
 def test_right_after_a_start_an_old_row_is_no_alarm() -> None:
     """Until three cycles have had their time."""
-    old = replace(WELL, seen=replace(GOOD, row=row(9000)))
+    old = replace(WELL, snapshot=replace(GOOD, row=row(9000)))
     for up_s, alarm in ((2, False), (29, False), (31, True)):
         report = replace(old, unit=replace(ACTIVE, since_monotonic_us=(UP_S - up_s) * 1_000_000))
         assert ("← no newer row has been stored" in told(report)) == alarm
         assert report.well != alarm
     first = replace(WELL, unit=replace(ACTIVE, since_monotonic_us=(UP_S - 2) * 1_000_000))
-    assert replace(first, seen=Seen(queue=Queue(0, None))).well
+    assert replace(first, snapshot=Snapshot(queue=Queue(0, None))).well
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "snapshot",
     [
         replace(GOOD, row=row(31)),
         replace(GOOD, row=row(-31)),
@@ -103,17 +103,17 @@ def test_right_after_a_start_an_old_row_is_no_alarm() -> None:
         replace(GOOD, announced=(Announced(WORKER, WorkerState.ERROR, Severity.CRITICAL, NOW_NS),)),
         replace(GOOD, announced=(Announced(WORKER, None, None, NOW_NS),)),
         replace(GOOD, queue=Queue(1, "HTTP 404")),
-        Seen(trouble="no"),
+        Snapshot(trouble="no"),
     ],
 )
-def test_what_is_not_well(seen: Seen) -> None:
+def test_what_is_not_well(snapshot: Snapshot) -> None:
     """What is wrong, or not known."""
-    assert not replace(WELL, seen=seen).well
+    assert not replace(WELL, snapshot=snapshot).well
 
 
 def test_alerts_on_their_way_are_no_trouble() -> None:
     """Only a try that failed is."""
-    assert replace(WELL, seen=replace(GOOD, queue=Queue(2, None))).well
+    assert replace(WELL, snapshot=replace(GOOD, queue=Queue(2, None))).well
 
 
 def test_a_configuration_that_cannot_be_read_is_not_one_without_a_worker() -> None:
@@ -130,7 +130,7 @@ def test_a_configuration_that_cannot_be_read_is_not_one_without_a_worker() -> No
 
 def test_a_database_that_cannot_be_read() -> None:
     """Nothing is zero."""
-    report = replace(WELL, seen=Seen(trouble="metrics.db: it is a FIFO"))
+    report = replace(WELL, snapshot=Snapshot(trouble="metrics.db: it is a FIFO"))
     assert "queued" not in told(report)
     assert "database    metrics.db: it is a FIFO\n" in told(report)
     assert facts(report)["alerts"] == {"queued": None, "last_error": None}
@@ -141,7 +141,7 @@ def test_systemd_that_does_not_answer() -> None:
     report = replace(WELL, unit=None)
     assert told(report).startswith("service     unknown: systemd does not answer\n")
     assert "next slot" in told(report)
-    assert "next slot" not in told(replace(report, seen=replace(GOOD, row=row(9000))))
+    assert "next slot" not in told(replace(report, snapshot=replace(GOOD, row=row(9000))))
     assert facts(report)["trouble"] == "systemd does not answer"
 
 
@@ -155,7 +155,9 @@ def test_systemd_that_does_not_answer() -> None:
 )
 def test_what_the_worker_answered(status: int | None, line: str) -> None:
     """An odd status is not taken for silence."""
-    assert f"worker      {line}; announced" in told(replace(WELL, seen=replace(GOOD, row=row(worker_status=status))))
+    assert f"worker      {line}; announced" in told(
+        replace(WELL, snapshot=replace(GOOD, row=row(worker_status=status)))
+    )
 
 
 def test_without_a_worker() -> None:

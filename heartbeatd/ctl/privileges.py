@@ -55,14 +55,13 @@ def is_of_service(config_file: Path) -> bool:
 
 
 def user_name() -> str:
-    """Who we are."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
 
 
-def give_up_root(config_file: Path, database: Path) -> None:
+def drop_privileges(config_file: Path, database: Path) -> None:
     """As root, act from here on as the agent: with the service's configuration as its user, else as the database's owner.
 
     Root stays root only where nobody else can change what is on the way to the database. Raises StoreError if others can,

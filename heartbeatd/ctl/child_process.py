@@ -19,7 +19,7 @@ T = TypeVar("T")
 _PART_BYTES = 1 << 16
 
 
-def apart(name: str, work: Callable[[], T], limit_s: float) -> T:
+def run_in_child(name: str, work: Callable[[], T], limit_s: float) -> T:
     """What `work` returns, or raises; either has to be something that pickle takes. Raises `TimedOut` after `limit_s`."""
     sys.stdout.flush()  # or the child would have it, too
     reads, writes = os.pipe()
@@ -58,11 +58,11 @@ def _be_the_child(work: Callable[[], T], writes: int) -> None:
         for number in (0, 1, 2):
             os.dup2(nowhere, number)
         try:
-            said: tuple[bool, object] = (True, work())
+            outcome: tuple[bool, object] = (True, work())
         except BaseException as error:  # noqa: BLE001 - not handled here, only carried to the process that waits
-            said = (False, error)
+            outcome = (False, error)
         with os.fdopen(writes, "wb") as out:
-            pickle.dump(said, out)
+            pickle.dump(outcome, out)
     finally:
         os._exit(0)
 

@@ -5,7 +5,7 @@ import pickle
 import sys
 from dataclasses import asdict
 
-from heartbeatd.ctl.check import tries
+from heartbeatd.ctl.check import registry
 from heartbeatd.ctl.check.situation import Situation
 
 
@@ -13,7 +13,7 @@ def main() -> int:
     """Always 0: what is wrong is in the findings."""
     situation = pickle.load(sys.stdin.buffer)  # from heartbeatctl, which is root
     assert isinstance(situation, Situation)
-    for finding in tries.findings(situation):
+    for finding in registry.findings(situation):
         print(json.dumps(asdict(finding)), flush=True)
     return 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.cancel import TimedOut
-from heartbeatd.ctl.apart import apart
+from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError
 from tests.store.test_disk_files import disk, sh
 from tests.support.agent import CHECKOUT, environment
@@ -19,11 +19,11 @@ __all__ = ["disk"]
 WRITES = """
 import sys
 from pathlib import Path
-from heartbeatd.ctl.apart import apart
+from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.cancel import TimedOut
 print("before")
 try:
-    apart("disk", Path(sys.argv[1]).touch, 0.3)
+    run_in_child("disk", Path(sys.argv[1]).touch, 0.3)
 except TimedOut as error:
     print(error)
 """
@@ -31,14 +31,14 @@ except TimedOut as error:
 
 def test_what_it_comes_to_is_handed_over() -> None:
     """More than a pipe holds; and an error as it was raised, with its problems."""
-    assert apart("bytes", lambda: b"x" * 1_000_000, 10) == b"x" * 1_000_000
+    assert run_in_child("bytes", lambda: b"x" * 1_000_000, 10) == b"x" * 1_000_000
     problem = Problem("a file", "is wrong", "right it")
 
     def fail() -> None:
         raise StoreError(problem)
 
     with pytest.raises(StoreError) as raised:
-        apart("error", fail, 10)
+        run_in_child("error", fail, 10)
     assert raised.value.problems == (problem,)
 
 
@@ -47,7 +47,7 @@ def test_without_a_word_it_hung(work: object) -> None:
     """At the deadline, or when it is gone; nothing of it is left in this process."""
     assert callable(work)
     with pytest.raises(TimedOut):
-        apart("work", work, 0.2)
+        run_in_child("work", work, 0.2)
     assert threading.active_count() == 1
 
 

@@ -13,7 +13,7 @@ _LEVELS = {Verdict.OK: "<6>", Verdict.WARNING: "<4>", Verdict.ERROR: "<3>"}  # s
 LONGEST = 1000
 
 
-def show(findings: Iterable[Finding], *, as_json: bool, quiet: bool) -> bool:
+def print_findings(findings: Iterable[Finding], *, as_json: bool, quiet: bool) -> bool:
     """Print them as they come, errors only if `quiet`; as JSON, one array at the end. True if none is an error."""
     to_journal, kept, well = is_journal(sys.stdout), [], True
     for finding in findings:

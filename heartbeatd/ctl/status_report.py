@@ -22,19 +22,18 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Snapshot:
     """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known."""
 
     row: dict[str, Cell] | None = None
     announced: tuple[Announced, ...] = ()
+    queue: Queue | None = None
+    trouble: str = ""
 
     @property
     def worker(self) -> Announced | None:
         """What was announced of the Worker."""
         return next((one for one in self.announced if one.subject == WORKER), None)
-
-    queue: Queue | None = None
-    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Report:
 
     config: Config | None
     unit: Service | None
-    seen: Seen
+    snapshot: Snapshot
     now_ns: int
     monotonic_ns: int
     refusal: str = ""  # why the configuration could not be read
@@ -53,7 +52,7 @@ class Report:
     @property
     def age_s(self) -> float | None:
         """Seconds since the last row was sampled; negative for a row of a clock that was ahead."""
-        stamp = self.seen.row["timestamp_lima"] if self.seen.row else None
+        stamp = self.snapshot.row["timestamp_lima"] if self.snapshot.row else None
         return None if stamp is None else (self.now_ns - from_iso(str(stamp))) / NS_PER_S
 
     @property
@@ -83,9 +82,9 @@ class Report:
     @property
     def well(self) -> bool:
         """True if nothing is wrong, and enough is known to say so."""
-        seen = self.seen
-        announced_well = all(one.severity is Severity.OK for one in seen.announced)
-        delivers = seen.queue is not None and seen.queue.last_error is None
+        snapshot = self.snapshot
+        announced_well = all(one.severity is Severity.OK for one in snapshot.announced)
+        delivers = snapshot.queue is not None and snapshot.queue.last_error is None
         return bool(self.fresh or self.starting) and announced_well and delivers
 
     @property
@@ -103,12 +102,12 @@ class Report:
 
 def facts(report: Report) -> dict[str, object]:
     """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
-    seen, row, announced = report.seen, report.seen.row or {}, report.seen.worker
+    snapshot, row, announced = report.snapshot, report.snapshot.row or {}, report.snapshot.worker
     failure = str(report.failure) if report.failure is not None else ""
-    reasons = [failure, report.refusal, seen.trouble, "" if report.unit is not None else report.no_unit]
+    reasons = [failure, report.refusal, snapshot.trouble, "" if report.unit is not None else report.no_unit]
     return {
         "service": asdict(report.unit) if report.unit is not None else None,
-        "last_cycle": seen.row,
+        "last_cycle": snapshot.row,
         "last_cycle_age_seconds": None if report.age_s is None else round(report.age_s, 3),
         "worker": {
             "configured": None if report.config is None else bool(report.config.heartbeat.url),
@@ -122,13 +121,13 @@ def facts(report: Report) -> dict[str, object]:
                 "severity": one.severity,
                 "since": _iso(one.since_ns, report.zone),
             }
-            for one in seen.announced
+            for one in snapshot.announced
         },
         "internet_ok": row.get("internet_ok"),
         "container_count": row.get("container_count"),
         "alerts": {
-            "queued": seen.queue.waiting if seen.queue is not None else None,
-            "last_error": seen.queue.last_error if seen.queue is not None else None,
+            "queued": snapshot.queue.waiting if snapshot.queue is not None else None,
+            "last_error": snapshot.queue.last_error if snapshot.queue is not None else None,
         },
         "next_slot": _iso(report.next_slot_ns, report.zone),
         "trouble": "; ".join(filter(None, reasons)) or None,
@@ -144,13 +143,13 @@ def lines(report: Report) -> Iterator[str]:
     if report.failure is not None:
         yield f"            {report.failure.what} ({report.failure.where})"
         yield f"            → {report.failure.hint}"
-    seen = report.seen
-    if seen.trouble:
-        yield f"database    {seen.trouble}"
+    snapshot = report.snapshot
+    if snapshot.trouble:
+        yield f"database    {snapshot.trouble}"
         yield "            so the last cycle, the Worker and the queue of alerts are unknown"
     else:
         yield from _last_cycle(report)
-        yield f"alerts      {_alerts(seen.queue)}"
+        yield f"alerts      {_alerts(snapshot.queue)}"
     if report.next_slot_ns is not None:
         yield f"next slot   {time_of_day(report.next_slot_ns, report.zone)}"
 
@@ -164,7 +163,7 @@ def _service(unit: Service) -> Iterator[str]:
 
 
 def _last_cycle(report: Report) -> Iterator[str]:
-    row = report.seen.row
+    row = report.snapshot.row
     if row is None:
         yield "last cycle  none yet"
         return
@@ -176,7 +175,7 @@ def _last_cycle(report: Report) -> Iterator[str]:
     yield f"worker      {_worker(report, row)}"
     yield f"internet    {_internet(row)}"
     yield f"containers  {_containers(report, row)}"
-    for one in report.seen.announced:
+    for one in report.snapshot.announced:
         if one.subject != WORKER and one.severity is not Severity.OK:
             yield f"{one.severity or UNKNOWN:<11} {one.subject}: {one.state or UNKNOWN}{_since(one, report.zone)}"
 
@@ -200,7 +199,7 @@ def _worker(report: Report, row: dict[str, Cell]) -> str:
     if isinstance(status, int):
         rule = rule_for(status)
         now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"
-    announced = report.seen.worker
+    announced = report.snapshot.worker
     if announced is None:
         return now
     return f"{now}; announced: {announced.state or UNKNOWN}{_since(announced, report.zone)}"

@@ -1,0 +1,54 @@
+"""All the tries, one after the other: what one of them meets does not keep the others from being made."""
+
+from collections.abc import Callable, Collection, Iterator
+
+from heartbeatd.ctl.check import (
+    clock,
+    containers,
+    files,
+    host,
+    internet,
+    names,
+    storage,
+    webhook,
+    worker,
+)
+from heartbeatd.ctl.check.finding import Finding, error
+from heartbeatd.ctl.check.situation import Situation
+from heartbeatd.errors import HeartbeatdError
+from heartbeatd.runtime import Runtime
+
+Check = Callable[[Situation, Runtime], Iterator[Finding]]
+
+CHECKS: dict[str, Check] = {
+    "files": files.check,
+    "host": host.check,
+    "names": names.check,
+    "worker": worker.check,
+    "webhook": webhook.check,
+    "internet": internet.check,
+    "docker": containers.check,
+    "storage": storage.check,
+    "clock": clock.check,
+}
+
+
+def findings(situation: Situation, *, skip: Collection[str] = ()) -> Iterator[Finding]:
+    """What each of them finds, as it is found; those about the subjects in `skip` are not made."""
+    runtime = Runtime()
+    try:
+        for subject, check in CHECKS.items():
+            if subject not in skip:
+                yield from _guarded(subject, check, situation, runtime)
+    finally:
+        runtime.close()
+
+
+def _guarded(subject: str, check: Check, situation: Situation, runtime: Runtime) -> Iterator[Finding]:
+    try:
+        yield from check(situation, runtime)
+    except HeartbeatdError as failed:
+        for problem in failed.problems:
+            yield error(subject, f"{problem.where}: {problem.what}", problem.hint)
+    except OSError as failed:
+        yield error(subject, f"cannot be tried: {failed.strerror or failed}")

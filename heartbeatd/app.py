@@ -1,4 +1,4 @@
-"""One run of the agent: the configuration is loaded, the real edges are wired, and cycles run until a signal ends them."""
+"""One run of the agent: the configuration is loaded, the components are built, and cycles run until a signal ends them."""
 
 import faulthandler
 import logging
@@ -14,53 +14,53 @@ from heartbeatd.core.redact import redact_url
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.loop import Loop, Signals
-from heartbeatd.runtime import Runtime, host_name, open_ledger, store_options
+from heartbeatd.runtime import Runtime, host_name, open_store, store_options
 from heartbeatd.store.background import BackgroundStore
 
 if TYPE_CHECKING:
-    from heartbeatd.wiring import Wired
+    from heartbeatd.assembly import Assembly
 
 log = logging.getLogger("heartbeatd")
 
 
-class Agent:
+class App:
     """The configuration in force and what runs by it. Raises HeartbeatdError if the file cannot be used."""
 
-    def __init__(self, path: Path, process: Runtime) -> None:
-        self._path, self._process = path, process
+    def __init__(self, path: Path, runtime: Runtime) -> None:
+        self._path, self._runtime = path, runtime
         self.config = load(path, passed())
-        process.redactor.learn(self.config.secrets)
-        self.host = host_name(self.config, process.names)
+        runtime.redactor.learn(self.config.secrets)
+        self.host = host_name(self.config, runtime.names)
         self.last_row_ns: int | None = None
         if self.config.heartbeat.ca_file:
             _check_authorities(self.config.heartbeat.ca_file)
-        self._ledger = open_ledger(self.config, process, process.before)
-        self._work: Wired | None = None
+        self._store = open_store(self.config, runtime, runtime.before)
+        self._components: Assembly | None = None
 
-    def begin(self) -> "Wired":
+    def start(self) -> "Assembly":
         """What runs. Looks at how the run before this one ended."""
-        before = self._process.before
+        before = self._runtime.before
         before.ending = exit_record.consume()
         before.failure_told = exit_record.failure_told()
         self.last_row_ns = before.run.last_row_ns if before.run is not None else None
-        work = self._work = self._wired(self.config, self._ledger)
+        work = self._components = self._build(self.config, self._store)
         work.start()
-        work.prepare(self._process.waiter)
+        work.prepare(self._runtime.cancel)
         return work
 
-    def reload(self) -> "Wired":
+    def reload(self) -> "Assembly":
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
         config = load(self._path, passed())
-        self._process.redactor.learn(config.secrets)
-        old, kept = self._ledger, self._ledger
+        self._runtime.redactor.learn(config.secrets)
+        old, kept = self._store, self._store
         if config.storage.path != self.config.storage.path:
             # What was run there before is no gap: this process was running.
-            kept = open_ledger(config, self._process, PreviousRun(self._process.before.boot_id))
-            if kept.trouble:
+            kept = open_store(config, self._runtime, PreviousRun(self._runtime.before.boot_id))
+            if kept.error:
                 kept.close()
-                raise ConfigError(Problem(f"{self._path}: storage.path", kept.trouble))
+                raise ConfigError(Problem(f"{self._path}: storage.path", kept.error))
         try:
-            new = self._wired(config, kept)
+            new = self._build(config, kept)
         except BaseException:
             if kept is not old:
                 kept.close()
@@ -70,31 +70,31 @@ class Agent:
             old.move_to(kept)
         kept.adjust(store_options(config))
         new.start()
-        self.config, self._ledger, self._work = config, kept, new
+        self.config, self._store, self._components = config, kept, new
         self._say_name()
         say_what_is_off(config, self.host)
         return new
 
     def _say_name(self) -> None:
         """Said once, when it is another one than before the reload."""
-        before, self.host = self.host, host_name(self.config, self._process.names)
+        before, self.host = self.host, host_name(self.config, self._runtime.names)
         if self.host != before:
             log.log(NOTICE, "this host goes by the name %s from now on; before, it was %s", self.host, before)
 
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
         self._stop()
-        self._ledger.close()
-        self._process.close()
+        self._store.close()
+        self._runtime.close()
 
-    def _wired(self, config: Config, ledger: BackgroundStore) -> "Wired":
-        from heartbeatd.wiring import Wired
+    def _build(self, config: Config, ledger: BackgroundStore) -> "Assembly":
+        from heartbeatd.assembly import Assembly
 
-        return Wired(config, self._process, ledger)
+        return Assembly(config, self._runtime, ledger)
 
     def _stop(self) -> None:
-        if self._work is not None:
-            self._work.stop()
+        if self._components is not None:
+            self._components.stop()
 
 
 def _check_authorities(ca_file: str) -> None:
@@ -113,25 +113,25 @@ def say_what_is_off(config: Config, host: str) -> None:
 def run(path: Path) -> int:
     """Run by the configuration in `path` until SIGTERM or SIGINT. The exit status is an `ExitCode`; 78 is a file refused."""
     faulthandler.enable()  # the watchdog's SIGABRT leaves the stack of every thread in the journal
-    process = Runtime()
-    signals = Signals(process.waiter)
-    journal.setup_logging(process.redactor)
-    service = process.service
+    runtime = Runtime()
+    signals = Signals(runtime.cancel)
+    journal.setup_logging(runtime.redactor)
+    service = runtime.service
     try:
-        agent = Agent(path, process)
+        app = App(path, runtime)
     except HeartbeatdError as error:
         kind = MessageId.CONFIG_REFUSED if isinstance(error, ConfigError) else MessageId.STORE_FAILED
         for problem in error.problems:
             log.error("%s", problem, extra=journal_fields(kind, where=problem.where, path=problem.where, waiting=0))
         service.status(_refusal(error))
         return error.exit_code
-    _announce(agent, process)
+    _announce(app, runtime)
     try:
-        work = agent.begin()
-        Loop(process.clock, process.waiter, signals, service, agent.reload, agent.last_row_ns).run(work)
+        work = app.start()
+        Loop(runtime.clock, runtime.cancel, signals, service, app.reload, app.last_row_ns).run(work)
     finally:
         service.stopping()
-        agent.close()
+        app.close()
         log.log(NOTICE, "stopped", extra=journal_fields(MessageId.STOPPED))
     return ExitCode.OK
 
@@ -145,9 +145,9 @@ def _refusal(error: HeartbeatdError) -> str:
     return f"configuration refused: {first.where}{more}; what is wrong there: sudo heartbeatctl check"
 
 
-def _announce(agent: Agent, process: Runtime) -> None:
-    config = agent.config
-    service = process.service
+def _announce(app: App, runtime: Runtime) -> None:
+    config = app.config
+    service = runtime.service
     service.set_watchdog(config.agent.interval_seconds, config.longest_cycle_s)
     service.ready("started, waiting for the first slot")
     url = config.heartbeat.url
@@ -155,10 +155,10 @@ def _announce(agent: Agent, process: Runtime) -> None:
         NOTICE,
         "heartbeatd %s started on %s: every %d s, Worker %s, database %s",
         __version__,
-        agent.host,
+        app.host,
         config.agent.interval_seconds,
         redact_url(url) if url else "none",
         config.storage.path,
-        extra=journal_fields(MessageId.STARTED, version=__version__, host=agent.host),
+        extra=journal_fields(MessageId.STARTED, version=__version__, host=app.host),
     )
-    say_what_is_off(config, agent.host)
+    say_what_is_off(config, app.host)

@@ -88,7 +88,7 @@ class Future(Generic[T]):
         """True once the work has ended, either way."""
         return self._value is not None or self._error is not None
 
-    def outcome(self) -> T:
+    def result(self) -> T:
         """What the work returned, waited for until the deadline. Raises what it raised, or `TimedOut` if it has not come back."""
         self._waiter.wait(self.done, self.deadline_ns)
         if self._error is not None:

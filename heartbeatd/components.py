@@ -16,32 +16,32 @@ DISK_TIMEOUT_S = 1.0
 USER_AGENT = f"heartbeatd/{__version__}"
 
 
-def agent(config: Config, process: Runtime) -> AgentInfo:
-    return AgentInfo(host_name(config, process.names), __version__, process.started_ns, config.agent.timezone)
+def agent_info(config: Config, runtime: Runtime) -> AgentInfo:
+    return AgentInfo(host_name(config, runtime.names), __version__, runtime.started_ns, config.agent.timezone)
 
 
-def probes(config: Config, process: Runtime) -> tuple[Probes, Client]:
+def probes(config: Config, runtime: Runtime) -> tuple[Probes, Client]:
     """The probes, and the client the internet check uses."""
-    client = Client(process.resolver, USER_AGENT)
+    client = Client(runtime.resolver, USER_AGENT)
     found = Probes(
-        Disk(process.lane("disk")),
-        Containers(process.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
+        Disk(runtime.lane("disk")),
+        Containers(runtime.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
         Internet(client, config.internet.url),
         Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
     )
     return found, client
 
 
-def heartbeat(config: Config, process: Runtime) -> Heartbeat | None:
+def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
     """The heartbeat, or None if no Worker is configured. Raises ConfigError if `heartbeat.ca_file` cannot be used."""
     settings = config.heartbeat
     if not settings.url:
         return None
-    client = Client(process.resolver, USER_AGENT, settings.ca_file)
+    client = Client(runtime.resolver, USER_AGENT, settings.ca_file)
     return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
 
 
-def webhook(config: Config, process: Runtime) -> Webhook | None:
+def webhook(config: Config, runtime: Runtime) -> Webhook | None:
     """The webhook, or None if none is configured."""
     url = config.alerts.webhook_url.reveal()
-    return Webhook(Client(process.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
+    return Webhook(Client(runtime.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None

@@ -53,7 +53,7 @@ class Store(Protocol):
         """Notifications that have not arrived."""
 
     @property
-    def waiting(self) -> int:
+    def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
     def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
@@ -245,6 +245,6 @@ class Cycle:
         notes = []
         if outbox is not None and outbox.waiting:
             notes.append(f"{plural(outbox.waiting, 'alert')} queued")
-        if store.waiting:
-            notes.append(f"{plural(store.waiting, 'row')} not stored yet")
+        if store.unsaved_rows:
+            notes.append(f"{plural(store.unsaved_rows, 'row')} not stored yet")
         return tuple(notes)

@@ -26,7 +26,7 @@ class Runtime:
     """Threads, clocks, counters, the waiter of the main loop, the service manager."""
 
     clock: Clock = field(default_factory=SystemClock)
-    waiter: CancelToken = field(default_factory=CancelToken)
+    cancel: CancelToken = field(default_factory=CancelToken)
     resolver: Resolver = field(default_factory=Resolver)
     redactor: Redactor = field(default_factory=Redactor)
     service: NotifySocket = field(init=False)
@@ -52,7 +52,7 @@ class Runtime:
     def working(self) -> bool:
         """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
         self.service.extend_timeout("bringing the database up to date")
-        return self.waiter.cancelled
+        return self.cancel.cancelled
 
     def close(self) -> None:
         """End the lanes; those that hang are left to the end of the process."""
@@ -77,19 +77,19 @@ def host_name(config: Config, at_start: HostNames | None = None) -> str:
 
 
 def store_options(config: Config) -> StoreOptions:
-    """How the ledger is kept."""
+    """How the store is kept."""
     storage = config.storage
     return StoreOptions(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
 
 
-def ledger(config: Config, process: Runtime, before: PreviousRun | None = None) -> BufferedStore:
+def make_store(config: Config, runtime: Runtime, before: PreviousRun | None = None) -> BufferedStore:
     """The store at the configured path, not open yet. `before`: see BufferedStore; only an agent gives one."""
-    return BufferedStore(Path(config.storage.path), process.clock, store_options(config), process.working, before)
+    return BufferedStore(Path(config.storage.path), runtime.clock, store_options(config), runtime.working, before)
 
 
-def open_ledger(config: Config, process: Runtime, before: PreviousRun | None = None) -> BackgroundStore:
+def open_store(config: Config, runtime: Runtime, before: PreviousRun | None = None) -> BackgroundStore:
     """The same on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
-    made = BackgroundStore(ledger(config, process, before), store_options(config), process.waiter)
+    made = BackgroundStore(make_store(config, runtime, before), store_options(config), runtime.cancel)
     try:
         made.open()
     except BaseException:

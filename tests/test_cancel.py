@@ -17,11 +17,11 @@ def test_a_lane_runs_what_it_is_given() -> None:
     for _ in range(3):
         call = lane.start(threading.current_thread, seconds_from_now(5), waiter)
         assert waiter.wait(call.done, call.deadline_ns)
-        threads.add(call.outcome())
+        threads.add(call.result())
     failing = lane.start(lambda: 1 // 0, seconds_from_now(5), waiter)
     waiter.wait(failing.done, failing.deadline_ns)
     with pytest.raises(ZeroDivisionError):
-        failing.outcome()
+        failing.result()
     assert len(threads) == 1
     assert threading.current_thread() not in threads
     lane.close()
@@ -34,7 +34,7 @@ def test_what_hangs_keeps_its_lane() -> None:
     call = lane.start(gate.wait, seconds_from_now(0.1), waiter)
     assert not waiter.wait(call.done, call.deadline_ns)
     with pytest.raises(TimedOut, match="stuck does not come back"):
-        call.outcome()
+        call.result()
     for _ in range(10):
         with pytest.raises(TimedOut):
             lane.start(lambda: None, seconds_from_now(1), waiter)
@@ -43,7 +43,7 @@ def test_what_hangs_keeps_its_lane() -> None:
     assert waiter.wait(call.done, seconds_from_now(5))
     after = lane.start(lambda: 7, seconds_from_now(5), waiter)
     assert waiter.wait(after.done, after.deadline_ns)
-    assert after.outcome() == 7
+    assert after.result() == 7
     lane.close()
 
 

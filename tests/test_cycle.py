@@ -70,6 +70,7 @@ class World:
     states: dict[Subject, AlertState] = field(default_factory=dict)
     pending: int = 0
     waiting: int = 0
+    unsaved_rows: int = 0
     delivering: bool = True
 
     def _do(self, step: str) -> None:

@@ -38,6 +38,7 @@ class World:
     """The edges of a cycle: what the probes see and the Worker answers is scripted, what is said is kept."""
 
     waiting = 0
+    unsaved_rows = 0
     pending = 0
 
     def __init__(self, samples: Sequence[Sample], beats: Sequence[HeartbeatResult | None] | None = None) -> None:

@@ -37,7 +37,7 @@ class ContainerQuery:
             raise self._unanswered(error) from None
         self._wire = DeadlineSocket(self._connection, deadline_ns, LARGEST_HEAD_BYTES)
 
-    def outcome(self) -> int:
+    def result(self) -> int:
         """The answer, waited for until the deadline; what has come by then counts whenever it is looked at.
 
         Raises Fault, or Absent if there is no engine.

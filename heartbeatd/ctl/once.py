@@ -20,7 +20,7 @@ from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.rules import worker
-from heartbeatd.runtime import Runtime, ledger
+from heartbeatd.runtime import Runtime, make_store
 from heartbeatd.store.reader import reported
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
@@ -45,10 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
     probes, client = components.probes(config, runtime)
-    probes.prepare(runtime.waiter)
-    runtime.waiter.wait(lambda: False, seconds_from_now(CPU_MARK_S))
+    probes.prepare(runtime.cancel)
+    runtime.cancel.wait(lambda: False, seconds_from_now(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
-    sample = probes.collect(runtime.clock.now_ns, runtime.waiter)
+    sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
     beat = _send(config, runtime, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
@@ -66,18 +66,18 @@ def _send(config: Config, runtime: Runtime, sample: Sample, row_id: str) -> Hear
     sender = components.heartbeat(config, runtime)
     if sender is None:
         return None
-    beat = sender.send(heartbeat_body(components.agent(config, runtime), sample, row_id, 0), runtime.waiter)
+    beat = sender.send(heartbeat_body(components.agent_info(config, runtime), sample, row_id, 0), runtime.cancel)
     sender.close()
     return beat
 
 
 def _store(config: Config, runtime: Runtime, row: Row) -> None:
-    kept = ledger(config, runtime)
+    kept = make_store(config, runtime)
     with reported(Path(config.storage.path)):
         kept.open()
         kept.record(row, (), ())
-    if kept.trouble:
-        raise StoreError(Problem(config.storage.path, kept.trouble))
+    if kept.error:
+        raise StoreError(Problem(config.storage.path, kept.error))
     kept.close()
 
 

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     now_ns = runtime.clock.now_ns()
     url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
     alert = notification.of_test(
-        components.agent(config, runtime), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url
+        components.agent_info(config, runtime), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url
     )
     try:
         if past_the_queue:
@@ -75,7 +75,7 @@ def _send_directly(config: Config, runtime: Runtime, alert: Notification, why: s
     assert webhook is not None, "looked at before"
     shown = redact_url(config.alerts.webhook_url.reveal())
     try:
-        status = webhook.send(alert, runtime.clock.now_ns(), runtime.waiter)
+        status = webhook.send(alert, runtime.clock.now_ns(), runtime.cancel)
     except NotDelivered as error:
         print(plain(f"not delivered to {shown}: {error}"))
         return ExitCode.FAILED
@@ -121,7 +121,7 @@ def _wait(config_file: Path, path: Path, runtime: Runtime, alert: Notification, 
             return ""
         if fate.last_error is not None:
             return fate.last_error
-        runtime.waiter.wait(lambda: False, min(deadline_ns, seconds_from_now(POLL_S)))
+        runtime.cancel.wait(lambda: False, min(deadline_ns, seconds_from_now(POLL_S)))
     return f"the agent has not tried to send it: {_waiting(database.read(config_file, path, Reader.queue))}"
 
 

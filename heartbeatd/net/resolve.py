@@ -55,7 +55,7 @@ class _Lookup:
     """One lookup under way, and who waits for it. `given_up`: somebody who asked went away without an answer."""
 
     def __init__(self) -> None:
-        self.outcome: Addresses | OSError | UnicodeError | None = None
+        self.result: Addresses | OSError | UnicodeError | None = None
         self.waiters: list[CancelToken] = []
         self.given_up = False
 
@@ -76,9 +76,9 @@ class Resolver:
             pass  # not an address: a name
         lookup, late = self._join(host, waiter)
         until_ns = min(deadline_ns, seconds_from_now(GRACE_S)) if late else deadline_ns
-        waiter.wait(lambda: lookup.outcome is not None, until_ns)
+        waiter.wait(lambda: lookup.result is not None, until_ns)
         with self._lock:
-            found = lookup.outcome
+            found = lookup.result
             lookup.given_up = lookup.given_up or found is None
         if waiter.cancelled and not isinstance(found, tuple):
             raise Cancelled
@@ -108,7 +108,7 @@ class Resolver:
             threading.Thread(target=self._look_up, args=(host, lookup), name=f"lookup {host}", daemon=True).start()
         except RuntimeError:  # as many as the unit may have
             del self._in_flight[host]
-            lookup.outcome = OSError(errno.EAGAIN, "no thread can be started to look it up")
+            lookup.result = OSError(errno.EAGAIN, "no thread can be started to look it up")
 
     def _look_up(self, host: str, lookup: _Lookup) -> None:
         try:
@@ -117,7 +117,7 @@ class Resolver:
             outcome = error
         with self._lock:
             del self._in_flight[host]
-            lookup.outcome = outcome
+            lookup.result = outcome
             if isinstance(outcome, tuple) and lookup.given_up:
                 self._late[host] = (outcome, seconds_from_now(KEPT_S))
             elif not _is_passing(outcome):

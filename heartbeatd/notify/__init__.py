@@ -1,1 +1,1 @@
-"""Delivering alerts."""
+"""Delivery: the outbox, and the webhook."""

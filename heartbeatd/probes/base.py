@@ -39,7 +39,7 @@ class Reading(Generic[T]):
 class PendingReading(Protocol[T_co]):
     """A probe that was begun, and goes on while others are looked at."""
 
-    def outcome(self) -> T_co:
+    def result(self) -> T_co:
         """What it read, waited for until its deadline. Raises what `attempt` knows."""
 
 
@@ -49,7 +49,7 @@ def begin(name: str, start: Callable[[], PendingReading[T]]) -> Callable[[], Rea
     if begun.value is None:
         nothing: Reading[T] = Reading(None, begun.note)
         return lambda: nothing
-    return partial(attempt, name, begun.value.outcome)
+    return partial(attempt, name, begun.value.result)
 
 
 def attempt(name: str, read: Callable[[], T]) -> Reading[T]:

@@ -37,13 +37,13 @@ class BackgroundStore:
     when the process is to end.
     """
 
-    def __init__(self, ledger: BufferedStore, keeping: StoreOptions, stop: CancelToken) -> None:
-        self.path = ledger.path
+    def __init__(self, buffer: BufferedStore, options: StoreOptions, stop: CancelToken) -> None:
+        self.path = buffer.path
         self.states: AlertStates = {}
-        self._ledger, self._stop = ledger, stop
+        self._buffer, self._stop = buffer, stop
         self._lane, self._waiter = SerialWorker("store"), CancelToken()
         self._inbox: deque[Callable[[], None]] = deque()
-        self._adjust_bounds(keeping)
+        self._adjust_bounds(options)
         self._certain = False
         self._call: Future[None] | None = None
         self._hangs = ""
@@ -52,28 +52,28 @@ class BackgroundStore:
     @property
     def pending(self) -> int:
         """Alerts in the database that have not arrived, as of the last write."""
-        return self._ledger.pending
+        return self._buffer.pending
 
     @property
-    def waiting(self) -> int:
+    def unsaved_rows(self) -> int:
         """How many rows are in memory only."""
-        return self._ledger.waiting + sum(
-            isinstance(job, partial) and job.func == self._ledger.note for job in self._inbox
+        return self._buffer.unsaved_rows + sum(
+            isinstance(job, partial) and job.func == self._buffer.note for job in self._inbox
         )
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """What keeps the database from being written, or nothing."""
-        return self._hangs or self._ledger.trouble
+        return self._hangs or self._buffer.error
 
     def open(self) -> None:
         """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
 
         Raises InUseError if another agent has it.
         """
-        self._ledger.on_progress(self._note_progress)
+        self._buffer.on_progress(self._note_progress)
         self._progress_ns = time.monotonic_ns()
-        call = self._call = self._lane.queue(self._ledger.open, 0, self._waiter)
+        call = self._call = self._lane.queue(self._buffer.open, 0, self._waiter)
         while not self._wait(call, self._progress_ns + int(OPEN_S * 1e9)):
             if self._stop.cancelled or time.monotonic_ns() - self._progress_ns > OPEN_S * 1e9:
                 self._say_hung()
@@ -83,41 +83,41 @@ class BackgroundStore:
     def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
         """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
         self.states = {**self.states, **{state.subject: state for state in changed}}
-        self._inbox.append(partial(self._ledger.note, row, changed, alerts, certain=self._certain))
+        self._inbox.append(partial(self._buffer.note, row, changed, alerts, certain=self._certain))
         self._write(self._patience_s)
 
     def queue(self) -> "Queue":
         """The alerts, for one thread that sends them."""
-        return Queue(self._lane, self._ledger)
+        return Queue(self._lane, self._buffer)
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
-        fixed = self._ledger.fixed
+        fixed = self._buffer.fixed
         self.states = {subject: shifted(state, by_ns, fixed) for subject, state in self.states.items()}
-        self._inbox.append(partial(self._ledger.shift, by_ns))
+        self._inbox.append(partial(self._buffer.shift, by_ns))
 
-    def adjust(self, keeping: StoreOptions) -> None:
+    def adjust(self, options: StoreOptions) -> None:
         """Keep by other rules from now on."""
-        self._adjust_bounds(keeping)
-        self._inbox.append(partial(self._ledger.adjust, keeping))
+        self._adjust_bounds(options)
+        self._inbox.append(partial(self._buffer.adjust, options))
 
     def move_to(self, other: "BackgroundStore") -> None:
         """Have `other` go on with all there is here, and close."""
-        handed = self._ask(self._ledger.hand_over)
+        handed = self._ask(self._buffer.hand_over)
         if handed is None:
-            handed = Handed((), (), self.states, self._certain, self._ledger.fixed)
+            handed = Handed((), (), self.states, self._certain, self._buffer.fixed)
         other.states = handed.states if handed.states and handed.certain else other.states
-        if other._ask(partial(other._ledger.adopt, handed)):
-            self._ask(partial(self._ledger.moved, handed, other.path))
+        if other._ask(partial(other._buffer.adopt, handed)):
+            self._ask(partial(self._buffer.moved, handed, other.path))
         other._sync()
         self.close()
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
-        self._inbox.append(self._ledger.close)
+        self._inbox.append(self._buffer.close)
         call = self._call = self._lane.queue(self._drain, 0, self._waiter)
         if not self._wait(call, seconds_from_now(STOP_S)):
-            waits = plural(self.waiting, "row")
+            waits = plural(self.unsaved_rows, "row")
             log.error("the disk of %s does not answer; what waits to be stored is lost: %s", self.path, waits)
         self._lane.close()
 
@@ -135,17 +135,17 @@ class BackgroundStore:
         """On the ledger's thread: all that was handed over, and one write of it."""
         while self._inbox:
             self._inbox.popleft()()
-        if not self._ledger.closed:
-            self._ledger.write()
+        if not self._buffer.closed:
+            self._buffer.write()
 
     def _take_over(self, call: Future[None]) -> None:
         """What a call that has come back has brought about. Raises what it raised."""
         self._call = None
-        call.outcome()
+        call.result()
         self._sync()
         if self._hangs:
             self._hangs = ""
-            if not self._ledger.trouble:
+            if not self._buffer.error:
                 log.log(
                     NOTICE,
                     "%s can be written again; what waited is stored",
@@ -155,7 +155,7 @@ class BackgroundStore:
 
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
-            self.states, self._certain = self._ledger.states, self._ledger.certain
+            self.states, self._certain = self._buffer.states, self._buffer.certain
 
     def _say_hung(self) -> None:
         if not self._hangs:
@@ -164,13 +164,13 @@ class BackgroundStore:
             log.error(
                 "%s; heartbeats go on, rows wait in memory",
                 problem,
-                extra=journal_fields(MessageId.STORE_FAILED, path=self.path, waiting=self.waiting),
+                extra=journal_fields(MessageId.STORE_FAILED, path=self.path, waiting=self.unsaved_rows),
             )
 
     def _ask(self, work: Callable[[], T]) -> T | None:
         """What `work` returns on the ledger's thread; None if the disk does not answer."""
         call = self._lane.queue(work, 0, self._waiter)
-        return call.outcome() if self._wait(call, seconds_from_now(ASK_S)) else None
+        return call.result() if self._wait(call, seconds_from_now(ASK_S)) else None
 
     def _wait(self, call: Future[T], until_ns: int) -> bool:
         """Wait for it until then, but not much longer than the process may still take to stop. True if it has come back."""
@@ -182,41 +182,41 @@ class BackgroundStore:
     def _note_progress(self) -> None:
         self._progress_ns = time.monotonic_ns()
 
-    def _adjust_bounds(self, keeping: StoreOptions) -> None:
+    def _adjust_bounds(self, options: StoreOptions) -> None:
         # SQLite waits for locks for a quarter of the interval, one second at most (see BufferedStore): that is no hanging.
-        self._patience_s = min(1.5, 0.4 * keeping.interval_s)
-        self._inbox = deque(self._inbox, maxlen=max(2, DAY_S // keeping.interval_s))
+        self._patience_s = min(1.5, 0.4 * options.interval_s)
+        self._inbox = deque(self._inbox, maxlen=max(2, DAY_S // options.interval_s))
 
 
 class Queue:
     """The alerts in the database, for the thread that sends them; see `outbox.Queue`. Never waits longer than `ASK_S`."""
 
-    def __init__(self, lane: SerialWorker, ledger: BufferedStore) -> None:
-        self._lane, self._ledger, self._waiter = lane, ledger, CancelToken()
+    def __init__(self, lane: SerialWorker, buffer: BufferedStore) -> None:
+        self._lane, self._buffer, self._waiter = lane, buffer, CancelToken()
         self._call: Future[object] | None = None
 
     def undelivered(self) -> tuple[Notification, ...]:
         """Those that have not arrived, the oldest first. Raises StoreError."""
-        return self._ask(self._ledger.undelivered)
+        return self._ask(self._buffer.undelivered)
 
     def mark_attempt(self, alert: Notification, reason: str) -> None:
         """A try failed. Raises StoreError."""
-        self._ask(partial(self._ledger.mark_attempt, alert, reason))
+        self._ask(partial(self._buffer.mark_attempt, alert, reason))
 
     def mark_delivered(self, alert: Notification, at_ns: int) -> None:
         """It has arrived. Raises StoreError."""
-        self._ask(partial(self._ledger.mark_delivered, alert, at_ns))
+        self._ask(partial(self._buffer.mark_delivered, alert, at_ns))
 
     def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
         """It is not sent any more. Raises StoreError."""
-        self._ask(partial(self._ledger.set_aside, alert, at_ns, reason))
+        self._ask(partial(self._buffer.set_aside, alert, at_ns, reason))
 
     def _ask(self, work: Callable[[], T]) -> T:
         if self._call is not None and not self._call.done():
-            raise StoreError(Problem(str(self._ledger.path), "the disk does not answer"))
+            raise StoreError(Problem(str(self._buffer.path), "the disk does not answer"))
         call = self._lane.queue(work, seconds_from_now(ASK_S), self._waiter)
         self._call = call  # type: ignore[assignment]  # a Call of T is a Call of object here
         try:
-            return call.outcome()
+            return call.result()
         except TimedOut:
-            raise StoreError(Problem(str(self._ledger.path), "the disk does not answer")) from None
+            raise StoreError(Problem(str(self._buffer.path), "the disk does not answer")) from None

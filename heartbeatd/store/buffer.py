@@ -77,7 +77,7 @@ class BufferedStore:
         self,
         path: Path,
         clock: Clock,
-        keeping: StoreOptions,
+        options: StoreOptions,
         working: Callable[[], bool] | None = None,
         before: PreviousRun | None = None,
     ) -> None:
@@ -85,14 +85,14 @@ class BufferedStore:
         self._working = working
         self.states: AlertStates = {}
         self.pending = 0  # alerts in the database that have not arrived, as of the last write
-        self._clock, self._keeping, self._before = clock, keeping, before
-        self._store: Database | None = None
-        self._rows: deque[Row] = deque(maxlen=DAY_S // keeping.interval_s)
+        self._clock, self._options, self._before = clock, options, before
+        self._database: Database | None = None
+        self._rows: deque[Row] = deque(maxlen=DAY_S // options.interval_s)
         self._alerts: deque[Notification] = deque(maxlen=QUEUE_MOST)
         self._undelivered: tuple[Notification, ...] = ()  # in the database, as of the last write
         self._queue_end: tuple[int, int | None] = (0, None)
         self._unsaved_states: AlertStates = {}
-        self._trouble = ""
+        self._error = ""
         self._flushed_ns = 0
         self._records = 0
         self._more_to_prune = False
@@ -116,14 +116,14 @@ class BufferedStore:
         self._working = both
 
     @property
-    def waiting(self) -> int:
+    def unsaved_rows(self) -> int:
         """How many rows are in memory only."""
         return len(self._rows)
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """What keeps the database from being written, or nothing."""
-        return self._trouble
+        return self._error
 
     def open(self) -> None:
         """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
@@ -135,7 +135,7 @@ class BufferedStore:
         except lock.InUseError:
             raise
         except StoreError as error:
-            self._say_trouble(error)
+            self._log_error(error)
 
     def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
         """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
@@ -163,19 +163,19 @@ class BufferedStore:
             if self._set_aside(error):
                 self._try_again()
         except StoreError as error:
-            if self._store is None or error.code in PASSING:
-                self._say_trouble(error)
+            if self._database is None or error.code in PASSING:
+                self._log_error(error)
                 return
-            self._store.close()
-            self._store = None
+            self._database.close()
+            self._database = None
             self._try_again()
 
     def undelivered(self) -> tuple[Notification, ...]:
         """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
         stored = self._undelivered
-        if self._store is not None:
+        if self._database is not None:
             with contextlib.suppress(StoreError):
-                stored = self._store.pending()
+                stored = self._database.pending()
         return tuple({alert.event_id: alert for alert in (*stored, *self._alerts)}.values())
 
     def mark_attempt(self, alert: Notification, reason: str) -> None:
@@ -204,62 +204,62 @@ class BufferedStore:
             self._keep_states(handed.states)
             self.fixed = handed.fixed
         self.write()
-        return not self._trouble
+        return not self._error
 
     def moved(self, handed: Handed, to: Path) -> None:
         """The other ledger has stored it all: it is neither written nor sent from here."""
         self._rows.clear()
         self._alerts.clear()
         self._unsaved_states = {}
-        if self._store is not None and handed.alerts:
+        if self._database is not None and handed.alerts:
             with contextlib.suppress(StoreError):
-                self._store.set_aside(handed.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
+                self._database.set_aside(handed.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         self._keep_states({subject: shifted(state, by_ns, self.fixed) for subject, state in self.states.items()})
-        if self._store is not None:
+        if self._database is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
-                self._hold_pruning_after_a_leap(self._store)
+                self._hold_pruning_after_a_leap(self._database)
                 if self._before is not None:
-                    self._store.note_clock(booted_ns(self._clock))
+                    self._database.note_clock(booted_ns(self._clock))
 
-    def _hold_pruning_after_a_leap(self, store: Database) -> None:
+    def _hold_pruning_after_a_leap(self, database: Database) -> None:
         """For a day: rows are not too old because somebody set the clock years ahead, and will set it back.
 
         It has leapt if a day's worth of rows ago lies more than a month back. Raises StoreError.
         """
-        lately_ns = store.sampled_ns(rows_after=DAY_S // self._keeping.interval_s)
+        lately_ns = database.sampled_ns(rows_after=DAY_S // self._options.interval_s)
         if lately_ns is not None and self._clock.now_ns() - lately_ns > LEAP_NS:
             self._prune_from_boot_ns = self._clock.boottime_ns() + DAY_NS
 
-    def adjust(self, keeping: StoreOptions) -> None:
+    def adjust(self, options: StoreOptions) -> None:
         """Keep by other rules from now on."""
-        self._keeping = keeping
-        self._rows = deque(self._rows, maxlen=DAY_S // keeping.interval_s)
+        self._options = options
+        self._rows = deque(self._rows, maxlen=DAY_S // options.interval_s)
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
         self._flushed_ns, self.closed = 0, True
         if self._rows or self._alerts or self._unsaved_states:
             self._try_again()
-        if self._store is not None:
+        if self._database is not None:
             if self._before is not None:
                 with contextlib.suppress(StoreError):
-                    self._store.end_run(self._clock.now_ns())
-            self._store.close()
-            self._store = None
+                    self._database.end_run(self._clock.now_ns())
+            self._database.close()
+            self._database = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
         if self._rows:
-            log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._trouble)
+            log.error("%d rows could not be stored and are lost: %s", len(self._rows), self._error)
 
     def _usable(self) -> Database:
         """The database as it is open. Raises StoreError if it is not: to open it is the cycle's part."""
-        if self._store is None:
+        if self._database is None:
             raise StoreError(Problem(str(self.path), "is not open"))
-        return self._store
+        return self._database
 
     def _drop(self, alert: Notification) -> None:
         """Of what is known to be undelivered, which another file would get."""
@@ -268,16 +268,16 @@ class BufferedStore:
 
     def _ready(self, *, closely: bool) -> Database:
         """The open database; opened anew if it is not, or if something was done to its files."""
-        harm = self._store.harm(closely=closely) if self._store is not None else None
-        if harm is not None and self._store is not None:
-            self._store.give_up(harm)
-            self._store = None
+        harm = self._database.harm(closely=closely) if self._database is not None else None
+        if harm is not None and self._database is not None:
+            self._database.give_up(harm)
+            self._database = None
             log.warning("%s %s", self.path, harm, extra=journal_fields(MessageId.STORE_REPLACED, path=self.path))
             if harm in (Harm.REPLACED, Harm.OVERWRITTEN):
                 self._begin_anew()
-        if self._store is None:
-            self._store = self._opened()
-        return self._store
+        if self._database is None:
+            self._database = self._opened()
+        return self._database
 
     def _begin_anew(self) -> None:
         """Another file is to get what must not be lost with the one before it."""
@@ -287,22 +287,22 @@ class BufferedStore:
         self._undelivered, self._queue_end = (), (0, None)
 
     def _opened(self) -> Database:
-        busy_s = min(BUSY_S, self._keeping.interval_s / 4)
+        busy_s = min(BUSY_S, self._options.interval_s / 4)
         if self._before is not None and self._lock is None:
             self._lock = lock.acquire(self.path)
-        store = Database.open(self.path, self._clock.now_ns(), busy_s, self._working)
+        database = Database.open(self.path, self._clock.now_ns(), busy_s, self._working)
         try:
-            stored = store.states()
-            pending = store.pending()
-            self._hold_pruning_after_a_leap(store)
+            stored = database.states()
+            pending = database.pending()
+            self._hold_pruning_after_a_leap(database)
             if self._before is not None:
-                store.watch()
+                database.watch()
                 # Last: it takes the place of what is read.
-                run = store.begin_run(self._before.boot_id, booted_ns(self._clock))
+                run = database.begin_run(self._before.boot_id, booted_ns(self._clock))
                 if not self._knows_run:
                     self._before.run, self._knows_run = run, True
         except BaseException:
-            store.close()
+            database.close()
             raise
         self._undelivered, self.pending = pending, len(pending)
         if not self.certain and stored:
@@ -311,15 +311,15 @@ class BufferedStore:
             if self._before is not None and self._before.run is not None:
                 self._take_up_clock(stored, self._before.run, self._before.boot_id)
         self.certain = True
-        if store.taken_over is not None:
+        if database.taken_over is not None:
             log.log(
                 NOTICE,
                 "took over %s with %d rows of the earlier agent",
                 self.path,
-                store.taken_over,
-                extra=journal_fields(MessageId.STORE_TAKEN_OVER, path=self.path, rows=store.taken_over),
+                database.taken_over,
+                extra=journal_fields(MessageId.STORE_TAKEN_OVER, path=self.path, rows=database.taken_over),
             )
-        return store
+        return database
 
     def _take_up_clock(self, stored: AlertStates, run: Run, boot_id: str) -> None:
         """Moments of an earlier boot stay what they are however the clock is stepped; those of this one move along."""
@@ -335,14 +335,14 @@ class BufferedStore:
     def _write(self) -> None:
         now_ns = self._clock.monotonic_ns()
         due = bool(self._alerts or self._unsaved_states) or now_ns - self._flushed_ns >= FLUSH_NS
-        store = self._ready(closely=due)
+        database = self._ready(closely=due)
         if due:
-            store.look_again()
-        flush = due or self._keeping.flush_rows
-        done = store.record(self._rows, self._unsaved_states.values(), self._alerts, flush=flush, keep=self._keep())
+            database.verify_on_disk()
+        flush = due or self._options.flush_rows
+        done = database.record(self._rows, self._unsaved_states.values(), self._alerts, flush=flush, keep=self._keep())
         self.pending, self._more_to_prune = done.pending, done.more_to_prune
         if self._queue_end != (done.pending, done.last):
-            self._undelivered, self._queue_end = store.pending(), (done.pending, done.last)
+            self._undelivered, self._queue_end = database.pending(), (done.pending, done.last)
         if due:
             self._flushed_ns = now_ns
         if done.given_up:
@@ -356,8 +356,8 @@ class BufferedStore:
         self._rows.clear()
         self._alerts.clear()
         self._unsaved_states = {}
-        if self._trouble:
-            self._trouble = ""
+        if self._error:
+            self._error = ""
             log.log(
                 NOTICE,
                 "%s can be written again; what waited is stored: %s",
@@ -371,19 +371,19 @@ class BufferedStore:
         self._records += 1
         due = self._more_to_prune or self._records % FORGET_EVERY == 0
         due = due and self._clock.boottime_ns() >= self._prune_from_boot_ns
-        return RetentionCutoff(self._clock.now_ns(), self._keeping.days) if due else None
+        return RetentionCutoff(self._clock.now_ns(), self._options.days) if due else None
 
     def _try_again(self) -> None:
         try:
             self._write()
         except StoreError as error:
-            self._say_trouble(error)
+            self._log_error(error)
 
     def _set_aside(self, error: CorruptStoreError) -> bool:
         """Rename the damaged file, and what SQLite keeps beside it, to a name with the time; False if that cannot be done."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        if self._database is not None:
+            self._database.close()
+            self._database = None
         stamp = datetime.fromtimestamp(self._clock.now_ns() // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
         aside = self.path.with_name(f"{self.path.name}.corrupt-{stamp}")
         try:
@@ -392,7 +392,7 @@ class BufferedStore:
                 if beside.exists():
                     beside.rename(f"{aside}{suffix}")
         except OSError:  # a damaged file on a filesystem that has gone read-only: the two come together
-            self._say_trouble(error)
+            self._log_error(error)
             return False
         self._begin_anew()
         log.error(
@@ -404,10 +404,10 @@ class BufferedStore:
         )
         return True
 
-    def _say_trouble(self, error: StoreError) -> None:
+    def _log_error(self, error: StoreError) -> None:
         text = str(error)
-        if text != self._trouble:
-            self._trouble = text
+        if text != self._error:
+            self._error = text
             log.error(
                 "%s; heartbeats go on, rows wait in memory",
                 text,

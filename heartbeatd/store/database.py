@@ -129,9 +129,9 @@ class Database:
             self._beneath.looked_at()
             self._folded, _ = self._in_file(None)
 
-    def in_place(self) -> bool:
+    def is_current_file(self) -> bool:
         """False if the file was deleted or replaced under the open connection: what is written then goes nowhere."""
-        return self._beneath.in_place()
+        return self._beneath.is_current_file()
 
     def harm(self, *, closely: bool) -> Harm | None:
         """What others did to the files since `watch`: then this connection is of no use any more, see `give_up`.
@@ -206,7 +206,7 @@ class Database:
             found = alone.execute("SELECT id FROM metrics WHERE rowid = ?", (rowid,)).fetchone()
         return _Folded(version, last), found[0] if found else None
 
-    def look_again(self) -> None:
+    def verify_on_disk(self) -> None:
         """Raise CorruptStoreError if what is in the file is no database any more.
 
         The open connection may go on for ever without noticing: what it needs of a file that only it writes is in its memory.

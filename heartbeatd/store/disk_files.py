@@ -46,7 +46,7 @@ class DiskFiles:
         real = path.resolve()
         return cls(path, real, _identity(path), _identity(beside(real, "-wal")), _identity(beside(real, "-shm")))
 
-    def in_place(self) -> bool:
+    def is_current_file(self) -> bool:
         """False if another file is at the path, or none."""
         return _identity(self.path) == self.main
 

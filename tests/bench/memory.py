@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from heartbeatd import wiring
+from heartbeatd import assembly
 from heartbeatd.config.load import Config, load
 from heartbeatd.containers.client import SOCKET
 from heartbeatd.core.schedule import NS_PER_S, Tick
-from heartbeatd.runtime import Runtime, open_ledger
+from heartbeatd.runtime import Runtime, open_store
 from tests.bench.stage import CONTAINERS, configuration, say
 from tests.bench.tls import TlsReceiver
 from tests.support import certificates
@@ -58,9 +58,9 @@ class Look:
 def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look]:
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
     process = Runtime()
-    work = wiring.Wired(config, process, open_ledger(config, process))
+    work = assembly.Assembly(config, process, open_store(config, process))
     work.start()
-    work.prepare(process.waiter)
+    work.prepare(process.cancel)
     for number in range(1, cycles + 1):
         work.cycle.run(Tick(number * NS_PER_S))
         if number % (cycles // looks) == 0:

@@ -123,7 +123,7 @@ def _start(path: Path, opened: list[Database]) -> None:
 
 
 def _flush(store: Database, row: Row) -> None:
-    store.look_again()
+    store.verify_on_disk()
     store.record([row], (), (), flush=True)
 
 

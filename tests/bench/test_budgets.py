@@ -33,7 +33,7 @@ AFTER_READY = {
     "bz2",
     "email",
     "heartbeatd.net.http",
-    "heartbeatd.wiring",
+    "heartbeatd.assembly",
     "http.client",
     "lzma",
     "psutil",
@@ -80,7 +80,7 @@ LOADED = """
 import json, sys
 from heartbeatd import __main__, app
 before = sorted(sys.modules)
-from heartbeatd import wiring
+from heartbeatd import assembly
 print(json.dumps([before, sorted(sys.modules)]))
 """
 

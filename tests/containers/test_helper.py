@@ -258,16 +258,16 @@ def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> No
     with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, _):
         asked = ContainerQuery(engine, seconds_from_now(0.5), CancelToken(), path)
         time.sleep(0.8)
-        assert asked.outcome() == 1
+        assert asked.result() == 1
 
 
 def test_no_engine_where_the_agent_cannot_look(tmp_path: Path) -> None:
     """The reader finds none: nothing to read, if the agent cannot see the socket; a fault if it can."""
     with reading(tmp_path, tmp_path / "none", user=me()) as (path, _):
         with pytest.raises(NoData, match="not installed or not running"):
-            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=False).outcome()
+            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=False).result()
         with pytest.raises(ProbeError, match="No such file"):
-            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=True).outcome()
+            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=True).result()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")

@@ -97,7 +97,7 @@ def hanging_mount(stage: Stage) -> Outcome:
         samples, took_s, threads = [], [], set()
         for _ in range(stage.seconds):
             began_s = time.monotonic()
-            samples.append(probes.collect(process.clock.now_ns, process.waiter))
+            samples.append(probes.collect(process.clock.now_ns, process.cancel))
             took_s.append(time.monotonic() - began_s)
             threads.add(threading.active_count())
         outcome.expect(all(sample.disk_percent is None for sample in samples), "a disk figure was made up")
@@ -112,7 +112,7 @@ def hanging_mount(stage: Stage) -> Outcome:
         os.close(server)
         stack.callback(client.close)
         wait_until(lambda: not process.lane("disk").busy)
-        after = probes.collect(process.clock.now_ns, process.waiter)
+        after = probes.collect(process.clock.now_ns, process.cancel)
         outcome.expect(any("connected" in note.detail for note in after.notes), f"not free again: {after.notes}")
         run("umount", "--lazy", str(mount))
         process.close()

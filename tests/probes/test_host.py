@@ -102,7 +102,7 @@ def test_the_disk_is_that_of_df() -> None:
     call = Disk(lane).start(seconds_from_now(5), waiter)
     found = os.statvfs("/")
     used = found.f_blocks - found.f_bfree
-    assert call.outcome() == pytest.approx(100 * used / (used + found.f_bavail), abs=0.5)
+    assert call.result() == pytest.approx(100 * used / (used + found.f_bavail), abs=0.5)
     lane.close()
 
 
@@ -110,7 +110,7 @@ def test_a_path_that_cannot_be_measured_is_a_fault() -> None:
     """Unknown, with the reason, and no exception."""
     lane, waiter = SerialWorker("disk"), CancelToken()
     call = Disk(lane, "/there/is/no/such/path").start(seconds_from_now(5), waiter)
-    reading = base.attempt("disk", call.outcome)
+    reading = base.attempt("disk", call.result)
     assert reading.value is None
     assert reading.note.presence is ProbeStatus.FAULT
     assert "No such file" in reading.note.detail

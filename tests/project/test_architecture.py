@@ -35,7 +35,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "loop": {"cancel", "clock", "journal"},
     "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
     "components": {"config", "net", "notify", "probes", "runtime"},
-    "wiring": {
+    "assembly": {
         *{"cancel", "components", "config", "cycle", "gaps", "heartbeats", "notify"},
         *{"report", "rules", "runtime", "store"},
     },
@@ -54,7 +54,7 @@ MAY_KNOW: dict[str, set[str]] = {
         "runtime",
         "store",
     },
-    "app": {"config", "exit_record", "files", "journal", "loop", "net", "runtime", "store", "wiring"},
+    "app": {"config", "exit_record", "files", "journal", "loop", "net", "runtime", "store", "assembly"},
     "__main__": {"app", "config"},
     "__init__": set(),
 }

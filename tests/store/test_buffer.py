@@ -60,13 +60,13 @@ def test_a_folder_that_comes_later(tmp_path: Path, caplog: pytest.LogCaptureFixt
     ledger.open()
     for number in range(5):
         ledger.record(row(number), (TRACK,) if number == 2 else (), (alert(2),) if number == 2 else ())
-    assert ledger.waiting == 5
-    assert "later" in ledger.trouble
+    assert ledger.unsaved_rows == 5
+    assert "later" in ledger.error
     path.parent.mkdir()
     ledger.record(row(5), (), ())
     assert ids(path) == [row(n).id for n in range(6)]
     assert pending(path) == ["event-002"]
-    assert (ledger.waiting, ledger.trouble) == (0, "")
+    assert (ledger.unsaved_rows, ledger.error) == (0, "")
     ledger.close()
     assert said(caplog) == ["STORE_FAILED", "STORE_RECOVERED"]
     with closing(Database.open(path, NOW_NS)) as store:
@@ -79,7 +79,7 @@ def test_a_locked_database(ledger: BufferedStore, path: Path, caplog: pytest.Log
         other.execute("BEGIN IMMEDIATE")
         ledger.record(row(1), (), ())
         ledger.record(row(2), (TRACK,), (alert(1),))
-        assert ledger.waiting == 2
+        assert ledger.unsaved_rows == 2
         other.execute("COMMIT")
     ledger.record(row(3), (), ())
     assert ids(path) == [row(n).id for n in (1, 2, 3)]
@@ -185,7 +185,7 @@ def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
     ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
     with closing(interrupted_reading(path)):
         ledger.open()
-        assert "locked" in ledger.trouble
+        assert "locked" in ledger.error
         ledger.record(row(2), (announced(WorkerState.OK, NOW_NS),), ())
         assert (ledger.states, before.run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
     ledger.record(row(3), (), ())
@@ -317,7 +317,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     ledger.open()
     for number in range(50):
         ledger.record(row(number), (), ())
-    assert ledger.waiting == 24
+    assert ledger.unsaved_rows == 24
     (tmp_path / "no").mkdir()
     ledger.record(row(50), (), ())
     ledger.close()
@@ -384,8 +384,8 @@ def test_a_damaged_file_that_cannot_be_renamed_is_trouble_like_any_other(tmp_pat
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         ledger.open()
         ledger.record(row(1), (), ())
-        assert ledger.waiting == 1
-        assert "metrics.db" in ledger.trouble
+        assert ledger.unsaved_rows == 1
+        assert "metrics.db" in ledger.error
     finally:
         subprocess.run(["umount", str(folder)], check=True)
     ledger.record(row(2), (), ())

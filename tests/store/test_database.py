@@ -246,11 +246,11 @@ def test_a_folder_that_is_not_there(path: Path) -> None:
 
 def test_a_file_that_was_taken_away_is_noticed(store: Database, path: Path) -> None:
     """A deleted or replaced file would swallow rows unseen."""
-    assert store.in_place()
+    assert store.is_current_file()
     path.rename(path.with_name("elsewhere"))
-    assert not store.in_place()
+    assert not store.is_current_file()
     path.write_bytes(b"")
-    assert not store.in_place()
+    assert not store.is_current_file()
 
 
 def test_a_database_for_reading_cannot_be_written(store: Database, path: Path) -> None:

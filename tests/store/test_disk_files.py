@@ -68,7 +68,7 @@ def test_files_beside_it_that_are_deleted(
         ledger.record(row(number), (), (alert(number),) if number == 5 else ())
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
-    assert ledger.trouble == ""
+    assert ledger.error == ""
     assert [r.getMessage().split(" while")[0] for r in caplog.records] == [f"{path} lost its {lost.split()[0]} file"]
     ledger.close()
     assert ids(path) == [row(n).id for n in range(1, 7)]
@@ -88,7 +88,7 @@ def test_a_wal_that_is_deleted_under_a_long_reader(ledger: BufferedStore, path: 
         ledger.record(row(4), (), ())
         sh(f"rm {path}-wal")
         ledger.record(row(5), (), (alert(5),))
-        assert "somebody who reads" in ledger.trouble
+        assert "somebody who reads" in ledger.error
         reader.stdin.write("COMMIT;\n")
         reader.stdin.close()
     ledger.record(row(6), (), ())
@@ -240,17 +240,17 @@ def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCap
         took_s.append(time.monotonic() - began_s)
     assert max(took_s) < 2
     assert max(took_s[1:]) < 0.1
-    assert ledger.waiting >= 4
-    assert "the disk does not answer" in ledger.trouble
+    assert ledger.unsaved_rows >= 4
+    assert "the disk does not answer" in ledger.error
     sh(f"fsfreeze -u {disk}")
     deadline_s = time.monotonic() + 10
     number = 6
-    while ledger.waiting and time.monotonic() < deadline_s:
+    while ledger.unsaved_rows and time.monotonic() < deadline_s:
         ledger.record(row(number), (), ())
         number += 1
     assert ids(path) == [row(n).id for n in range(1, number)]
     assert pending(path) == [alert(n).event_id for n in range(1, 6)]
-    assert ledger.trouble == ""
+    assert ledger.error == ""
     ledger.close()
     assert [r.levelno for r in caplog.records] == [logging.ERROR, NOTICE]
 
@@ -271,7 +271,7 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
     ledger.record(row(2), (), ())
     sh(f"fsfreeze -u {disk}")
     deadline_s = time.monotonic() + 10
-    while ledger.waiting and time.monotonic() < deadline_s:
+    while ledger.unsaved_rows and time.monotonic() < deadline_s:
         ledger.record(row(3), (), ())
     assert ledger.states == {WORKER: TRACK}
     assert before.run is not None

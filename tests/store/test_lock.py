@@ -78,7 +78,7 @@ def test_people_are_no_agents(path: Path) -> None:
         with closing(BufferedStore(path, SystemClock(), StoreOptions(10))) as person:
             person.open()
             person.record(row(1), (), ())
-            assert person.trouble == ""
+            assert person.error == ""
 
 
 def test_a_link_to_the_database_is_the_database(path: Path) -> None:

@@ -129,4 +129,4 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
 
 def count_by(reader: Path, engine: Path, timeout_s: float = 5) -> int:
     """How many containers the agent finds on `engine` when it asks `reader`. Raises Fault."""
-    return ContainerQuery(engine, seconds_from_now(timeout_s), CancelToken(), reader).outcome()
+    return ContainerQuery(engine, seconds_from_now(timeout_s), CancelToken(), reader).result()

@@ -23,9 +23,9 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     settings = situation.config.docker
     path = Path(settings.socket.removeprefix("unix://"))
     probe = Containers(runtime.lane("docker"), settings.socket, settings.timeout_seconds)
-    probe.warm_up(seconds_from_now(10), runtime.waiter)
+    probe.warm_up(seconds_from_now(10), runtime.cancel)
     reading = base.begin(
-        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), runtime.waiter)
+        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), runtime.cancel)
     )()
     probe.close()
     if reading.value is not None:

@@ -16,7 +16,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     settings = situation.config.internet
     client, shown = Client(runtime.resolver, components.USER_AGENT), redact_url(settings.url)
     try:
-        ping = Internet(client, settings.url).check(settings.timeout_seconds, runtime.waiter)
+        ping = Internet(client, settings.url).check(settings.timeout_seconds, runtime.cancel)
     finally:
         client.close()
     if ping.ok:

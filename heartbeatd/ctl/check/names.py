@@ -35,7 +35,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
         yield _silence(servers, silent)
     for key, host in hosts.items():
         try:
-            found = runtime.resolver.lookup(host, 0, deadline_ns, runtime.waiter)
+            found = runtime.resolver.lookup(host, 0, deadline_ns, runtime.cancel)
         except RequestError as failed:
             text, hint = _explained(key, host, failed, answering=len(silent) < len(servers))
             yield (warning if key == "internet.url" else error)("names", f"{key}: {text}", hint)
@@ -46,7 +46,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
 def _resolves_now(host: str, runtime: Runtime) -> bool:
     """True for an address. For a name the look-up begins here, so that all go on side by side."""
     try:
-        runtime.resolver.lookup(host, 0, seconds_from_now(0), runtime.waiter)
+        runtime.resolver.lookup(host, 0, seconds_from_now(0), runtime.cancel)
     except RequestError:
         return False
     return True

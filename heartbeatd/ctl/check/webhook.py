@@ -41,7 +41,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     headers = {"Origin": f"{urlsplit(url).scheme}://{target.authority}", **_QUESTION}
     try:
         answer = client.send(
-            Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, runtime.waiter
+            Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, runtime.cancel
         )
     except RequestError as failed:
         yield error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))

@@ -29,8 +29,10 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     if sender is None:
         return
     now_ns = runtime.clock.now_ns()
-    body = heartbeat_body(components.agent(config, runtime), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0)
-    beat = sender.send(body, runtime.waiter)
+    body = heartbeat_body(
+        components.agent_info(config, runtime), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0
+    )
+    beat = sender.send(body, runtime.cancel)
     sender.close()
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")

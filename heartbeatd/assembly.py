@@ -1,6 +1,6 @@
-"""From a `Config` to the real edges. The one place that knows every wing.
+"""From a `Config` to all that runs by it. The one place that knows every room.
 
-To load it is to load nearly all there is, so the daemon does that after it has said that it is ready.
+To load it is to load nearly all there is, so the agent does that after it has said that it is ready.
 """
 
 from heartbeatd import components
@@ -19,39 +19,39 @@ from heartbeatd.runtime import Runtime
 from heartbeatd.store.background import BackgroundStore
 
 
-class Wired:
+class Assembly:
     """A running configuration."""
 
-    def __init__(self, config: Config, process: Runtime, ledger: BackgroundStore) -> None:
-        self.ledger, self._process = ledger, process
+    def __init__(self, config: Config, runtime: Runtime, store: BackgroundStore) -> None:
+        self._store, self._runtime = store, runtime
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
-        self._resolver = process.resolver
-        self._probes, self._pinger = components.probes(config, process)
-        self._heartbeat = components.heartbeat(config, process)
-        self._webhook = components.webhook(config, process)
+        self._resolver = runtime.resolver
+        self._probes, self._pinger = components.probes(config, runtime)
+        self._heartbeat = components.heartbeat(config, runtime)
+        self._webhook = components.webhook(config, runtime)
         self._outbox: Outbox | None = None
         if self._webhook is not None:
-            self._outbox = Outbox(ledger.queue(), self._webhook, process.clock, process.before.boot_id)
-        who, interval_s = components.agent(config, process), config.agent.interval_seconds
+            self._outbox = Outbox(store.queue(), self._webhook, runtime.clock, runtime.before.boot_id)
+        who, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
         heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
         internet_url = redact_url(config.internet.url)
-        heartbeats = Heartbeats(self._heartbeat, who, process.sequence, process.clock, process.waiter)
+        heartbeats = Heartbeats(self._heartbeat, who, runtime.sequence, runtime.clock, runtime.cancel)
         self.cycle = Cycle(
-            Edges(self._probes, heartbeats, ledger, self._outbox, process.service),
+            Edges(self._probes, heartbeats, store, self._outbox, runtime.service),
             {WORKER.kind: Policy(config.alerts.alert_after, config.alerts.recover_after)},
             Reporter(who, interval_s, heartbeat_url, internet_url, LogCycles(config.agent.log_cycles)),
-            UntoldGap(process.before, process.clock, interval_s, config.alerts.gap_alert_seconds),
+            UntoldGap(runtime.before, runtime.clock, interval_s, config.alerts.gap_alert_seconds),
             who,
             heartbeat_url,
-            process.before.boot_id,
-            process.clock,
-            process.waiter,
+            runtime.before.boot_id,
+            runtime.clock,
+            runtime.cancel,
         )
 
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by `by_ns`."""
-        self._process.shift(by_ns)
-        self.ledger.shift(by_ns)
+        self._runtime.shift(by_ns)
+        self._store.shift(by_ns)
         self.cycle.shift(by_ns)
 
     def distrust(self) -> None:

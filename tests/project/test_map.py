@@ -1,0 +1,54 @@
+"""The README's development section: its tables and pictures show what is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[2]
+DEVELOPMENT = (TOP / "README.md").read_text().partition("## Development")[2]
+PACKAGE = TOP / "heartbeatd"
+
+
+def picture(name: str) -> str:
+    """The lines of a Mermaid picture."""
+    return DEVELOPMENT.partition(f"<!-- begin {name} -->")[2].partition(f"<!-- end {name} -->")[0]
+
+
+def named() -> list[str]:
+    """Files and folders that the first table names, below the package; the second is from the top."""
+    rows = re.findall(r"^\| .* \| (.*) \|$", DEVELOPMENT, re.MULTILINE)
+    names = [name for cell in rows for name in re.findall(r"`([\w./-]+(?:\.py|/))`", cell)]
+    return [name for name in names if not name.startswith(("dist/", "var/"))]
+
+
+@pytest.mark.parametrize("name", sorted(set(named())))
+def test_the_tables_name_what_is_there(name: str) -> None:
+    """From the package or, in the second table, from the top; a name without a folder continues the folder before it."""
+    places = [PACKAGE, TOP, *(path for path in PACKAGE.iterdir() if path.is_dir())]
+    assert any((place / name).exists() for place in places)
+
+
+def test_every_room_is_on_the_map() -> None:
+    """Each folder of the package, and each module beside them but those that a room's text speaks of anyway."""
+    text = " ".join(named())
+    rooms = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name not in ("core", "__pycache__")}
+    modules = {p.name for p in PACKAGE.glob("*.py")} - {"__init__.py", "errors.py", "files.py"}
+    assert [room for room in sorted(rooms | modules) if room not in text] == []
+
+
+def test_the_picture_of_the_processes_shows_every_unit() -> None:
+    """Those of systemd/, no more and no fewer."""
+    units = {path.name for path in (TOP / "systemd").iterdir() if path.suffix in (".service", ".socket", ".timer")}
+    assert set(re.findall(r"[\w-]+\.(?:service|socket|timer)", picture("processes"))) == units
+
+
+def test_the_picture_of_the_cycle_shows_its_steps() -> None:
+    """In the order in which `Cycle.run` takes them."""
+    (steps,) = re.findall(r"tick\(\[tick\]\) --> (.*)", picture("cycle"))
+    (cycle,) = [n for n in ast.parse((PACKAGE / "cycle.py").read_text()).body if getattr(n, "name", "") == "Cycle"]
+    (run,) = [n for n in ast.walk(cycle) if isinstance(n, ast.FunctionDef) and n.name == "run"]
+    called = [n for n in ast.walk(run) if isinstance(n, ast.Attribute) and n.attr.startswith("_")]
+    taken = [n.attr.strip("_") for n in sorted(called, key=lambda n: (n.lineno, n.col_offset))]
+    assert [step for step in taken if step in steps.split(" --> ")] == steps.split(" --> ")

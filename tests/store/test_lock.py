@@ -97,7 +97,7 @@ def test_a_lock_file_of_somebody_elses_stops_nobody(path: Path, mode: int) -> No
     """Read-only, it is a lock all the same; not to be read, there is none; a pid in it that is not the holder's is not named."""
     code = (
         "import os, sys; from pathlib import Path; from tests.store.test_lock import agents\n"
-        "ledger = agents(Path(sys.argv[1])); ledger.open(); print(repr(ledger.trouble), flush=True); sys.stdin.read()"
+        "ledger = agents(Path(sys.argv[1])); ledger.open(); print(repr(ledger.error), flush=True); sys.stdin.read()"
     )
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     lock = folder / "metrics.db.lock"

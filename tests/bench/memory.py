@@ -58,7 +58,8 @@ class Look:
 def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look]:
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
     process = Runtime()
-    work = assembly.Assembly(config, process, open_store(config, process))
+    store = open_store(config, process)
+    work = assembly.Assembly(config, process, store)
     work.start()
     work.prepare(process.cancel)
     for number in range(1, cycles + 1):
@@ -66,7 +67,7 @@ def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look
         if number % (cycles // looks) == 0:
             yield Look.now(number)
     work.stop()
-    work.ledger.close()
+    store.close()
     process.close()
 
 

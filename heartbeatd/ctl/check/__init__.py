@@ -19,6 +19,10 @@ from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
 from heartbeatd.journal import is_journal
 
+IN_SANDBOX = ok("sandbox", f"all this was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
+NOT_LOOKED_AT = warning(
+    "storage", f"not looked at: only root can tell what the user {service.USER} may do", "run it with sudo"
+)
 OUTSIDE = "what follows was looked at from outside the service's sandbox"
 
 
@@ -81,7 +85,7 @@ def _findings(
 
 def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Finding]:
     """The tries, in the sandbox if that can be. `from_unit` has been yielded already."""
-    outside = _why_outside(situation)
+    outside = why_outside(situation, is_root=os.geteuid() == 0)
     if outside is None:
         try:
             wrong = set[str]()
@@ -101,7 +105,7 @@ def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Find
         yield outside
         yield from _outside(situation)
         return
-    yield ok("sandbox", f"all this was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
+    yield IN_SANDBOX
 
 
 def _outside(situation: Situation, *, offline: bool = False) -> Iterator[Finding]:
@@ -115,15 +119,13 @@ def _outside(situation: Situation, *, offline: bool = False) -> Iterator[Finding
             yield from (error("storage", f"{p.where}: {p.what}", p.hint) for p in unsafe.problems)
     if privileges.is_of_service(situation.path) and privileges.user_name() != service.USER:
         skip = ("files", "storage")
-        yield warning(
-            "storage", f"not looked at: only root can tell what the user {service.USER} may do", "run it with sudo"
-        )
+        yield NOT_LOOKED_AT
     if offline:
         skip = (*skip, *(subject for subject in registry.CHECKS if subject != "files"))
     yield from registry.findings(situation, skip=skip)
 
 
-def _why_outside(situation: Situation) -> Finding | None:
+def why_outside(situation: Situation, *, is_root: bool) -> Finding | None:
     """Why the service's sandbox is not used, None if it is."""
     if not privileges.is_of_service(situation.path):
         return ok("sandbox", f"{OUTSIDE}: the service does not run by {situation.path}")
@@ -133,6 +135,6 @@ def _why_outside(situation: Situation) -> Finding | None:
         return warning("sandbox", f"{OUTSIDE}: {service.UNIT} is masked")
     if not situation.settings:
         return ok("sandbox", f"{OUTSIDE}: there is no {service.UNIT} here")
-    if os.geteuid() != 0:
+    if not is_root:
         return warning("sandbox", f"{OUTSIDE}: only root can go in", "run it with sudo")
     return None

@@ -9,6 +9,8 @@ from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.runtime import Runtime
 
 BATTERY_CLOCKS = Path("/sys/class/rtc")
+WITHOUT_TIMEDATECTL = warning("clock", "whether the clock is synchronised is not known: there is no timedatectl here")
+WITHOUT_ANSWER = warning("clock", "whether the clock is synchronised is not known: timedatectl has no answer")
 _NAMES = ("NTP", "NTPSynchronized", "CanNTP")
 
 
@@ -18,10 +20,10 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     try:
         shown = subprocess.run(words, capture_output=True, text=True, timeout=5, check=True).stdout
     except FileNotFoundError:
-        yield warning("clock", "whether the clock is synchronised is not known: there is no timedatectl here")
+        yield WITHOUT_TIMEDATECTL
         return
     except (OSError, subprocess.SubprocessError):
-        yield warning("clock", "whether the clock is synchronised is not known: timedatectl has no answer")
+        yield WITHOUT_ANSWER
         return
     battery = BATTERY_CLOCKS.exists() and any(BATTERY_CLOCKS.iterdir())
     yield classify(dict(line.partition("=")[::2] for line in shown.splitlines()), battery=battery)

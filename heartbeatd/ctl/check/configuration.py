@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from heartbeatd.config.remarks import remarks
 from heartbeatd.config.secrets import NAMES, PLAIN, STORE
@@ -14,11 +15,16 @@ def misplaced() -> Iterator[Finding]:
     """Credentials that would keep the service from starting. Only root may look for them."""
     for name in NAMES if os.access(STORE, os.X_OK) else ():
         if (STORE / name).exists():
-            yield error(
-                "secrets",
-                f"{STORE / name} is not encrypted: systemd will not start the service with it (status 243)",
-                f"mv {STORE / name} {STORE / name}{PLAIN}",
-            )
+            yield unencrypted(STORE / name)
+
+
+def unencrypted(file: Path) -> Finding:
+    """A credential that systemd finds where it expects an encrypted one."""
+    return error(
+        "secrets",
+        f"{file} is not encrypted: systemd will not start the service with it (status 243)",
+        f"mv {file} {file}{PLAIN}",
+    )
 
 
 def check(situation: Situation) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.containers import client
-from heartbeatd.core.sample import ProbeStatus
+from heartbeatd.core.sample import ProbeReport, ProbeStatus
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation
 from heartbeatd.probes import base
@@ -29,17 +29,24 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     )()
     probe.close()
     if reading.value is not None:
-        yield ok("docker", f"{reading.value} containers run")
-    elif reading.note.presence in (ProbeStatus.ABSENT, ProbeStatus.OFF):
-        yield ok("docker", f"{reading.note.detail}; container_count stays NULL")
-    elif not client.SOCKET.exists() and not _runs(situation):
-        yield ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
+        yield counted(reading.value)
     else:
-        yield warning(
-            "docker",
-            f"{reading.note.detail}; container_count stays NULL",
-            hint(reading.note.detail, path, situation.engine),
-        )
+        yield not_counted(reading.note, path, situation)
+
+
+def counted(number: int) -> Finding:
+    return ok("docker", f"{number} containers run")
+
+
+def not_counted(note: ProbeReport, path: Path, situation: Situation, asked: Path = client.SOCKET) -> Finding:
+    """Why there is no number of containers: the helper's socket `asked` may not be there before the agent's first start."""
+    if note.presence in (ProbeStatus.ABSENT, ProbeStatus.OFF):
+        return ok("docker", f"{note.detail}; container_count stays NULL")
+    if not asked.exists() and not _runs(situation):
+        return ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
+    return warning(
+        "docker", f"{note.detail}; container_count stays NULL", hint(note.detail, path, situation.engine, asked)
+    )
 
 
 def _runs(situation: Situation) -> bool:
@@ -80,4 +87,9 @@ def _no_rights(path: Path, engine: EngineSocket | None) -> str:
         return f"{path} is for its owner alone: heartbeatd(8), DOCKER, says how the helper is let in"
     if READER_USER not in group.gr_mem:
         return f"`adduser {READER_USER} {group.gr_name}` and `systemctl restart {READER}`"
-    return f"{READER_USER} is in the group {group.gr_name} by now: `systemctl restart {READER}`"
+    return joined_since(group.gr_name)
+
+
+def joined_since(group: str) -> str:
+    """A process has the groups of its start."""
+    return f"{READER_USER} is in the group {group} by now: `systemctl restart {READER}`"

@@ -97,17 +97,21 @@ def _readable(subject: str, file: Path, situation: Situation, setting: str = "")
         if hidden:
             yield out_of_sight
         elif isinstance(failed, PermissionError):
-            yield _not_allowed(subject, file)
+            yield not_allowed(subject, file, user_name(), _shut_folder(file))
         else:
             there = not setting or isinstance(failed, NotRegularFile)
             named = str(file) if there else f"{setting}: the file it names"
             yield error(subject, f"{named} cannot be read: {failed.strerror}", "it should be a readable file")
 
 
-def _not_allowed(subject: str, file: Path) -> Finding:
-    user = user_name()
+def _shut_folder(file: Path) -> Path | None:
+    """The first folder on the way to the file that we may not enter."""
     real = Path(os.path.realpath(file))
-    shut = next((folder for folder in reversed(real.parents) if not os.access(folder, os.X_OK)), None)
+    return next((folder for folder in reversed(real.parents) if not os.access(folder, os.X_OK)), None)
+
+
+def not_allowed(subject: str, file: Path, user: str, shut: Path | None) -> Finding:
+    """The user may not read the file, because of the folder that is `shut` if one is."""
     if shut is not None:
         return error(subject, f"the user {user} cannot read {file}: it may not enter {shut}", _moved(file))
     hint = f"chown root:{USER} {file}; chmod 640 {file}" if user == USER else f"let the user {user} read it"

@@ -32,13 +32,12 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     deadline_ns = seconds_from_now(GLIBC_TIMEOUT_S * GLIBC_ROUNDS * len(servers) + 1)
     silent = nameservers.silent(names[0], SILENT_AFTER_S) if names else ()
     if silent:
-        yield _silence(servers, silent)
+        yield silence(servers, silent, has_resolvectl=shutil.which("resolvectl") is not None)
     for key, host in hosts.items():
         try:
             found = runtime.resolver.lookup(host, 0, deadline_ns, runtime.cancel)
         except RequestError as failed:
-            text, hint = _explained(key, host, failed, answering=len(silent) < len(servers))
-            yield (warning if key == "internet.url" else error)("names", f"{key}: {text}", hint)
+            yield unresolved(key, host, failed, answering=len(silent) < len(servers))
         else:
             yield ok("names", f"{key}: {host} is {', '.join(sorted({a.sockaddr[0] for a in found}))}")
 
@@ -50,6 +49,12 @@ def _resolves_now(host: str, runtime: Runtime) -> bool:
     except RequestError:
         return False
     return True
+
+
+def unresolved(key: str, host: str, failed: RequestError, *, answering: bool) -> Finding:
+    """Without the internet check's address the agent works all the same."""
+    text, hint = _explained(key, host, failed, answering=answering)
+    return (warning if key == "internet.url" else error)("names", f"{key}: {text}", hint)
 
 
 def _explained(key: str, host: str, failed: RequestError, *, answering: bool) -> tuple[str, str]:
@@ -66,12 +71,13 @@ def _explained(key: str, host: str, failed: RequestError, *, answering: bool) ->
     return failed.detail, "the name servers answer, and cannot resolve it: look at their log, or try another one"
 
 
-def _silence(servers: tuple[str, ...], silent: tuple[str, ...]) -> Finding:
+def silence(servers: tuple[str, ...], silent: tuple[str, ...], *, has_resolvectl: bool) -> Finding:
+    """Of `servers` those that are `silent`, one at least."""
     which = "none of the name servers" if len(silent) == len(servers) else "not every name server"
     text = f"{which} in {nameservers.RESOLV_CONF} answers: {', '.join(silent)} {'is' if len(silent) == 1 else 'are'} silent"
     if len(silent) < len(servers):
         text += f", and to wait for it costs {GLIBC_TIMEOUT_S:g} s each time"
     hint = f"see to the server, or take it out of {nameservers.RESOLV_CONF}"
-    if shutil.which("resolvectl"):
+    if has_resolvectl:
         hint += "; `resolvectl status` says whom systemd-resolved asks"
     return warning("names", text, hint)

@@ -51,4 +51,9 @@ def _guarded(subject: str, check: Check, situation: Situation, runtime: Runtime)
         for problem in failed.problems:
             yield error(subject, f"{problem.where}: {problem.what}", problem.hint)
     except OSError as failed:
-        yield error(subject, f"cannot be tried: {failed.strerror or failed}")
+        yield not_tried(subject, failed)
+
+
+def not_tried(subject: str, failed: OSError) -> Finding:
+    """A check that the system kept from being made."""
+    return error(subject, f"cannot be tried: {failed.strerror or failed}")

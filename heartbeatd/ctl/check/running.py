@@ -24,12 +24,17 @@ def check(situation: Situation, wrong: Collection[str]) -> Iterator[Finding]:
     )
     for subject, path in used:
         if path is not None and subject not in wrong and meets_another(path, service.pid):
-            yield warning(
-                subject,
-                f"the running service cannot use {path}, and a newly started one can: a reload is not enough, it waits for "
-                "`systemctl restart heartbeatd`",
-                "`systemctl restart heartbeatd`",
-            )
+            yield needs_restart(subject, path)
+
+
+def needs_restart(subject: str, path: Path) -> Finding:
+    """The running service's sandbox is older than what it is to use."""
+    return warning(
+        subject,
+        f"the running service cannot use {path}, and a newly started one can: a reload is not enough, it waits for "
+        "`systemctl restart heartbeatd`",
+        "`systemctl restart heartbeatd`",
+    )
 
 
 def meets_another(path: Path, pid: int) -> bool:

@@ -1,7 +1,7 @@
 """Whether the database can be used."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from heartbeatd.cancel import TimedOut
@@ -27,8 +27,13 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     try:
         yield from run_in_child("storage", lambda: list(_findings(situation)), LIMIT_S)
     except TimedOut:
-        what = f"the file or its filesystem did not answer within {LIMIT_S:g} s"
-        yield error("storage", f"{situation.config.storage.path}: {what}", THAW)
+        yield frozen(situation.config.storage.path)
+
+
+def frozen(path: str) -> Finding:
+    """The filesystem keeps whoever looks waiting."""
+    what = f"the file or its filesystem did not answer within {LIMIT_S:g} s"
+    return error("storage", f"{path}: {what}", THAW)
 
 
 def _findings(situation: Situation) -> Iterator[Finding]:
@@ -42,12 +47,11 @@ def _findings(situation: Situation) -> Iterator[Finding]:
         yield ok("storage", f"there is no folder {STATE}; systemd makes it at the first start")
     elif not path.exists():
         yield ok("storage", f"{path} will be created")
-    elif unreadable := [file for file in _with_what_is_beside(path) if not os.access(file, os.R_OK)]:
-        for file in unreadable:
-            yield error("storage", f"the user {user_name()} cannot read {file}", _given_to_the_agent(file))
+    elif closed := [file for file in _with_what_is_beside(path) if not os.access(file, os.R_OK)]:
+        for file in closed:
+            yield unreadable(file, user_name())
     elif other := _other_agent(path, situation):
-        text = f"another heartbeatd (pid {other}) has {path}: the service is refused while that one runs"
-        yield error("storage", text, "stop that one, or name another storage.path")
+        yield in_use(path, other)
     else:
         yield from _database(Path(situation.config.storage.path))
 
@@ -64,40 +68,64 @@ def _folder(folder: Path, situation: Situation) -> Finding | None:
     found = identity(folder)
     hidden = is_hidden(folder, situation)
     if hidden and (not situation.sandboxed or found is None or found != situation.folder):
-        return error(
-            "storage", f"the service has another {folder} than others: {hidden} in its unit", _own_folder(folder)
-        )
+        text = f"the service has another {folder} than others: {hidden} in its unit"
+        return error("storage", text, _own_folder(folder, user_name()))
     if found is None:
         if folder == STATE:
             return None
         shut = next((above for above in reversed(folder.parents) if not os.access(above, os.X_OK)), None)
         if shut is not None:
-            text = f"the user {user_name()} cannot get to {folder}: it may not enter {shut}"
-            return error("storage", text, _own_folder(folder))
-        return error("storage", f"there is no folder {folder}", _own_folder(folder, is_new=True))
+            return out_of_reach(folder, shut, user_name())
+        return error("storage", f"there is no folder {folder}", _own_folder(folder, user_name(), is_new=True))
     if not folder.is_dir():
-        return error("storage", f"{folder} is not a folder", _own_folder(folder))
+        return error("storage", f"{folder} is not a folder", _own_folder(folder, user_name()))
     if is_read_only(folder):
-        return _read_only(folder, situation)
+        return mounted_read_only(folder, situation, user_name())
     if not os.access(folder, os.W_OK | os.X_OK):
-        return error("storage", f"the user {user_name()} cannot write in {folder}", _own_folder(folder))
+        return unwritable(folder, user_name())
     return None
 
 
-def _read_only(folder: Path, situation: Situation) -> Finding:
+def unreadable(file: Path, user: str) -> Finding:
+    """A file of the database."""
+    return error("storage", f"the user {user} cannot read {file}", _given_to_the_agent(file))
+
+
+def in_use(path: Path, pid: int) -> Finding:
+    """The database is another agent's."""
+    text = f"another heartbeatd (pid {pid}) has {path}: the service is refused while that one runs"
+    return error("storage", text, "stop that one, or name another storage.path")
+
+
+def out_of_reach(folder: Path, shut: Path, user: str) -> Finding:
+    """A folder on the way is `shut`."""
+    text = f"the user {user} cannot get to {folder}: it may not enter {shut}"
+    return error("storage", text, _own_folder(folder, user))
+
+
+def unwritable(folder: Path, user: str) -> Finding:
+    """By its owner and mode."""
+    return error("storage", f"the user {user} cannot write in {folder}", _own_folder(folder, user))
+
+
+def mounted_read_only(folder: Path, situation: Situation, user: str) -> Finding:
+    """For all, or for the service alone."""
     if not situation.sandboxed or situation.read_only:
         return error("storage", f"the filesystem of {folder} is mounted read-only", "mount it to be written to")
-    ours = folder.stat().st_uid == os.geteuid()
+    return read_only_in_sandbox(folder, user, is_ours=folder.stat().st_uid == os.geteuid())
+
+
+def read_only_in_sandbox(folder: Path, user: str, *, is_ours: bool) -> Finding:
+    """It could be written from outside."""
     return error(
         "storage",
         f"{folder} is read-only for the service: ReadWritePaths= of its unit does not name it",
-        _drop_in(folder) if ours else _own_folder(folder),
+        _drop_in(folder) if is_ours else _own_folder(folder, user),
     )
 
 
-def _own_folder(folder: Path, *, is_new: bool = False) -> str:
+def _own_folder(folder: Path, user: str, *, is_new: bool = False) -> str:
     """The commands for a folder of the agent's own: `folder` itself, if that is plainly meant to be one."""
-    user = user_name()
     if folder == STATE:
         return _given_to_the_agent(folder / "metrics.db")
     meant = is_new or folder.name.startswith(USER)
@@ -135,11 +163,15 @@ def _database(path: Path) -> Iterator[Finding]:
         return
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
+    yield usable(path, tables, writable=all(os.access(file, os.W_OK) for file in _with_what_is_beside(path)))
+
+
+def usable(path: Path, tables: Collection[str], *, writable: bool) -> Finding:
+    """What the agent will do with a database that it can read."""
     if "alert_state" not in tables and "metrics" in tables:
-        yield ok("storage", f"{path} is the earlier agent's; it will be taken over, every row kept")
-    elif not all(os.access(file, os.W_OK) for file in _with_what_is_beside(path)):
-        yield ok(
+        return ok("storage", f"{path} is the earlier agent's; it will be taken over, every row kept")
+    if not writable:
+        return ok(
             "storage", f"{path} belongs to somebody else; the agent will go on with a copy of its own in its place"
         )
-    else:
-        yield ok("storage", f"{path} can be used")
+    return ok("storage", f"{path} can be used")

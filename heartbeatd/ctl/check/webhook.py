@@ -44,11 +44,16 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
             Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, runtime.cancel
         )
     except RequestError as failed:
-        yield error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
+        yield no_answer(url, failed)
     else:
         yield classify(url, answer)
     finally:
         client.close()
+
+
+def no_answer(url: str, failed: RequestError) -> Finding:
+    """By what kept the answer away."""
+    return error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
 
 
 def classify(url: str, answer: Answer) -> Finding:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from heartbeatd import components
+from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import redact_url
@@ -24,7 +25,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     try:
         sender = components.heartbeat(config, runtime)
     except ConfigError:  # `files` has said why
-        yield error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
+        yield without_authorities(shown)
         return
     if sender is None:
         return
@@ -34,16 +35,24 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     )
     beat = sender.send(body, runtime.cancel)
     sender.close()
+    yield classify(shown, config.heartbeat.secret_from, beat)
+
+
+def without_authorities(shown: str) -> Finding:
+    """The file of certificate authorities cannot be used."""
+    return error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
+
+
+def classify(shown: str, secret_from: str, beat: HeartbeatResult | None) -> Finding:
+    """`shown` is the address without its secrets; no result is a try that was interrupted."""
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
         reason = RequestError(cause, detail) if cause else detail
-        yield error("worker", f"{shown}: {reason}", look_at(cause, detail) if cause else "")
-        return
+        return error("worker", f"{shown}: {reason}", look_at(cause, detail) if cause else "")
     rule = rule_for(beat.status, beat.headers)
     if rule is not None and rule.state.good:
-        yield ok("worker", f"{shown} took a heartbeat (HTTP {beat.status} in {beat.took_ms:.0f} ms)")
-        return
+        return ok("worker", f"{shown} took a heartbeat (HTTP {beat.status} in {beat.took_ms:.0f} ms)")
     meaning, advice = (rule.meaning, rule.advice) if rule is not None else ("not an HTTP answer", "")
     if "secret_key" in advice:
-        advice += f" The key comes from {config.heartbeat.secret_from}."
-    yield error("worker", f"{shown} answers HTTP {beat.status}: {meaning}", advice)
+        advice += f" The key comes from {secret_from}."
+    return error("worker", f"{shown} answers HTTP {beat.status}: {meaning}", advice)

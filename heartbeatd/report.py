@@ -7,6 +7,7 @@ from heartbeatd.core import cyclelog
 from heartbeatd.core.alerting import AlertState, AlertStates, Announcement, Event, Verdict, changes_in_an_hour
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.metrics import values
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
@@ -90,13 +91,7 @@ class Reporter:
             extra=journal_fields(
                 MessageId.CYCLE,
                 slot=to_lima(outcome.tick.slot_ns),
-                cpu_percent=row.cpu_percent,
-                ram_percent=row.ram_percent,
-                ram_used_mb=row.ram_used_mb,
-                disk_percent=row.disk_percent,
-                container_count=row.container_count,
-                internet_ok=row.internet_ok,
-                ping_ms=row.ping_ms,
+                **values(row),
                 worker_state=worker.state if worker else None,
                 worker_status=row.worker_status,
                 worker_cause=worker.reason if worker else None,

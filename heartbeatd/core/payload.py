@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from heartbeatd.core.metrics import values
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, rfc3339, to_lima
 
@@ -35,13 +36,7 @@ def heartbeat_body(agent: AgentInfo, sample: Sample, row_id: str, sequence: int)
             "metrics": {
                 "id": row_id,
                 "timestamp_lima": to_lima(sample.taken_ns),
-                "cpu_percent": sample.cpu_percent,
-                "ram_percent": sample.ram_percent,
-                "ram_used_mb": sample.ram_used_mb,
-                "disk_percent": sample.disk_percent,
-                "container_count": sample.container_count,
-                "internet_ok": None if sample.internet_ok is None else int(sample.internet_ok),
-                "ping_ms": sample.ping_ms,
+                **values(sample),
             },
             "services": {},
         }

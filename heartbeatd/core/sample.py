@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.metrics import values
 from heartbeatd.core.timefmt import to_lima
 
 
@@ -70,13 +71,7 @@ def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms:
     return Row(
         id=row_id,
         timestamp_lima=to_lima(sample.taken_ns),
-        cpu_percent=sample.cpu_percent,
-        ram_percent=sample.ram_percent,
-        ram_used_mb=sample.ram_used_mb,
-        disk_percent=sample.disk_percent,
-        container_count=sample.container_count,
-        internet_ok=None if sample.internet_ok is None else int(sample.internet_ok),
-        ping_ms=sample.ping_ms,
+        **values(sample),  # type: ignore[arg-type]  # a test holds the fields of both to the metrics
         worker_status=None if result is None else result.status,
         cycle_duration_ms=took_ms,
     )

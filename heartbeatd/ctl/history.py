@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
+from heartbeatd.core.metrics import ROLLED_UP
 from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ExitCode
 from heartbeatd.store.reader import Cell
-from heartbeatd.store.rollups import DAY, HOUR, MEASURES, Period
+from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise
 MOST_DAYS = 10_000
@@ -60,7 +61,7 @@ def _table(found: Sequence[dict[str, Cell]], zone: Zone) -> Iterator[str]:
 
 def _line(one: dict[str, Cell], zone: Zone, width: int) -> str:
     """Each value as `mean (most)`; shares in percent of the cycles."""
-    figures = [_mean_and_most(one, m, 0 if m == "container_count" else 1) for m in MEASURES]
+    figures = [_mean_and_most(one, metric.name, metric.digits) for metric in ROLLED_UP]
     shares = [_share(one, name) for name in ("internet_ok", "worker_ok")]
     start = to_the_minute(from_iso(str(one["start"])), zone) if one["start"] else "?"
     cycles = "?" if one["cycles"] is None else str(one["cycles"])

@@ -9,6 +9,7 @@ own work done without harm: a file that was made anew from a dump has lost its n
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from heartbeatd.core import metrics
 from heartbeatd.store import rollups
 
 # Small pages: a cycle changes one page in each of five trees, and each changed page is written whole. Measured: 7 kB a cycle
@@ -19,13 +20,7 @@ PAGE_BYTES = 1024
 METRICS: tuple[tuple[str, str], ...] = (
     ("id", "TEXT"),
     ("timestamp_lima", "TEXT"),
-    ("cpu_percent", "REAL"),
-    ("ram_percent", "REAL"),
-    ("ram_used_mb", "REAL"),
-    ("disk_percent", "REAL"),
-    ("container_count", "INTEGER"),
-    ("internet_ok", "INTEGER"),
-    ("ping_ms", "REAL"),
+    *((metric.name, str(metric.kind)) for metric in metrics.METRICS),
     ("worker_status", "INTEGER"),
     ("cycle_duration_ms", "REAL"),
 )

@@ -8,10 +8,11 @@ count of its own beside the number of cycles.
 import sqlite3
 from dataclasses import dataclass
 
+from heartbeatd.core.metrics import ROLLED_UP
 from heartbeatd.core.sample import Row
 from heartbeatd.core.worker import rule_for
 
-MEASURES = ("cpu_percent", "ram_percent", "disk_percent", "container_count", "ping_ms")
+MEASURES = tuple(metric.name for metric in ROLLED_UP)
 
 
 @dataclass(frozen=True, slots=True)

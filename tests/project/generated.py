@@ -12,6 +12,7 @@ from pathlib import Path
 from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
 from heartbeatd.core.alerting import TRANSITIONS
 from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.metrics import METRICS
 from heartbeatd.core.worker import STATES, StateRule, WorkerState, rule_for
 from heartbeatd.journal import MessageId
 from tests.project import wire
@@ -140,6 +141,19 @@ def diagram() -> str:
     return "\n".join([*lines, "```"])
 
 
+def columns() -> str:
+    """The columns of table `metrics`, as a Markdown table."""
+    moment = "moment of sampling, ISO 8601, always in Lima's time, `-05:00`, so that times from different hosts can be compared"
+    rows = [
+        ("id", "TEXT", "a UUID (version 7: rows arrive in order)"),
+        ("timestamp_lima", "TEXT", moment),
+        *((metric.name, str(metric.kind), metric.help) for metric in METRICS),
+        ("worker_status", "INTEGER", "HTTP status of the heartbeat"),
+        ("cycle_duration_ms", "REAL", "from waking to the row being ready to store"),
+    ]
+    return "\n".join(["| column | type | meaning |", "|---|---|---|", *(f"| `{n}` | {k} | {m} |" for n, k, m in rows)])
+
+
 def message_ids() -> dict[str, str]:
     """The MESSAGE_ID of each kind of entry, for the catalog: id → name."""
     return {str(member): member.name for member in MessageId}
@@ -163,6 +177,7 @@ PLACES = (
     (README, "alert", "<!-- {} -->", alert),
     (README, "answers", "<!-- {} -->", answers),
     (README, "diagram", "<!-- {} -->", diagram),
+    (README, "columns", "<!-- {} -->", columns),
 )
 
 

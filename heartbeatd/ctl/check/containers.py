@@ -29,12 +29,12 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     )()
     probe.close()
     if reading.value is not None:
-        yield counted(reading.value)
+        yield number_running(reading.value)
     else:
         yield not_counted(reading.note, path, situation)
 
 
-def counted(number: int) -> Finding:
+def number_running(number: int) -> Finding:
     return ok("docker", f"{number} containers run")
 
 

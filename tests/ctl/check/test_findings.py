@@ -188,7 +188,7 @@ HOST: list[tuple[Made, str, Verdict, str, str]] = [
     ),
 ]
 CONTAINERS: list[tuple[Made, str, Verdict, str, str]] = [
-    (one(containers.counted(3)), "docker", OK, "3 containers run", ""),
+    (one(containers.number_running(3)), "docker", OK, "3 containers run", ""),
     (
         one(containers.not_counted(ProbeReport("containers", ProbeStatus.OFF, "off"), HERE, KNOWN)),
         *("docker", OK, "off; container_count stays NULL", ""),

@@ -105,6 +105,10 @@ class Reader:
         """Let go of the file."""
         self._connection.close()
 
+    def tables(self) -> frozenset[str]:
+        """The names of all tables, which tell whose database it is."""
+        return frozenset(str(name) for (name,) in self._all("SELECT name FROM sqlite_master WHERE type = 'table'"))
+
     def last_row(self) -> dict[str, Cell] | None:
         """The row that was stored last, its values by the columns' names; None if there is none."""
         names = ", ".join(name for name, _ in METRICS)

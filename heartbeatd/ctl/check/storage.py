@@ -1,5 +1,6 @@
 """Whether the database can be used."""
 
+import contextlib
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.runtime import Runtime
 from heartbeatd.store.lock import held_by
-from heartbeatd.store.reader import DEADLINE_S, open_to_read
+from heartbeatd.store.reader import DEADLINE_S, Reader
 
 LIMIT_S = DEADLINE_S + 2.0
 THAW = "is the filesystem frozen (fsfreeze), or its disk or server gone?"
@@ -156,13 +157,12 @@ def _with_what_is_beside(path: Path) -> list[Path]:
 
 def _database(path: Path) -> Iterator[Finding]:
     try:
-        connection = open_to_read(path)
+        with contextlib.closing(Reader.open(path)) as reader:
+            tables = reader.tables()
     except StoreError as failed:
         for problem in failed.problems:
             yield error("storage", f"{problem.where}: {problem.what}", problem.hint)
         return
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    connection.close()
     yield usable(path, tables, writable=all(os.access(file, os.W_OK) for file in _with_what_is_beside(path)))
 
 

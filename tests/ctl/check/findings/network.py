@@ -1,0 +1,162 @@
+"""Names, the Worker, the webhook, the internet check."""
+
+import socket
+
+from heartbeatd.core.heartbeat import Cause, HeartbeatResult
+from heartbeatd.ctl.check import (
+    internet,
+    names,
+    webhook,
+    worker,
+)
+from heartbeatd.net.answer import Answer, RequestError
+from heartbeatd.probes.internet import Ping
+from tests.ctl.check.findings.shared import (
+    ERROR,
+    OK,
+    WARNING,
+    Made,
+    Row,
+    one,
+)
+
+HOOK, PRIVATE_HOOK = "https://n8n.example/hook", "https://user:password@n8n.example/hook"
+LOGS = "look at the log of n8n, and of the proxy in front of it, if there is one"
+TRY = "`heartbeatctl test-alert` sends a real message"
+
+
+def unresolved(reason: Exception | None, detail: str = "it failed", *, answering: bool = True) -> Made:
+    """Why the Worker has no address."""
+    failed = RequestError(Cause.DNS, detail)
+    failed.__cause__ = reason
+    return one(names.unresolved("heartbeat.url", "w.example", failed, answering=answering))
+
+
+def answered(status: int, url: str = HOOK, methods: str = "") -> Made:
+    """The webhook's answer."""
+    return one(webhook.classify(url, Answer(status, 12.0, {webhook.METHODS: methods} if methods else {})))
+
+
+def unanswered(cause: Cause) -> Made:
+    """No answer of the webhook's."""
+    return one(webhook.no_answer(HOOK, RequestError(cause, "why")))
+
+
+def beaten(result: HeartbeatResult | None) -> Made:
+    """The Worker's answer."""
+    return one(worker.classify("https://w.example/", "/etc/key", result))
+
+
+NETWORK: list[Row] = [
+    (
+        one(internet.classify("http://a/", Ping(True, 7.0))),
+        "internet",
+        OK,
+        "is reachable (it answered within 7 ms)",
+        "",
+    ),
+    (
+        *(one(internet.classify("http://a/", Ping(False, None, "timeout"))), "internet", WARNING),
+        *("timeout, which counts as no internet", "is this host online? If it is, choose another internet.url"),
+    ),
+    (
+        *(one(internet.classify("http://a/", Ping(False, None, "HTTP 404"))), "internet", WARNING, "HTTP 404"),
+        "choose another internet.url: only an answer of 2xx or 3xx counts as reachable",
+    ),
+    (
+        *(unresolved(socket.gaierror(socket.EAI_NONAME, "not known")), "names", ERROR),
+        *("heartbeat.url: there is no host w.example (not known)", "look at the name in heartbeat.url"),
+    ),
+    (
+        *(unresolved(None, "blocked by a DNS filter"), "names", ERROR, "blocked by a DNS filter"),
+        "allow w.example in the filter (Pi-hole, AdGuard Home, the router …)",
+    ),
+    (unresolved(UnicodeError("u")), "names", ERROR, "it failed", "look at the name in heartbeat.url"),
+    (
+        *(unresolved(None, answering=False), "names", ERROR),
+        *("w.example cannot be resolved: no name server answers", "see the line before"),
+    ),
+    (
+        *(unresolved(None), "names", ERROR, "it failed"),
+        "the name servers answer, and cannot resolve it: look at their log, or try another one",
+    ),
+    (
+        *(one(names.silence(("a", "b"), ("a",), has_resolvectl=False)), "names", WARNING),
+        "not every name server in /etc/resolv.conf answers: a is silent, and to wait for it costs 5 s each time",
+        "see to the server, or take it out of /etc/resolv.conf",
+    ),
+    (
+        *(one(names.silence(("a", "b"), ("a", "b"), has_resolvectl=True)), "names", WARNING),
+        "none of the name servers in /etc/resolv.conf answers: a, b are silent",
+        "see to the server, or take it out of /etc/resolv.conf; `resolvectl status` says whom systemd-resolved asks",
+    ),
+    (beaten(HeartbeatResult(200, took_ms=9)), "worker", OK, "took a heartbeat (HTTP 200 in 9 ms)", ""),
+    (beaten(None), "worker", ERROR, "interrupted", ""),
+    (
+        *(beaten(HeartbeatResult(401)), "worker", ERROR, "https://w.example/ answers HTTP 401"),
+        "Compare heartbeat.secret_key with the Worker's key. The key comes from /etc/key.",
+    ),
+    (beaten(HeartbeatResult(9999)), "worker", ERROR, "not an HTTP answer", ""),
+    (
+        one(worker.without_authorities("https://w.example/")),
+        *("worker", ERROR, "was not tried: heartbeat.ca_file cannot be used", ""),
+    ),
+]
+
+WEBHOOK: list[Row] = [
+    (answered(204), "webhook", OK, "is reachable (HTTP 204 to OPTIONS, 12 ms)", TRY),
+    (answered(204, methods="POST"), "webhook", OK, "takes alerts", TRY),
+    (
+        answered(204, methods="GET"),
+        "webhook",
+        ERROR,
+        "takes no POST, only GET",
+        "let the Webhook node's HTTP Method be POST",
+    ),
+    (answered(405), "webhook", WARNING, "whether it takes alerts cannot be told without sending one", TRY),
+    (
+        *(answered(302), "webhook", ERROR, "it redirects, which is not followed"),
+        "set alerts.webhook_url to the address that answers itself (https:// in place of http://?)",
+    ),
+    (
+        *(answered(401), "webhook", ERROR, "it wants a user and a password"),
+        "write them into the URL: https://USER:PASSWORD@HOST/webhook/… (heartbeat-config.toml(5))",
+    ),
+    (
+        *(answered(401, PRIVATE_HOOK), "webhook", ERROR, "it wants a user and a password"),
+        "it does not accept the user and password in alerts.webhook_url (in them, / ? # @ are written %2F %3F %23 %40)",
+    ),
+    (
+        *(answered(403), "webhook", ERROR, "answers OPTIONS with HTTP 403: forbidden"),
+        "a proxy or firewall does not let this host in, or n8n's IP whitelist does not: look at their logs",
+    ),
+    (
+        *(answered(404), "webhook", ERROR, "it knows no such address"),
+        "activate the workflow in n8n, and compare the path with the Production URL of its Webhook node",
+    ),
+    (answered(400), "webhook", ERROR, "it refuses the question", LOGS),
+    (answered(407), "webhook", ERROR, "a proxy wants a user and a password", LOGS),
+    (answered(429), "webhook", ERROR, "too many requests", LOGS),
+    (answered(502), "webhook", ERROR, "the server, or a proxy in front of it, fails", LOGS),
+    (unanswered(Cause.DNS), "webhook", ERROR, "why", "look at the name in alerts.webhook_url"),
+    (
+        *(unanswered(Cause.REFUSED), "webhook", ERROR, "why"),
+        "nothing takes connections there: is n8n up, and does alerts.webhook_url name its port?",
+    ),
+    (
+        *(unanswered(Cause.TIMEOUT), "webhook", ERROR, "why"),
+        "is n8n up, and not busy? Is there a firewall in between? Else raise alerts.timeout_seconds",
+    ),
+    (
+        *(unanswered(Cause.TLS), "webhook", ERROR, "why"),
+        "look at the webhook's certificate and this host's clock; is https:// right in alerts.webhook_url?",
+    ),
+    (
+        *(unanswered(Cause.RESET), "webhook", ERROR, "why"),
+        "is it n8n that listens there, and does it speak http or https as alerts.webhook_url says?",
+    ),
+    (
+        *(unanswered(Cause.PROTOCOL), "webhook", ERROR, "why"),
+        "something that does not speak HTTP listens there: look at the port in alerts.webhook_url",
+    ),
+]

@@ -62,6 +62,7 @@ class Receiver:
         self._received: list[Received] = []
         self._scripts: dict[str, list[int]] = defaultdict(lambda: [200])
         self._headers: dict[int, Mapping[str, str]] = {}
+        self._events: dict[str, int] = {}
         self._over = threading.Event()
         self._server = _Server(self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -89,6 +90,11 @@ class Receiver:
             self._scripts[path] = list(statuses)
             self._headers = dict(headers or {})
 
+    def answer_event(self, event_id: str, status: int) -> None:
+        """From now on answer the alert of this id with this status, whatever the others get."""
+        with self._lock:
+            self._events[event_id] = status
+
     def hang_up(self) -> None:
         """Close all connections that are kept, as servers do when they like to."""
         self._server.hang_up()
@@ -99,12 +105,13 @@ class Receiver:
             return [request for request in self._received if request.path == path]
 
     def _take(self, path: str, authorization: str | None, content_type: str | None, body: bytes) -> int:
+        posted = json.loads(body)
         with self._lock:
-            script = self._scripts[path]
-            status = script.pop(0) if len(script) > 1 else script[0]
-            self._received.append(
-                Received(path, authorization, content_type, json.loads(body), status, time.monotonic())
-            )
+            status = self._events.get(posted.get("details", {}).get("event_id"))
+            if status is None:
+                script = self._scripts[path]
+                status = script.pop(0) if len(script) > 1 else script[0]
+            self._received.append(Received(path, authorization, content_type, posted, status, time.monotonic()))
         return status
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -111,7 +111,7 @@ def test_the_webhook_is_a_credential_too(installed: BootedHost, receiver: Receiv
     installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
     assert beats_with(installed, receiver) == "Bearer plain-key"
     installed.run("heartbeatctl test-alert", timeout_s=90)
-    assert [alert.body["details"]["event"] for alert in receiver.received(WEBHOOK)] == ["test"]
+    assert receiver.received(WEBHOOK)[-1].body["details"]["event"] == "test"
 
 
 def test_what_would_keep_the_service_from_starting_is_said(installed: BootedHost) -> None:

@@ -143,7 +143,8 @@ def test_an_upgrade_restarts_the_service_once_and_keeps_everything(
     started = host.journal("--unit=heartbeatd", "_PID=1", f"--after-cursor='{cursor}'").count(": Started heartbeatd")
     assert started == 1
     stop_s, start_s = moment_s(host, "ActiveExitTimestamp"), moment_s(host, "ActiveEnterTimestamp")
-    assert [slot for slot in missing(host, before) if not stop_s <= slot <= start_s] == []
+    # A machine that does much else is late with a slot beside them.
+    assert [slot for slot in missing(host, before) if not stop_s - 2 <= slot <= start_s + 2] == []
 
 
 def test_an_upgrade_takes_the_homes_that_version_0_1_gave(host: BootedHost, package: Path, tmp_path: Path) -> None:

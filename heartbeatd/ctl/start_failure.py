@@ -117,6 +117,22 @@ def explain(status: int, host: Facts) -> Problem:
     return Problem(where, f"systemd cannot start the service: {what}", hint)
 
 
+# By the status, where nothing that is known of the host explains it.
+_WHATEVER_THE_HOST: dict[int, tuple[str, str]] = {
+    200: ("its working directory, or the root directory of its unit, is not there", f"{_DROP_IN} shows the drop-in"),
+    203: ("its program cannot be executed", "install the package again: `sudo apt install --reinstall heartbeatd`"),
+    216: ("a group in SupplementaryGroups= or Group= of its unit does not exist", f"{_DROP_IN} shows the drop-in"),
+    217: ("it cannot become the user of its unit, or no user namespace can be made for it", _JOURNAL),
+    218: ("its capabilities cannot be set, which a container may forbid", _JOURNAL),
+    226: ("the mounts of its sandbox cannot be made", _JOURNAL),
+    243: (
+        "a credential cannot be passed: it was encrypted on another machine or TPM, or its file is not as it should be",
+        "`sudo heartbeatctl check` says which; store it anew: `sudo heartbeatctl set-secret`; "
+        f"or the drop-in {EXAMPLES}/without-credentials.conf",
+    ),
+}
+
+
 def _explained(status: int, host: Facts) -> tuple[str, str]:
     match status:
         case 217 if not host.has_user:
@@ -128,13 +144,6 @@ def _explained(status: int, host: Facts) -> tuple[str, str]:
                 f"{NAMESPACE_LIMIT} is 0, so that there are no user namespaces, and the unit has PrivateUsers=yes",
                 f"allow them (sysctl user.max_user_namespaces), or the drop-in {EXAMPLES}/no-user-namespaces.conf",
             )
-        case 216:
-            return (
-                "a group in SupplementaryGroups= or Group= of its unit does not exist",
-                f"{_DROP_IN} shows the drop-in",
-            )
-        case 217:
-            return "it cannot become the user of its unit, or no user namespace can be made for it", _JOURNAL
         case 226 if host.missing:
             return (
                 f"its unit names what is not there: {', '.join(host.missing)}",
@@ -145,28 +154,8 @@ def _explained(status: int, host: Facts) -> tuple[str, str]:
                 f"its sandbox needs mounts that this container ({host.container}) does not allow",
                 f"allow nesting for the container (LXC: features nesting=1), or the drop-in {EXAMPLES}/lxc-no-nesting.conf",
             )
-        case 226:
-            return "the mounts of its sandbox cannot be made", _JOURNAL
-        case 243:
-            return (
-                "a credential cannot be passed: it was encrypted on another machine or TPM, or its file is not as it should be",
-                "`sudo heartbeatctl check` says which; store it anew: `sudo heartbeatctl set-secret`; "
-                f"or the drop-in {EXAMPLES}/without-credentials.conf",
-            )
-        case 200:
-            return (
-                "its working directory, or the root directory of its unit, is not there",
-                f"{_DROP_IN} shows the drop-in",
-            )
-        case 203:
-            return (
-                "its program cannot be executed",
-                "install the package again: `sudo apt install --reinstall heartbeatd`",
-            )
-        case 218:
-            return "its capabilities cannot be set, which a container may forbid", _JOURNAL
         case _:
-            return "the step that its status names has failed", _JOURNAL
+            return _WHATEVER_THE_HOST.get(status, ("the step that its status names has failed", _JOURNAL))
 
 
 def _missing(settings: Settings) -> Iterator[str]:

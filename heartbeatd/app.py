@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from heartbeatd import __version__, exit_record, journal
 from heartbeatd.config.load import Config, load
 from heartbeatd.config.remarks import remarks
-from heartbeatd.config.secrets import passed
+from heartbeatd.config.secrets import load_credentials
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.redact import redact_url
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
@@ -28,7 +28,7 @@ class App:
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         self._path, self._runtime = path, runtime
-        self.config = load(path, passed())
+        self.config = load(path, load_credentials())
         runtime.redactor.learn(self.config.secrets)
         self.host = host_name(self.config, runtime.names)
         self.last_row_ns: int | None = None
@@ -50,7 +50,7 @@ class App:
 
     def reload(self) -> "Assembly":
         """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
-        config = load(self._path, passed())
+        config = load(self._path, load_credentials())
         self._runtime.redactor.learn(config.secrets)
         old, kept = self._store, self._store
         if config.storage.path != self.config.storage.path:

@@ -32,7 +32,7 @@ class Credential:
 Credentials = Mapping[str, Credential]
 
 
-def passed(folder: str | Path = "") -> Credentials:
+def load_credentials(folder: str | Path = "") -> Credentials:
     """Those of ours in a credentials directory, by name; without one given, in the one systemd passed, if it did."""
     folder = folder or os.environ.get("CREDENTIALS_DIRECTORY", "")
     found: dict[str, Credential] = {}
@@ -44,7 +44,7 @@ def passed(folder: str | Path = "") -> Credentials:
     return found
 
 
-def places(name: str) -> tuple[Path, Path]:
+def credential_paths(name: str) -> tuple[Path, Path]:
     """Where systemd looks for it: encrypted, and as it is. The first that is there wins."""
     return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
 

@@ -5,7 +5,16 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.config.secrets import NAMES, PLAIN, Credential, Credentials, passed, places, read, stored_anew
+from heartbeatd.config.secrets import (
+    NAMES,
+    PLAIN,
+    Credential,
+    Credentials,
+    credential_paths,
+    load_credentials,
+    read,
+    stored_anew,
+)
 from heartbeatd.ctl import unit_file
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, Problem
@@ -88,7 +97,7 @@ def credentials() -> Credentials:
 
 def loaded_credentials() -> Credentials | None:
     """Those of the running service; None if it does not run, has none, or they are not for us."""
-    return passed(CREDENTIALS) if os.access(CREDENTIALS, os.X_OK) else None
+    return load_credentials(CREDENTIALS) if os.access(CREDENTIALS, os.X_OK) else None
 
 
 def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, ...]]:
@@ -100,7 +109,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
     found: dict[str, Credential] = {}
     problems: list[Problem] = []
     for name in NAMES:
-        encrypted, plain = places(name)
+        encrypted, plain = credential_paths(name)
         for identifier, path, is_encrypted in ((name, encrypted, True), (name + PLAIN, plain, False)):
             path, is_encrypted = elsewhere.get(identifier, (path, is_encrypted))
             try:
@@ -116,7 +125,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
 
 def credentials_hidden() -> bool:
     """True if there may be credentials of the service that we cannot see."""
-    stores = {place.parent for name in NAMES for place in places(name)}
+    stores = {place.parent for name in NAMES for place in credential_paths(name)}
     return any(os.access(folder, os.F_OK) and not os.access(folder, os.X_OK) for folder in (CREDENTIALS, *stores))
 
 

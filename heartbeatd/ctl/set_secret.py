@@ -16,7 +16,7 @@ from pathlib import Path
 
 from heartbeatd.config.load import Secret, load
 from heartbeatd.config.options import kind_of
-from heartbeatd.config.secrets import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, only_line, places
+from heartbeatd.config.secrets import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, credential_paths, only_line
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
@@ -49,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     text = _checked(_ask(arguments.name), key)
     with _alone():
         kept = (
-            _write(places(name)[1], text.reveal().encode())
+            _write(credential_paths(name)[1], text.reveal().encode())
             if arguments.plain
             else _encrypted(name, text) or _fallback(name, text)
         )
-        for other in places(name):
+        for other in credential_paths(name):
             if other != kept:  # an older one there might win over this
                 _forget(other)
     print(f"stored in {kept}")
@@ -108,13 +108,13 @@ def _encrypted(name: str, text: Secret) -> Path | None:
             file=sys.stderr,
         )
         return None
-    return _write(places(name)[0], done.stdout)
+    return _write(credential_paths(name)[0], done.stdout)
 
 
 def _fallback(name: str, text: Secret) -> Path:
     """Unencrypted, then: a file for the agent's group where there is a setting that names one, else a plain credential."""
     if name != SECRET_KEY:
-        return _write(places(name)[1], text.reveal().encode())
+        return _write(credential_paths(name)[1], text.reveal().encode())
     group = grp.getgrnam(service.USER).gr_gid
     return _write(KEY_FILE, text.reveal().encode() + b"\n", 0o640, group)
 
@@ -130,7 +130,7 @@ def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
 
 
 def _remove(name: str, key: str) -> int:
-    gone = [path for path in places(name) if _forget(path)]
+    gone = [path for path in credential_paths(name) if _forget(path)]
     if gone:
         print(f"removed {', '.join(map(str, gone))}; the agent goes on with it until: systemctl restart heartbeatd")
     else:

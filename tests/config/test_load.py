@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heartbeatd.config.load import Config, Secret, load, parse
 from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
-from heartbeatd.config.secrets import PLAIN, SECRET_KEY, WEBHOOK_URL, Credential, passed
+from heartbeatd.config.secrets import PLAIN, SECRET_KEY, WEBHOOK_URL, Credential, load_credentials
 from heartbeatd.errors import ConfigError, ExitCode
 
 SHIPPED = Path(__file__).resolve().parents[2] / "etc/heartbeat/config.toml"
@@ -146,9 +146,9 @@ def test_where_the_key_comes_from(tmp_path: Path) -> None:
     assert parse({"heartbeat": {"secret_key": "from-setting"}}).heartbeat.secret.reveal() == "from-setting"
     assert parse(both).heartbeat.secret.reveal() == "from-file"
     (tmp_path / f"{SECRET_KEY}{PLAIN}").write_text("from-plain-credential\n")
-    assert parse(both, credentials=passed(tmp_path)).heartbeat.secret.reveal() == "from-plain-credential"
+    assert parse(both, credentials=load_credentials(tmp_path)).heartbeat.secret.reveal() == "from-plain-credential"
     (tmp_path / SECRET_KEY).write_text("from-credential\n")
-    config = parse(both, credentials=passed(tmp_path))
+    config = parse(both, credentials=load_credentials(tmp_path))
     assert config.heartbeat.secret.reveal() == "from-credential"
     assert config.heartbeat.secret_from == "systemd credential heartbeat.secret_key"
 
@@ -159,7 +159,7 @@ def test_where_the_webhook_comes_from(tmp_path: Path) -> None:
     assert parse(setting).alerts.webhook_url.reveal() == "http://setting/"
     assert parse(setting, "f").alerts.webhook_from == "f: alerts.webhook_url"
     (tmp_path / WEBHOOK_URL).write_text("http://u:hidden@credential/\n")
-    config = parse(setting, credentials=passed(tmp_path))
+    config = parse(setting, credentials=load_credentials(tmp_path))
     assert config.alerts.webhook_url.reveal() == "http://u:hidden@credential/"
     assert config.alerts.webhook_from == "systemd credential heartbeat.webhook_url"
     with pytest.raises(ConfigError, match="begins neither with https") as caught:

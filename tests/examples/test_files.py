@@ -10,7 +10,7 @@ import pytest
 from heartbeatd.config.load import load
 from heartbeatd.config.options import SETTINGS
 from heartbeatd.config.secrets import SECRET_KEY as CREDENTIAL
-from heartbeatd.config.secrets import passed
+from heartbeatd.config.secrets import load_credentials
 from heartbeatd.errors import ConfigError
 from tests.project import wire
 
@@ -51,7 +51,7 @@ def test_one_configuration_for_several_hosts(tmp_path: Path) -> None:
     """The template is accepted with the key as a credential, names no host, and holds no key: without one it is refused."""
     template = EXAMPLES / "several-hosts/config.toml"
     (tmp_path / CREDENTIAL).write_text("the key\n".replace(" ", "-"))
-    config = load(template, passed(tmp_path))
+    config = load(template, load_credentials(tmp_path))
     assert config.heartbeat.secret_from == f"systemd credential {CREDENTIAL}"
     assert config.agent.hostname == ""
     assert config.alerts.alert_after == config.alerts.recover_after == 2

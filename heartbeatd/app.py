@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heartbeatd import __version__, exit_record, journal
-from heartbeatd.config.load import Config, load
+from heartbeatd.config.load import load
+from heartbeatd.config.model import Config
 from heartbeatd.config.remarks import remarks
 from heartbeatd.config.secrets import load_credentials
 from heartbeatd.core.gap import PreviousRun

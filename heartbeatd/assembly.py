@@ -5,7 +5,7 @@ To load it is to load nearly all there is, so the agent does that after it has s
 
 from heartbeatd import components
 from heartbeatd.cancel import CancelToken
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url

@@ -1,7 +1,7 @@
 """From a `Config` to its clients and probes, one at a time: for the agent, and for the commands that try what it would use."""
 
 from heartbeatd import __version__
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
@@ -38,7 +38,7 @@ def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
     if not settings.url:
         return None
     client = Client(runtime.resolver, USER_AGENT, settings.ca_file)
-    return Heartbeat(client, settings.url, settings.secret.reveal(), settings.timeout_seconds)
+    return Heartbeat(client, settings.url, settings.secret_key.reveal(), settings.timeout_seconds)
 
 
 def webhook(config: Config, runtime: Runtime) -> Webhook | None:

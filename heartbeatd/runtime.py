@@ -7,7 +7,7 @@ from socket import gethostname
 
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.clock import Clock, SystemClock, boot_id
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force
 from heartbeatd.core.redact import Redactor

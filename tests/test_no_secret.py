@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from heartbeatd.config.load import NAMES, Config, load, parse
-from heartbeatd.config.options import SETTINGS, Setting
+from heartbeatd.config.load import NAMES, load, parse
+from heartbeatd.config.model import SETTINGS, Config
+from heartbeatd.config.schema import Setting
 from heartbeatd.config.toml_text import TYPOGRAPHIC, masked
 from heartbeatd.core.redact import redact_url, shown_name
 from heartbeatd.errors import ConfigError

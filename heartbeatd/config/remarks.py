@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.hostname import unhelpful_name
 from heartbeatd.errors import Problem
 
@@ -38,7 +38,7 @@ def _sent(config: Config) -> Iterator[Problem]:
 
 def _in_the_clear(config: Config) -> Iterator[Problem]:
     """Secrets that everybody on the way can read."""
-    if _is_open(config.heartbeat.url) and config.heartbeat.secret:
+    if _is_open(config.heartbeat.url) and config.heartbeat.secret_key:
         yield Problem("heartbeat.url", "the key goes over the network in the clear", "use https:// in heartbeat.url")
     for key, url in (("alerts.webhook_url", config.alerts.webhook_url.reveal()), ("internet.url", config.internet.url)):
         parts = urlsplit(url)

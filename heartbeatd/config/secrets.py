@@ -1,13 +1,14 @@
-"""Credentials as systemd passes them (systemd.exec(5), CREDENTIALS): where they are kept, and which a service was given.
+"""Secrets with their origins, and credentials as systemd passes them (systemd.exec(5), CREDENTIALS).
 
-Each has two ids, because one id cannot be looked up both plain and encrypted (the last setting of a unit wins, and a plain
-file is refused where an encrypted one is expected): `NAME` for one encrypted by systemd-creds(1), or passed by a drop-in;
+Each credential has two ids, because one id cannot be looked up both plain and encrypted (the last setting of a unit wins, and
+a plain file is refused where an encrypted one is expected): `NAME` for one encrypted by systemd-creds(1), or passed by a drop-in;
 `NAME.plain` for one that is kept as it is.
 """
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from heartbeatd.files import decoded, read_regular
@@ -21,11 +22,50 @@ STORE = Path("/etc/credstore")
 LARGEST_BYTES = 8192
 
 
+class OriginKind(StrEnum):
+    SETTING = "setting"
+    FILE = "file"  # that a setting names
+    CREDENTIAL = "credential"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a secret was found: in which file, and there as which setting, or as the credential of which id."""
+
+    kind: OriginKind
+    path: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """E.g. `config.toml: heartbeat.secret_key`, `/etc/heartbeat/key`, `systemd credential heartbeat.secret_key.plain`."""
+        if self.kind is OriginKind.SETTING:
+            return f"{self.path}: {self.name}"
+        return f"systemd credential {self.name}" if self.name else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A text that shows itself to nobody who does not ask for it by name; `origin` is None where there is none."""
+
+    _text: str
+    origin: Origin | None = None
+
+    def reveal(self) -> str:
+        """The secret. For the one header it is sent in."""
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._text else "Secret()"
+
+    __str__ = __repr__
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What a credential holds, and in words where it came from."""
-
-    origin: str
+    origin: Origin
     data: bytes = field(repr=False)
 
 
@@ -38,9 +78,10 @@ def load_credentials(folder: str | Path = "") -> Credentials:
     found: dict[str, Credential] = {}
     for name in NAMES if folder else ():
         for file in (name, name + PLAIN):
-            data = read(Path(folder) / file)
+            path = Path(folder) / file
+            data = read(path)
             if data is not None:
-                found.setdefault(name, Credential(f"systemd credential {file}", data))
+                found.setdefault(name, Credential(Origin(OriginKind.CREDENTIAL, str(path), file), data))
     return found
 
 

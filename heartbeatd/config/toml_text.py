@@ -19,7 +19,10 @@ LONGEST_LINE = 1000  # characters that are looked at to say what is wrong with a
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the text says, and the line on which each section `("agent",)` and key `("agent", "hostname")` first stands."""
+    """What the text says, and the line on which each section `("agent",)` and key `("agent", "hostname")` first stands.
+
+    The tables of an array are counted: `("rule[2]", "above")`.
+    """
 
     mapping: Mapping[str, object]
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
@@ -181,11 +184,17 @@ def _lines_of_keys(text: str) -> dict[tuple[str, ...], int]:
     if '"""' in text or "'''" in text:
         return {}
     found: dict[tuple[str, ...], int] = {}
+    count: dict[str, int] = {}  # of the tables of each array
     section: tuple[str, ...] = ()
     for number, line in enumerate(text.split("\n"), 1):
         if heading := _HEADING.match(line):
             section = _plain_name(heading.group(1))
             found.setdefault(section[:1], number)
+            if line.lstrip().startswith("[["):
+                name = section[0]
+                count[name] = count.get(name, 0) + 1
+                section = (f"{name}[{count[name]}]", *section[1:])
+                found.setdefault(section[:1], number)
             if section[1:]:
                 found.setdefault(section[:2], number)
         elif key := _key(line):

@@ -1,15 +1,31 @@
 """Time zones by name, from the system's own time zone database (Debian's tzdata), and the host's own."""
 
 import io
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
+from heartbeatd.config.options import Refused, Text
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
 from heartbeatd.files import read_regular
 
 LOCALTIME = Path("/etc/localtime")
 LARGEST_BYTES = 64 * 1024
 _DATABASE = "zoneinfo/"
+
+
+@dataclass(frozen=True, slots=True)
+class TimeZone:
+    """The name of a time zone, which is the zone it names."""
+
+    allowed: str = 'a time zone\'s name, e.g. "Europe/Madrid" or "UTC", or "" for the host\'s own'
+
+    def check(self, value: object) -> Zone:
+        name = Text(self.allowed, r"[A-Za-z0-9_+/-]", longest=64).check(value)
+        try:
+            return named(name)
+        except ValueError as error:
+            raise Refused(str(error), nearest(name)) from None
 
 
 def named(name: str) -> Zone:

@@ -12,7 +12,7 @@ import tomllib
 from pathlib import Path
 
 from heartbeatd.config.load import LARGEST_FILE_BYTES
-from heartbeatd.config.options import kind_of
+from heartbeatd.config.model import kind_of
 from heartbeatd.ctl import service
 from heartbeatd.ctl.dotenv import EnvFile, parse
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from heartbeatd import components
 from heartbeatd.cancel import seconds_from_now
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body

@@ -10,7 +10,8 @@ import pwd
 import stat
 from pathlib import Path
 
-from heartbeatd.config.load import DEFAULT_PATH, Config, load
+from heartbeatd.config.load import DEFAULT_PATH, load
+from heartbeatd.config.model import Config
 from heartbeatd.config.secrets import Credentials
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, NotAllowedError, Problem, StoreError

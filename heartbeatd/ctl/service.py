@@ -10,6 +10,8 @@ from heartbeatd.config.secrets import (
     PLAIN,
     Credential,
     Credentials,
+    Origin,
+    OriginKind,
     credential_paths,
     load_credentials,
     read,
@@ -119,7 +121,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
                 problems += error.problems
                 continue
             if data is not None:
-                found.setdefault(name, Credential(str(path), data))
+                found.setdefault(name, Credential(Origin(OriginKind.CREDENTIAL, str(path)), data))
     return found, tuple(problems)
 
 

@@ -14,9 +14,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config.load import Secret, load
-from heartbeatd.config.options import kind_of
-from heartbeatd.config.secrets import LARGEST_BYTES, SECRET_KEY, STORE, WEBHOOK_URL, credential_paths, only_line
+from heartbeatd.config.load import load
+from heartbeatd.config.model import kind_of
+from heartbeatd.config.secrets import (
+    LARGEST_BYTES,
+    SECRET_KEY,
+    STORE,
+    WEBHOOK_URL,
+    OriginKind,
+    Secret,
+    credential_paths,
+    only_line,
+)
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
@@ -160,8 +169,7 @@ def _say_what_else(config: Path, key: str, kept: Path) -> None:
         print(f'set heartbeat.secret_key_file = "{KEY_FILE}" in {config}')
     with contextlib.suppress(HeartbeatdError):
         found = load(config)
-        origin = {"heartbeat.secret_key": found.heartbeat.secret_from, "alerts.webhook_url": found.alerts.webhook_from}[
-            key
-        ]
-        if origin.endswith(f": {key}"):
+        secrets = {"heartbeat.secret_key": found.heartbeat.secret_key, "alerts.webhook_url": found.alerts.webhook_url}
+        origin = secrets[key].origin
+        if origin is not None and origin.kind is OriginKind.SETTING:
             print(f"{key} is still in {config}, where it is of no use now: take it out before the restart")

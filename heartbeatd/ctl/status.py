@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.config.load import Config, parse
+from heartbeatd.config.load import parse
+from heartbeatd.config.model import Config
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import database, privileges, service, start_failure
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines

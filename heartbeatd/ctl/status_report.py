@@ -6,7 +6,7 @@ What could not be found out is shown as unknown, with the reason: never as zero,
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from heartbeatd import assembly
-from heartbeatd.config.load import Config, load
+from heartbeatd.config.load import load
+from heartbeatd.config.model import Config
 from heartbeatd.containers.client import SOCKET
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.runtime import Runtime, open_store

@@ -10,11 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.config.load import Config, Secret, load, parse
-from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
-from heartbeatd.config.secrets import PLAIN, SECRET_KEY, WEBHOOK_URL, Credential, load_credentials
+from heartbeatd.config.load import load, parse
+from heartbeatd.config.model import SETTINGS, Config
+from heartbeatd.config.schema import Setting, groups_of
+from heartbeatd.config.secrets import (
+    PLAIN,
+    SECRET_KEY,
+    WEBHOOK_URL,
+    Credential,
+    Origin,
+    OriginKind,
+    Secret,
+    load_credentials,
+)
 from heartbeatd.errors import ConfigError, ExitCode
 
+SECTIONS = [group.name for group in groups_of(Config)]
 SHIPPED = Path(__file__).resolve().parents[2] / "etc/heartbeat/config.toml"
 WORKING = """
 [agent]
@@ -43,7 +54,7 @@ def test_a_working_file(tmp_path: Path) -> None:
     file.write_text(WORKING)
     config = load(file)
     assert (config.agent.interval_seconds, config.agent.hostname) == (30, "nas")
-    assert config.heartbeat.secret.reveal() == "hidden-key"
+    assert config.heartbeat.secret_key.reveal() == "hidden-key"
     assert config.heartbeat.timeout_seconds == 2.0
     assert isinstance(config.heartbeat.timeout_seconds, float)
     assert (config.storage.keep_days, config.docker.socket) == (400, "unix:///run/docker.sock")
@@ -52,7 +63,7 @@ def test_a_working_file(tmp_path: Path) -> None:
 def test_secrets_show_themselves_to_nobody() -> None:
     """Neither the key nor the webhook's password is in what printing a configuration shows."""
     config = parse(tomllib.loads(WORKING))
-    for shown in (repr(config), str(config), f"{config.heartbeat.secret}", repr(config.alerts)):
+    for shown in (repr(config), str(config), f"{config.heartbeat.secret_key}", repr(config.alerts)):
         assert "hidden-key" not in shown
         assert "hidden-password" not in shown
         assert "hidden-query" not in shown
@@ -143,27 +154,29 @@ def test_where_the_key_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text("from-file\n")
     both = {"heartbeat": {"secret_key": "from-setting", "secret_key_file": str(file)}}
-    assert parse({"heartbeat": {"secret_key": "from-setting"}}).heartbeat.secret.reveal() == "from-setting"
-    assert parse(both).heartbeat.secret.reveal() == "from-file"
+    assert parse({"heartbeat": {"secret_key": "from-setting"}}).heartbeat.secret_key.reveal() == "from-setting"
+    assert parse(both).heartbeat.secret_key.reveal() == "from-file"
     (tmp_path / f"{SECRET_KEY}{PLAIN}").write_text("from-plain-credential\n")
-    assert parse(both, credentials=load_credentials(tmp_path)).heartbeat.secret.reveal() == "from-plain-credential"
+    assert parse(both, credentials=load_credentials(tmp_path)).heartbeat.secret_key.reveal() == "from-plain-credential"
     (tmp_path / SECRET_KEY).write_text("from-credential\n")
     config = parse(both, credentials=load_credentials(tmp_path))
-    assert config.heartbeat.secret.reveal() == "from-credential"
-    assert config.heartbeat.secret_from == "systemd credential heartbeat.secret_key"
+    assert config.heartbeat.secret_key.reveal() == "from-credential"
+    assert str(config.heartbeat.secret_key.origin) == "systemd credential heartbeat.secret_key"
 
 
 def test_where_the_webhook_comes_from(tmp_path: Path) -> None:
     """A credential wins over the setting, and is checked as the setting is, without being shown."""
     setting = {"alerts": {"webhook_url": "http://setting/"}}
     assert parse(setting).alerts.webhook_url.reveal() == "http://setting/"
-    assert parse(setting, "f").alerts.webhook_from == "f: alerts.webhook_url"
+    assert str(parse(setting, "f").alerts.webhook_url.origin) == "f: alerts.webhook_url"
     (tmp_path / WEBHOOK_URL).write_text("http://u:hidden@credential/\n")
     config = parse(setting, credentials=load_credentials(tmp_path))
     assert config.alerts.webhook_url.reveal() == "http://u:hidden@credential/"
-    assert config.alerts.webhook_from == "systemd credential heartbeat.webhook_url"
+    assert str(config.alerts.webhook_url.origin) == "systemd credential heartbeat.webhook_url"
     with pytest.raises(ConfigError, match="begins neither with https") as caught:
-        parse(setting, credentials={WEBHOOK_URL: Credential("credential c", b"ftp://u:hidden@host/")})
+        parse(
+            setting, credentials={WEBHOOK_URL: Credential(Origin(OriginKind.CREDENTIAL, "/c"), b"ftp://u:hidden@host/")}
+        )
     assert "hidden" not in str(caught.value)
 
 
@@ -313,7 +326,7 @@ def _load_or_refuse(data: bytes) -> None:
 def test_a_credential_that_is_of_no_use(name: str, secret: str, data: bytes) -> None:
     """The hint is the command for this very secret."""
     with pytest.raises(ConfigError) as refused:
-        parse({}, credentials={name: Credential("credential c", data)})
+        parse({}, credentials={name: Credential(Origin(OriginKind.CREDENTIAL, "/c"), data)})
     (problem,) = refused.value.problems
     assert f"`heartbeatctl set-secret {secret}` stores it anew" in problem.hint
     assert f"`heartbeatctl set-secret --remove {secret}`" in problem.hint

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.config.load import parse
-from heartbeatd.config.options import Url, of_the_system
+from heartbeatd.config.paths import of_the_system
+from heartbeatd.config.urls import Url
 from heartbeatd.errors import ConfigError
 from heartbeatd.net.target import Target
 

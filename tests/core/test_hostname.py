@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.config.options import kind_of
+from heartbeatd.config.model import kind_of
 from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force, plain_name, unhelpful_name
 
 names = st.builds(HostNames, st.text(max_size=64), st.text(max_size=64))

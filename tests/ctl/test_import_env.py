@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.config.load import parse
-from heartbeatd.config.options import kind_of
+from heartbeatd.config.model import kind_of
 from heartbeatd.ctl import dotenv
 from tests.ctl.test_heartbeatctl import ctl
 from tests.support.agent import CHECKOUT, environment, python
@@ -43,7 +43,7 @@ def rights(path: Path) -> int:
 def is_good(text: str) -> None:
     """Fails if the configuration is not the one of `GOOD`."""
     made = parse(tomllib.loads(text))
-    assert made.heartbeat.secret.reveal() == "s3cret#key"
+    assert made.heartbeat.secret_key.reveal() == "s3cret#key"
     assert made.heartbeat.url == "https://beat.example/api/heartbeat"
     assert made.alerts.webhook_url.reveal() == "http://127.0.0.1:5678/webhook/heartbeat"
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from heartbeatd.config.load import load
-from heartbeatd.config.options import SETTINGS
+from heartbeatd.config.model import SETTINGS
 from heartbeatd.config.secrets import SECRET_KEY as CREDENTIAL
 from heartbeatd.config.secrets import load_credentials
 from heartbeatd.errors import ConfigError
@@ -31,7 +31,7 @@ def test_the_flow_listens_where_the_configuration_says() -> None:
     """The example of alerts.webhook_url is the address of the workflow's webhook, which answers before the mail is sent."""
     (webhook,) = (node for node in FLOW["nodes"] if node["type"] == "n8n-nodes-base.webhook")
     (setting,) = (setting for setting in SETTINGS if setting.key == "alerts.webhook_url")
-    assert urlsplit(str(setting.example)).path == f"/webhook/{webhook['parameters']['path']}"
+    assert urlsplit(str(setting.option.example)).path == f"/webhook/{webhook['parameters']['path']}"
     assert webhook["parameters"]["httpMethod"] == "POST"
     assert webhook["parameters"]["responseMode"] == "onReceived"
     assert webhook["webhookId"]  # without one, n8n puts the workflow's id into the path
@@ -52,7 +52,7 @@ def test_one_configuration_for_several_hosts(tmp_path: Path) -> None:
     template = EXAMPLES / "several-hosts/config.toml"
     (tmp_path / CREDENTIAL).write_text("the key\n".replace(" ", "-"))
     config = load(template, load_credentials(tmp_path))
-    assert config.heartbeat.secret_from == f"systemd credential {CREDENTIAL}"
+    assert str(config.heartbeat.secret_key.origin) == f"systemd credential {CREDENTIAL}"
     assert config.agent.hostname == ""
     assert config.alerts.alert_after == config.alerts.recover_after == 2
     with pytest.raises(ConfigError, match="secret_key"):

@@ -9,7 +9,9 @@ import json
 import re
 from pathlib import Path
 
-from heartbeatd.config.options import SECTIONS, SETTINGS, Setting
+from heartbeatd.config.model import Config
+from heartbeatd.config.options import Value
+from heartbeatd.config.schema import REQUIRED, groups_of, options_of
 from heartbeatd.core.alerting import TRANSITIONS
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.metrics import METRICS
@@ -30,28 +32,32 @@ _HEAD = """\
 """
 
 
-def config_toml() -> str:
-    """The shipped /etc/heartbeat/config.toml: every key as a comment with its range and default."""
+def config_toml(root: type[object] = Config) -> str:
+    """The shipped /etc/heartbeat/config.toml: every key as a comment with its range and default.
+
+    An array of tables is a comment as a whole, for each heading would be a table.
+    """
     lines = [_HEAD]
-    for section, about in SECTIONS.items():
-        lines += [f"# {about}", f"[{section}]", ""]
-        for setting in _of(section):
-            lines += [f"# {line}" for line in _wrapped(f"{setting.about} Allowed: {setting.kind.allowed}.", 100)]
-            if setting.example:
-                lines.append(f"# Example: {setting.name} = {_toml(setting.example)}")
-            lines += [f"#{setting.name} = {_toml(setting.default)}", ""]
+    for group in groups_of(root):
+        lines += [f"# {group.about}", f"#{group.heading}" if group.many else group.heading, ""]
+        for name, option in options_of(group.type).items():
+            lines += [f"# {line}" for line in _wrapped(f"{option.about} Allowed: {option.kind.allowed}.", 100)]
+            if option.example:
+                lines.append(f"# Example: {name} = {_toml(option.example)}")
+            lines += [f"#{name} = {_toml(option.default)}".rstrip(), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def manual_settings() -> str:
+def manual_settings(root: type[object] = Config) -> str:
     """The settings as scdoc, for config.toml(5)."""
     lines = []
-    for section, about in SECTIONS.items():
-        lines += [f"## [{section}]", "", _scdoc(about), ""]
-        for setting in _of(section):
+    for group in groups_of(root):
+        lines += [f"## {group.heading}", "", _scdoc(group.about), ""]
+        for name, option in options_of(group.type).items():
+            default = "" if option.default is REQUIRED else f" = _{_scdoc(_toml(option.default))}_"
             lines += [
-                f"*{_scdoc(setting.name)}* = _{_scdoc(_toml(setting.default))}_",
-                f"\t{_scdoc(setting.about)} Allowed: {_scdoc(setting.kind.allowed)}.",
+                f"*{_scdoc(name)}*{default}",
+                f"\t{_scdoc(option.about)} Allowed: {_scdoc(option.kind.allowed)}.",
                 "",
             ]
     return "\n".join(lines)
@@ -202,11 +208,9 @@ def _literal(body: bytes, language: str) -> str:
     return f"```{language}\n{json.dumps(json.loads(body), indent=2, ensure_ascii=False)}\n```"
 
 
-def _of(section: str) -> list[Setting]:
-    return [setting for setting in SETTINGS if setting.section == section]
-
-
-def _toml(value: float | str) -> str:
+def _toml(value: Value | None) -> str:
+    if value is REQUIRED:
+        return ""
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

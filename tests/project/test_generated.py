@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd import __version__
-from heartbeatd.config.load import Config, load, parse
-from heartbeatd.config.options import SETTINGS
+from heartbeatd.config.load import load, parse
+from heartbeatd.config.model import SETTINGS, Config
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.errors import ExitCode
@@ -48,8 +48,8 @@ def test_every_line_of_the_shipped_config_works_when_uncommented() -> None:
 def test_every_example_in_the_shipped_config_is_accepted() -> None:
     """What is shown as an example passes the checks of its own setting."""
     for setting in SETTINGS:
-        if setting.example:
-            assert setting.kind.check(setting.example) == setting.example
+        if setting.option.example:
+            assert setting.option.kind.check(setting.option.example) == setting.option.example
 
 
 def test_the_catalog_explains_every_message() -> None:

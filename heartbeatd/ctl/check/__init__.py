@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.ctl import privileges, service, unit_file
 from heartbeatd.ctl.check import configuration, printing, registry, running, sandbox, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning

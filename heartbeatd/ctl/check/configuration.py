@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.config.remarks import remarks
-from heartbeatd.config.secrets import NAMES, PLAIN, STORE
+from heartbeatd.config.secrets import NAMES, PLAIN, STORE, OriginKind
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.runtime import host_name
@@ -32,8 +32,9 @@ def check(situation: Situation) -> Iterator[Finding]:
     config = situation.config
     yield ok("configuration", f"{situation.path} is valid")
     if config.heartbeat.url:
-        yield ok("secrets", f"the key comes from {config.heartbeat.secret_from}")
-    if config.alerts.webhook_from.startswith(("systemd", "/etc/credstore")):
-        yield ok("secrets", f"the webhook's URL comes from {config.alerts.webhook_from}")
+        yield ok("secrets", f"the key comes from {config.heartbeat.secret_key.origin}")
+    webhook = config.alerts.webhook_url.origin
+    if webhook is not None and webhook.kind is OriginKind.CREDENTIAL:
+        yield ok("secrets", f"the webhook's URL comes from {webhook}")
     for remark in remarks(config, host_name(config)):
         yield warning(remark.where.partition(".")[0], f"{remark.where}: {remark.what}", remark.hint)

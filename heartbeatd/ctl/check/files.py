@@ -5,8 +5,9 @@ import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from heartbeatd.config.load import LARGEST_FILE_BYTES, Config
-from heartbeatd.config.secrets import ENCRYPTED_STORE, STORE
+from heartbeatd.config.load import LARGEST_FILE_BYTES
+from heartbeatd.config.model import Config
+from heartbeatd.config.secrets import OriginKind
 from heartbeatd.ctl.check.finding import Finding, error, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.privileges import is_of_service, user_name
@@ -28,9 +29,11 @@ def check(situation: Situation, _: Runtime) -> Iterator[Finding]:
     yield from _readable("configuration", situation.path, situation)
     if key_file is not None:
         yield from _readable("secrets", key_file, situation, "heartbeat.secret_key_file")
-    origins = (config.heartbeat.secret_from, config.alerts.webhook_from)
+    with_secrets = {
+        secret.origin.path for secret in (config.heartbeat.secret_key, config.alerts.webhook_url) if secret.origin
+    }
     for file in (situation.path, key_file):
-        if file is not None and str(file) in (o.partition(": ")[0] for o in origins) and _readable_by_all(file):
+        if file is not None and str(file) in with_secrets and _readable_by_all(file):
             yield warning("secrets", f"everybody on this host can read {file}", f"chmod o-rwx {file}")
     if config.heartbeat.ca_file:
         yield from _authorities(Path(config.heartbeat.ca_file), situation)
@@ -38,9 +41,8 @@ def check(situation: Situation, _: Runtime) -> Iterator[Finding]:
 
 def file_of_key(config: Config) -> Path | None:
     """What `heartbeat.secret_key_file` names, if the key comes from there."""
-    path = Path(config.heartbeat.secret_from)
-    is_one = path.is_absolute() and not config.heartbeat.secret_from.endswith(": heartbeat.secret_key")
-    return path if is_one and path.parent not in (ENCRYPTED_STORE, STORE) else None
+    origin = config.heartbeat.secret_key.origin
+    return Path(origin.path) if origin is not None and origin.kind is OriginKind.FILE else None
 
 
 def is_hidden(path: Path, situation: Situation) -> str:

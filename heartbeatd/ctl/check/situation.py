@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.config.load import Config
+from heartbeatd.config.model import Config
 from heartbeatd.ctl.service import Service
 from heartbeatd.ctl.unit_file import Settings
 

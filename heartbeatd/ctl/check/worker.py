@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from heartbeatd import components
+from heartbeatd.config.secrets import Origin
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
@@ -35,7 +36,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     )
     beat = sender.send(body, runtime.cancel)
     sender.close()
-    yield classify(shown, config.heartbeat.secret_from, beat)
+    yield classify(shown, config.heartbeat.secret_key.origin, beat)
 
 
 def without_authorities(shown: str) -> Finding:
@@ -43,7 +44,7 @@ def without_authorities(shown: str) -> Finding:
     return error("worker", f"{shown} was not tried: heartbeat.ca_file cannot be used")
 
 
-def classify(shown: str, secret_from: str, beat: HeartbeatResult | None) -> Finding:
+def classify(shown: str, key_origin: Origin | None, beat: HeartbeatResult | None) -> Finding:
     """`shown` is the address without its secrets; no result is a try that was interrupted."""
     if beat is None or beat.status is None:
         cause, detail = (beat.cause, beat.detail) if beat is not None else (None, "interrupted")
@@ -54,5 +55,5 @@ def classify(shown: str, secret_from: str, beat: HeartbeatResult | None) -> Find
         return ok("worker", f"{shown} took a heartbeat (HTTP {beat.status} in {beat.took_ms:.0f} ms)")
     meaning, advice = (rule.meaning, rule.advice) if rule is not None else ("not an HTTP answer", "")
     if "secret_key" in advice:
-        advice += f" The key comes from {secret_from}."
+        advice += f" The key comes from {key_origin}."
     return error("worker", f"{shown} answers HTTP {beat.status}: {meaning}", advice)

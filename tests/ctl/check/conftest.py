@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config.load import Config, parse
+from heartbeatd.config.load import parse
+from heartbeatd.config.model import Config
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.registry import Check
 from heartbeatd.ctl.check.situation import Situation, identity

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config.load import DEFAULT_PATH, Secret
+from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.config.secrets import Origin, OriginKind, Secret
 from heartbeatd.ctl.check import files
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import Situation
@@ -32,7 +33,7 @@ def folder() -> Iterator[Path]:
 def with_key_in(file: Path) -> Situation:
     """A configuration whose key comes from `file`."""
     given = situation(heartbeat={"secret_key": "k"})
-    heartbeat = replace(given.config.heartbeat, secret=Secret("k"), secret_from=str(file))
+    heartbeat = replace(given.config.heartbeat, secret_key=Secret("k", Origin(OriginKind.FILE, str(file))))
     return replace(given, config=replace(given.config, heartbeat=heartbeat))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.config.secrets import Credential
+from heartbeatd.config.secrets import Credential, Origin, OriginKind
 from heartbeatd.ctl import start_failure, unit_file
 from heartbeatd.ctl.check import sandbox, unit
 from heartbeatd.ctl.check.finding import Verdict
@@ -222,7 +222,8 @@ def test_what_is_said_inside_is_not_believed_blindly() -> None:
 
 
 KEY, URL = "heartbeat.secret_key", "heartbeat.webhook_url"
-ONE, OTHER = Credential("a", b"one"), Credential("b", b"other")
+STORED = Origin(OriginKind.CREDENTIAL, "/etc/credstore/x")
+ONE, OTHER = Credential(STORED, b"one"), Credential(STORED, b"other")
 
 
 @pytest.mark.parametrize(

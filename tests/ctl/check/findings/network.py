@@ -2,6 +2,7 @@
 
 import socket
 
+from heartbeatd.config.secrets import Origin, OriginKind
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.ctl.check import (
     internet,
@@ -44,7 +45,7 @@ def unanswered(cause: Cause) -> Made:
 
 def beaten(result: HeartbeatResult | None) -> Made:
     """The Worker's answer."""
-    return one(worker.classify("https://w.example/", "/etc/key", result))
+    return one(worker.classify("https://w.example/", Origin(OriginKind.FILE, "/etc/key"), result))
 
 
 NETWORK: list[Row] = [

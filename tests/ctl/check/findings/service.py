@@ -3,7 +3,7 @@
 import errno
 from dataclasses import replace
 
-from heartbeatd.config.secrets import SECRET_KEY, Credential
+from heartbeatd.config.secrets import SECRET_KEY, Credential, Origin, OriginKind
 from heartbeatd.ctl import check
 from heartbeatd.ctl.check import (
     registry,
@@ -26,7 +26,10 @@ def outside(given: Situation, *, is_root: bool = True) -> Made:
 
 def waiting(stored: bytes | None, loaded: bytes | None) -> Made:
     """A credential as it is stored, and as the running service has it."""
-    given, has = ({} if data is None else {SECRET_KEY: Credential("s", data)} for data in (stored, loaded))
+    given, has = (
+        {} if data is None else {SECRET_KEY: Credential(Origin(OriginKind.CREDENTIAL, "s"), data)}
+        for data in (stored, loaded)
+    )
     return lambda: unit.waiting_credentials(given, has)
 
 

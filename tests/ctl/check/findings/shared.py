@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from heartbeatd.config.load import DEFAULT_PATH, Secret
+from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.config.secrets import Origin, OriginKind, Secret
 from heartbeatd.ctl.check import (
     registry,
 )
@@ -41,9 +42,12 @@ def checked(made: registry.Check, given: Situation) -> Made:
     return findings
 
 
-def configured(secret_from: str = "/etc/key", webhook_from: str = "/etc/credstore/hook") -> Situation:
-    """A Worker and a webhook, with their secrets from there."""
+STORED = Origin(OriginKind.CREDENTIAL, "/etc/credstore/hook")
+
+
+def configured(key_file: str = "/etc/key") -> Situation:
+    """A Worker whose key is in that file, and a webhook whose URL is a credential."""
     made = situation(DEFAULT_PATH, heartbeat={"url": "https://worker.example/", "secret_key": "k"})
-    heartbeat = replace(made.config.heartbeat, secret_from=secret_from)
-    alerts = replace(made.config.alerts, webhook_url=Secret("https://n8n.example/hook"), webhook_from=webhook_from)
+    heartbeat = replace(made.config.heartbeat, secret_key=Secret("k", Origin(OriginKind.FILE, key_file)))
+    alerts = replace(made.config.alerts, webhook_url=Secret("https://n8n.example/hook", STORED))
     return replace(made, config=replace(made.config, heartbeat=heartbeat, alerts=alerts))

@@ -29,8 +29,9 @@ from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.store import lock
-from heartbeatd.store.database import BUSY_S, MOVED_TO, Database
+from heartbeatd.store.database import BUSY_S, Database
 from heartbeatd.store.disk_files import Harm
+from heartbeatd.store.records import MOVED_TO
 
 FLUSH_NS = 60_000_000_000
 DAY_S = 86400

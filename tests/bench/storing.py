@@ -14,7 +14,8 @@ from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
 from heartbeatd.store.buffer import FORGET_EVERY
-from heartbeatd.store.database import PRUNE_ROWS, Database, WriteResult
+from heartbeatd.store.database import Database, WriteResult
+from heartbeatd.store.pruning import PRUNE_ROWS
 from heartbeatd.store.reader import Reader, open_to_read
 from heartbeatd.store.rollups import DAY, HOUR, PERIODS
 from tests.bench.databases import STEP_NS, rows

@@ -20,7 +20,8 @@ from heartbeatd.core.worker import WorkerState
 from heartbeatd.journal import MessageId
 from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.buffer import DAY_NS, FORGET_EVERY, BufferedStore, StoreOptions
-from heartbeatd.store.database import PRUNE_ROWS, Database
+from heartbeatd.store.database import Database
+from heartbeatd.store.pruning import PRUNE_ROWS
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.support.states import announced
 

@@ -25,8 +25,9 @@ from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import CorruptStoreError, StoreError
-from heartbeatd.store.database import PRUNE_ROWS, Database, WriteResult
+from heartbeatd.store.database import Database, WriteResult
 from heartbeatd.store.migrations import METRICS, MIGRATIONS
+from heartbeatd.store.pruning import PRUNE_ROWS
 from heartbeatd.store.reader import open_to_read
 from tests.store.conftest import NOW_NS, alert, ids, keep_from, row
 from tests.support.states import announced

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core.sample import Row
-from heartbeatd.store.database import SPARE_PAGES, Database
+from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS, PAGE_BYTES
+from heartbeatd.store.pruning import SPARE_PAGES
 from heartbeatd.store.rollups import MEASURES, PERIODS, Period
 from tests.store.conftest import NOW_NS, ids, keep_from, row
 

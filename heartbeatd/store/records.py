@@ -1,0 +1,79 @@
+"""Rows, notifications and alert states as SQLite has them: the statements, and the way of the values in and out."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.subject import Severity, Subject
+from heartbeatd.core.timefmt import from_iso
+from heartbeatd.store import migrations
+
+INSERT_ROW = (
+    f"INSERT INTO metrics ({', '.join(name for name, _ in migrations.METRICS)}) "
+    f"VALUES ({', '.join('?' for _ in migrations.METRICS)}) ON CONFLICT (id) DO NOTHING"
+)
+ALERT = "event_id, queued_ns, body, attempts, boot_id, booted_ns"
+MOVED_TO = "moved to "  # with the path of the database that has the alert now; it may come back from there
+INSERT_ALERT = (
+    f"INSERT INTO alerts ({ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
+    " SET set_aside_ns = NULL, last_error = NULL, attempts = excluded.attempts"
+    f" WHERE delivered_ns IS NULL AND set_aside_ns IS NOT NULL AND last_error LIKE '{MOVED_TO}%'"
+)
+PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
+COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {PENDING}"
+STATE = (
+    "subject, announced, severity, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
+    " untold, untold_since_ns, changes_ns"
+)
+REPLACE_STATE = f"INSERT OR REPLACE INTO alert_state ({STATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
+values_of_row = attrgetter(*(name for name, _ in migrations.METRICS))
+values_of_alert = attrgetter(*ALERT.split(", "))
+
+
+def values_of_state(state: AlertState) -> tuple[object, ...]:
+    changes = " ".join(map(str, state.changes_ns)) or None
+    return (
+        *(str(state.subject), state.announced, state.severity, state.since_ns, state.reason, state.problem_since_ns),
+        *(state.streak, state.streak_state, state.streak_since_ns, state.untold, state.untold_since_ns, changes),
+    )
+
+
+def state_of_values(values: Sequence[Any]) -> AlertState:
+    """Raises ValueError for what is no alert state."""
+    (
+        subject,
+        announced,
+        severity,
+        since_ns,
+        reason,
+        problem_since_ns,
+        streak,
+        streak_state,
+        streak_since_ns,
+        *flapping,
+    ) = values
+    untold, untold_since_ns, changes = flapping
+    return AlertState(
+        subject=Subject.parse(subject),
+        announced=announced,
+        severity=Severity(severity),
+        since_ns=since_ns,
+        reason=reason,
+        problem_since_ns=problem_since_ns,
+        streak=streak,
+        streak_state=streak_state,
+        streak_since_ns=streak_since_ns,
+        untold=untold,
+        untold_since_ns=untold_since_ns,
+        changes_ns=tuple(map(int, changes.split())) if changes else (),
+    )
+
+
+def moment_of(text: object) -> int | None:
+    """The moment a row names; None if it names none."""
+    try:
+        return from_iso(str(text))
+    except (ValueError, TypeError):
+        return None

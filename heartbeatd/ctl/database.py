@@ -11,7 +11,8 @@ from heartbeatd.ctl import privileges
 from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
 from heartbeatd.store import reader
-from heartbeatd.store.reader import DEADLINE_S, Reader
+from heartbeatd.store.guard import DEADLINE_S
+from heartbeatd.store.reader import Reader
 
 MEMORY_BYTES = 64 << 20
 GRACE_S = 2.0  # the reader's own deadline should come first: it knows more about what is the matter

@@ -11,7 +11,7 @@ from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ExitCode
-from heartbeatd.store.reader import Cell
+from heartbeatd.store.cells import Cell
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise

@@ -21,7 +21,7 @@ from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, make_store
-from heartbeatd.store.reader import reported
+from heartbeatd.store.read_errors import reported
 
 CPU_MARK_S = 1.0  # CPU use is measured over this long
 

@@ -24,7 +24,8 @@ from heartbeatd.errors import ConfigError, ExitCode, Problem
 from heartbeatd.notify.webhook import NotDelivered
 from heartbeatd.runtime import Runtime
 from heartbeatd.store.database import Database
-from heartbeatd.store.reader import Queue, Reader, reported
+from heartbeatd.store.read_errors import reported
+from heartbeatd.store.reader import Queue, Reader
 
 GRACE_S = 5.0
 POLL_S = 0.2

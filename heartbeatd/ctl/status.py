@@ -11,7 +11,8 @@ from heartbeatd.core.plain import plain
 from heartbeatd.ctl import database, privileges, service, start_failure
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
-from heartbeatd.store.reader import NoDatabaseError, Reader
+from heartbeatd.store.read_errors import NoDatabaseError
+from heartbeatd.store.reader import Reader
 
 
 def add(parser: argparse.ArgumentParser) -> None:

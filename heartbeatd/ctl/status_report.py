@@ -15,7 +15,8 @@ from heartbeatd.core.worker import rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
 from heartbeatd.rules.worker import WORKER
-from heartbeatd.store.reader import Announced, Cell, Queue
+from heartbeatd.store.cells import Cell
+from heartbeatd.store.reader import Announced, Queue
 
 STALE_CYCLES = 3
 UNKNOWN = "unknown"

@@ -11,8 +11,9 @@ from heartbeatd.core.worker import WorkerState
 from heartbeatd.ctl.service import Service
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.rules.worker import WORKER
+from heartbeatd.store.cells import Cell
 from heartbeatd.store.migrations import METRICS
-from heartbeatd.store.reader import Announced, Cell, Queue
+from heartbeatd.store.reader import Announced, Queue
 
 NOW_NS = 1_790_000_005_000_000_000
 S = 1_000_000_000

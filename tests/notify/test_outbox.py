@@ -20,17 +20,17 @@ from heartbeatd.core.notification import Notification
 from heartbeatd.journal import NOTICE
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.notify import outbox as outbox_module
-from heartbeatd.notify.outbox import (
+from heartbeatd.notify import backoff
+from heartbeatd.notify.backoff import (
     ERRORS_IN_ORDER,
     LATE_MOST,
     LATE_PAUSE_S,
     LATE_SOON,
     REFUSED_MOST,
-    Outbox,
     Tries,
     backoff_s,
 )
+from heartbeatd.notify.outbox import Outbox
 from heartbeatd.notify.webhook import Failure, Webhook, failure_of
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
@@ -232,7 +232,7 @@ def test_an_alert_that_is_refused_holds_nothing_up(
     store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """It gets bounded tries, with growing pauses; those behind it arrive meanwhile; then it is set aside."""
-    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.02)
     receiver.answer_event("event-001", status)
     store.record((), (), (alert(1), alert(2)), flush=True)
     start()
@@ -251,7 +251,7 @@ def test_an_alert_that_is_answered_too_late_holds_nothing_up(
     webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 0.5)
     outbox = Outbox(ledger.queue(), webhook, SystemClock())
     with pytest.MonkeyPatch.context() as quicker:
-        quicker.setattr(outbox_module, "FIRST_PAUSE_S", 0.02)
+        quicker.setattr(backoff, "FIRST_PAUSE_S", 0.02)
         outbox.start()
         wait_until(lambda: arrived(receiver, SILENCE) == ["event-001"] * LATE_SOON)
         wait_until(lambda: "in an hour" in caplog.text)
@@ -290,7 +290,7 @@ def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
     store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flow that breaks on one message answers 500 to it: order is kept for some minutes, and then the others go on."""
-    monkeypatch.setattr(outbox_module, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.01)
     receiver.answer(WEBHOOK, *[500] * ERRORS_IN_ORDER, 200, 500)
     store.record((), (), (alert(1), alert(2)), flush=True)
     start()
@@ -313,7 +313,7 @@ from pathlib import Path
 from heartbeatd.clock import SystemClock
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.notify import outbox as module
+from heartbeatd.notify import backoff as module
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.notify.outbox import Outbox

@@ -14,8 +14,9 @@ from heartbeatd.ctl.privileges import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.runtime import Runtime
+from heartbeatd.store.guard import DEADLINE_S
 from heartbeatd.store.lock import held_by
-from heartbeatd.store.reader import DEADLINE_S, Reader
+from heartbeatd.store.reader import Reader
 
 LIMIT_S = DEADLINE_S + 2.0
 THAW = "is the filesystem frozen (fsfreeze), or its disk or server gone?"

@@ -1,0 +1,79 @@
+"""What is looked at before the database is read for people, and what SQLite is held to: see `reader`."""
+
+import sqlite3
+import stat
+import time
+from pathlib import Path
+
+from heartbeatd.files import require_regular
+from heartbeatd.store.migrations import METRICS
+from heartbeatd.store.rollups import MEASURES, PERIODS
+
+TABLES = ("metrics", "alerts", "alert_state", *(period.table for period in PERIODS))
+DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
+LARGEST_VALUE_BYTES = 1 << 20
+_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
+_FURTHER = ("min", "mean", "max")
+HISTORY: tuple[tuple[str, str], ...] = (
+    ("start", "TIME"),
+    *((name, "INTEGER") for name in ("cycles", "worker_ok", "internet_ok")),
+    *((f"{m}_{part}", "INTEGER" if part == "count" else "REAL") for m in MEASURES for part in (*_FURTHER, "count")),
+)
+# The columns that are read, whichever table they are in.
+_READ = {
+    *(name for name, _ in (*METRICS, *HISTORY)),
+    *(
+        "subject",
+        "announced",
+        "severity",
+        "since_ns",
+        "number",
+        "event_id",
+        "last_error",
+        "delivered_ns",
+        "set_aside_ns",
+        "rowid",
+    ),
+}
+
+
+def require_real_files(path: Path) -> None:
+    """Raises OSError unless the database is a regular file, reached by no link of its own, and so is what belongs to it."""
+    for file in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
+        try:
+            found = file.lstat()
+        except FileNotFoundError:
+            if file == path:
+                raise
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            raise OSError(0, f"{file.name} is a symbolic link: name the file itself in storage.path")
+        require_regular(file)
+
+
+def limit(connection: sqlite3.Connection) -> None:
+    """Hold SQLite to the limits of this module, from now on."""
+    until_s = time.monotonic() + DEADLINE_S
+    connection.set_progress_handler(lambda: time.monotonic() > until_s, _STEPS)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE_BYTES)
+    connection.text_factory = lambda text: text.decode(errors="replace")
+    for pragma in ("trusted_schema = OFF", "query_only = ON", "cell_size_check = ON", "mmap_size = 0"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def require_real_tables(connection: sqlite3.Connection) -> None:
+    """Raises sqlite3.OperationalError if one of our names is not a table, or what is read of it is computed at that moment.
+
+    SQLite's own list of tables would look into each view for it. What the schema says is what SQLite goes by.
+    """
+    marks = ", ".join("?" for _ in TABLES)
+    query = f"SELECT name, type, rootpage, substr(sql, 1, 13) FROM sqlite_master WHERE lower(name) IN ({marks})"
+    seen = set()
+    for name, kind, page, begin in connection.execute(query, TABLES).fetchall():
+        real = kind == "table" and isinstance(page, int) and page > 0 and str(begin).upper() == "CREATE TABLE "
+        if not real or name.lower() in seen:
+            raise sqlite3.OperationalError(f"{name} is not a table")
+        seen.add(name.lower())
+        columns = connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        if any(column[6] and column[1].lower() in _READ for column in columns):
+            raise sqlite3.OperationalError(f"{name} has generated columns")

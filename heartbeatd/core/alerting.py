@@ -123,17 +123,19 @@ def evaluate(
     silenced: Collection[Subject] = (),
 ) -> Verdict:
     """Hold what a cycle observed against what was announced. `policies` has one for each kind of subject."""
-    after, announcements = dict(states), []
+    changed: list[AlertState] = []
+    announcements: list[Announcement] = []
     for observed in observations:
-        subject = observed.subject
-        state, announcement = advance(
-            states.get(subject), observed, policies[subject.kind], silenced=subject in silenced
-        )
-        after[subject] = state
+        before = states.get(observed.subject)
+        silent = observed.subject in silenced
+        after, announcement = advance(before, observed, policies[observed.subject.kind], silenced=silent)
+        if after is not before:
+            changed.append(after)
         if announcement is not None:
             announcements.append(announcement)
-    changed = tuple(state for subject, state in after.items() if state != states.get(subject))
-    return Verdict(after, changed, tuple(announcements))
+    if changed:
+        states = {**states, **{state.subject: state for state in changed}}
+    return Verdict(states, tuple(changed), tuple(announcements))
 
 
 def advance(
@@ -163,7 +165,7 @@ def _first(observed: Observation) -> AlertState:
 def _count(state: AlertState, observed: Observation, policy: Policy) -> AlertState:
     """Has it changed? The state with `observed` counted, and with another current one if enough cycles agree on it."""
     if observed.state == state.current:
-        return replace(state, streak=0, streak_state=None, streak_since_ns=None)
+        return replace(state, streak=0, streak_state=None, streak_since_ns=None) if state.streak else state
     transition = _transition(state.current == OK, observed.ok)
     before = state.streak_state
     goes_on = before == observed.state or (before not in (None, OK) and state.current == OK)

@@ -10,6 +10,7 @@ from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.worker import WorkerState, rule_for
 
 WORKER = Subject("worker")
+_SEVERITIES: dict[str, Severity] = {OK: Severity.OK, WorkerState.DEGRADED: Severity.WARNING}
 
 
 class Check(StrEnum):
@@ -82,8 +83,7 @@ def observation(
     hint: str = "",
 ) -> Observation:
     """The Worker in this state: a degraded one still records heartbeats, any other that is not ok may not."""
-    severity = {OK: Severity.OK, WorkerState.DEGRADED: Severity.WARNING}.get(state, Severity.CRITICAL)
-    return Observation(WORKER, state, severity, at_ns, status, cause, detail, hint)
+    return Observation(WORKER, state, _SEVERITIES.get(state, Severity.CRITICAL), at_ns, status, cause, detail, hint)
 
 
 def look_at(cause: Cause, detail: str = "", check: Check = Check.UNKNOWN) -> str:

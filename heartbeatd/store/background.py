@@ -82,7 +82,8 @@ class BackgroundStore:
 
     def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
         """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
-        self.states = {**self.states, **{state.subject: state for state in changed}}
+        if changed:
+            self.states = {**self.states, **{state.subject: state for state in changed}}
         self._inbox.append(partial(self._buffer.note, row, changed, alerts, certain=self._certain))
         self._write(self._patience_s)
 

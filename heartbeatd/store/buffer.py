@@ -149,7 +149,7 @@ class BufferedStore:
         """Remember one cycle in memory. `changed` follows from what was `certain` then: a guess does not win over what is."""
         self._rows.append(row)
         self._alerts.extend(alerts)
-        if certain >= self.certain:
+        if changed and certain >= self.certain:
             self._keep_states({state.subject: state for state in changed})
 
     def _keep_states(self, changed: AlertStates) -> None:

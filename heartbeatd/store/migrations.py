@@ -81,8 +81,8 @@ def configure_new_file(connection: sqlite3.Connection) -> None:
 def migrate(connection: sqlite3.Connection, now_ns: int) -> int | None:
     """Bring an open database up to date, in one transaction. The number of rows taken over, or None if it was ours already.
 
-    Raises NotOurs if a newer version wrote it, or if its table `metrics` lacks a column; sqlite3.Error as SQLite does. Whatever
-    it raises, the file is as it was.
+    Raises IncompatibleDatabase if a newer version wrote it, or if its table `metrics` lacks a column; sqlite3.Error as
+    SQLite does. Whatever it raises, the file is as it was.
     """
     if _version(connection) == len(MIGRATIONS):
         return None
@@ -104,7 +104,7 @@ def migrate(connection: sqlite3.Connection, now_ns: int) -> int | None:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """How many steps are done. Raises NotOurs if that is more than this version knows."""
+    """How many steps are done. Raises IncompatibleDatabase if that is more than this version knows."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not 0 <= version <= len(MIGRATIONS):
         raise IncompatibleDatabase(
@@ -191,8 +191,8 @@ def _execute_each(connection: sqlite3.Connection, statements: str) -> None:
 
 
 def _has(connection: sqlite3.Connection, table: str) -> bool:
-    configure_new_file = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return configure_new_file.fetchone() is not None
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
 
 
 def _rows_taken_over(connection: sqlite3.Connection) -> int | None:

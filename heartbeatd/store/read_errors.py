@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError, StoreNotAllowedError
-from heartbeatd.store.guard import DEADLINE_S
+from heartbeatd.store import guard
 
 
 class NoDatabaseError(StoreError):
@@ -54,7 +54,7 @@ def _explained(path: Path, error: sqlite3.Error) -> StoreError:
     match code:
         case sqlite3.SQLITE_INTERRUPT:
             what, hint = (
-                f"it could not be read within {DEADLINE_S:g} s",
+                f"it could not be read within {guard.DEADLINE_S:g} s",
                 "it is very large, damaged or not heartbeatd's",
             )
         case sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_TOOBIG:

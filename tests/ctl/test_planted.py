@@ -261,7 +261,7 @@ def test_a_table_too_large_to_read_ends_at_the_deadline(
     )
     with closing(Reader.open(database)) as reader:
         assert reader.queue().waiting == 300000
-    monkeypatch.setattr("heartbeatd.store.reader.DEADLINE_S", 0.0)
+    monkeypatch.setattr("heartbeatd.store.guard.DEADLINE_S", 0.0)
     with pytest.raises(StoreError, match="could not be read within 0 s"), closing(Reader.open(database)) as reader:
         reader.queue()
 

@@ -59,7 +59,18 @@ MAY_KNOW: dict[str, set[str]] = {
     "__init__": set(),
 }
 # The core calculates: it reads no clock, no file, no environment, and asks nobody anything.
-CORE_MAY_IMPORT = {"base64", "collections", "dataclasses", "datetime", "enum", "json", "typing", "urllib", "uuid"}
+CORE_MAY_IMPORT = {
+    "base64",
+    "collections",
+    "dataclasses",
+    "datetime",
+    "enum",
+    "json",
+    "operator",
+    "typing",
+    "urllib",
+    "uuid",
+}
 # Programs that share no code with the agent: what ends it must not end them, and what is not loaded needs no memory.
 ALONE = {"failure_alert", "reload"}
 ONLY_CLOCKS = {"time.time", "time.time_ns", "time.clock_gettime_ns"}
@@ -93,7 +104,7 @@ def test_a_room_knows_only_who_it_may(path: Path) -> None:
     assert known - {"__version__"} <= MAY_KNOW[here] | {here, "core", "errors"}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.name)
 def test_the_core_is_pure(path: Path) -> None:
     """The core imports nothing that reads or writes, and opens nothing."""
     outside = {name.split(".")[0] for name in imports(path) if not name.startswith("heartbeatd.")}

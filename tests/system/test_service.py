@@ -20,6 +20,7 @@ def running(installed: BootedHost) -> BootedHost:
     return installed
 
 
+@pytest.mark.timing
 def test_it_is_ready_in_well_under_a_second(installed: BootedHost) -> None:
     """From `systemctl start` to READY=1 takes less than a second, on a machine that has other things to do as well."""
     configure(installed, MEASURE_ONLY)

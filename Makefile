@@ -39,7 +39,7 @@ test: ## Run every check: linters, unit, property and integration tests, package
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) -n 8 -m "not release and not timing"
-	$(PYTEST) -n 3 -m timing
+	$(PYTEST) -n 2 -m timing
 
 check: ## For every edit: linters, and the tests that boot nothing, start no engine and do not take long
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)

@@ -33,7 +33,7 @@ def name_resolution_hangs(stage: Stage) -> Outcome:
         outcome.expect(after[0] <= before[0] and after[1] <= before[1] + 1, f"threads, files: {before} → {after}")
         resolver.silent = False
         back_s, seen = time.monotonic(), len(stage.beats())
-        wait_until(lambda: len(stage.beats()) > seen, 20)
+        wait_until(lambda: len(stage.beats()) > seen)
         outcome.recovered_s = time.monotonic() - back_s
         stage.wait_for_events(2)
         agent.stop()
@@ -52,7 +52,7 @@ def first_name_server_dies(stage: Stage) -> Outcome:
         wait_until(lambda: len(stage.beats()) >= 2)
         first.silent, died_s, seen = True, time.monotonic(), len(stage.beats())
         stage.receiver.hang_up()
-        wait_until(lambda: len(stage.beats()) > seen, 20)
+        wait_until(lambda: len(stage.beats()) > seen)
         outcome.recovered_s = time.monotonic() - died_s
         for _ in range(stage.seconds):
             sleep_s(1)
@@ -192,8 +192,8 @@ def webhook_fails(stage: Stage) -> Outcome:
     stage.receiver.answer(WEBHOOK, SILENCE, 404, 500, 404)
     stage.receiver.answer(WORKER, 200, 500, 401, 200, 503, 200)
     with stage.agent() as agent:
-        wait_until(lambda: len(stage.receiver.received(WEBHOOK)) >= 2, 20)
-        wait_until(lambda: len(stage.beats()) >= 7, 20)
+        wait_until(lambda: len(stage.receiver.received(WEBHOOK)) >= 2)
+        wait_until(lambda: len(stage.beats()) >= 7)
         agent.process.kill()
         agent.process.wait()
     outcome.expect(stage.delivered() == [], "something was taken too early")
@@ -219,7 +219,7 @@ def webhook_answers_too_late(stage: Stage) -> Outcome:
     stage.receiver.answer(WORKER, 200, 503)
     stage.receiver.answer(WEBHOOK, SILENCE)
     with stage.agent() as agent:
-        wait_until(lambda: stage.receiver.received(WEBHOOK), 20)
+        wait_until(lambda: stage.receiver.received(WEBHOOK))
         stage.receiver.answer(WORKER, 200)
         stage.receiver.answer(WEBHOOK, SILENCE, 200)
         began_s = time.monotonic()

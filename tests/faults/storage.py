@@ -32,7 +32,7 @@ def _broken_for_a_while(stage: Stage, outcome: Outcome, hurt: Callable[[], Calla
         heal()
         healed_s = time.monotonic()
         stage.receiver.answer(WORKER, 200)
-        wait_until(lambda: "can be written again" in agent.log or len(_ids(agent)) >= len(stage.beats()), 20)
+        wait_until(lambda: "can be written again" in agent.log or len(_ids(agent)) >= len(stage.beats()))
         outcome.recovered_s = time.monotonic() - healed_s
         stage.wait_for_events(2)
         agent.stop()
@@ -80,7 +80,7 @@ def read_only_filesystem(stage: Stage) -> Outcome:
         outcome.expect(len(stage.beats()) >= stage.seconds - 1, "heartbeats stopped")
         run("mount", "-o", "remount,rw", str(stage.data))
         healed_s = time.monotonic()
-        wait_until(lambda: "can be written again" in agent.log, 20)
+        wait_until(lambda: "can be written again" in agent.log)
         outcome.recovered_s = time.monotonic() - healed_s
         agent.stop()
     outcome.expect(agent.log.count(TROUBLE) == 1, "not said once")
@@ -238,7 +238,7 @@ def folder_not_writable(stage: Stage) -> Outcome:
         stage.wait_for_events(1)
         stage.data.chmod(0o777)
         healed_s = time.monotonic()
-        wait_until(lambda: "can be written again" in agent.log, 20)
+        wait_until(lambda: "can be written again" in agent.log)
         outcome.recovered_s = time.monotonic() - healed_s
         stage.receiver.answer(WORKER, 200)
         stage.wait_for_events(2)

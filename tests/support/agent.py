@@ -58,7 +58,7 @@ class AgentProcess:
         notify.unlink(missing_ok=True)
         self._socket.bind(str(notify))
         notify.chmod(0o777)  # as systemd's is: the agent may be another user
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._prefix, *python("heartbeatd", "--config", self.config)],
@@ -119,7 +119,7 @@ class AgentProcess:
         """SIGTERM; the seconds it took to end, which it has to with status 0."""
         began_s = time.monotonic()
         self.signal(signal.SIGTERM)
-        assert self.process.wait(timeout=20) == 0
+        assert self.process.wait(timeout=60) == 0
         return time.monotonic() - began_s
 
     def rows(self, columns: str) -> list[tuple[object, ...]]:

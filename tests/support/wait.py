@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(true: Callable[[], object], timeout_s: float = 20) -> None:
+def wait_until(true: Callable[[], object], timeout_s: float = 60) -> None:
     """Return as soon as `true()` is. Raises AssertionError if it is not within `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while not true():

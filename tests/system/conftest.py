@@ -18,6 +18,8 @@ from tests.system.tree import PREPARED, SUITES
 
 # A second between cycles; nothing sent, and nothing asked of anybody outside (nobody listens on the discard port).
 MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
+# Made by the agent when its first cycle is over, and gone, with its folder, when the agent is.
+WATCHING = "/run/heartbeatd/watching"
 Once = Callable[[str], AbstractContextManager[Path]]
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -140,6 +142,11 @@ def reporting(receiver: Receiver, key: str, query: str = "") -> str:
 def wait_active(host: BootedHost) -> None:
     """Wait until the service is up."""
     host.wait_for("heartbeatd is active", lambda: state(host, "ActiveState") == "active")
+
+
+def wait_cycle(host: BootedHost) -> None:
+    """Wait until the agent that was started last has finished a cycle: its row is stored, and it is ready."""
+    host.wait_for("a cycle", lambda: os.path.lexists(host.path(WATCHING)))
 
 
 def state(host: BootedHost, name: str) -> str:

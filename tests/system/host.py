@@ -56,7 +56,7 @@ class BootedHost:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._cleanup.close()
 
-    def run(self, command: str, *, timeout_s: float = 60, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, command: str, *, timeout_s: float = 180, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root on the host; its output is text, standard error apart.
 
         Raises AssertionError with all it printed if it fails (unless `check` is False) or takes longer than `timeout_s`.
@@ -75,7 +75,7 @@ class BootedHost:
             assert done.returncode == 0, f"{self.name}: {command}\nexit {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def out(self, command: str, *, timeout_s: float = 60) -> str:
+    def out(self, command: str, *, timeout_s: float = 180) -> str:
         """What a command prints, without the last newline."""
         return self.run(command, timeout_s=timeout_s).stdout.rstrip("\n")
 
@@ -83,7 +83,7 @@ class BootedHost:
         """Where a file of the host is seen from here."""
         return Path(f"/proc/{self._leader}/root") / inside.lstrip("/")
 
-    def wait_for(self, what: str, true: Callable[[], object], *, timeout_s: float = 30) -> None:
+    def wait_for(self, what: str, true: Callable[[], object], *, timeout_s: float = 60) -> None:
         """Wait until `true()` is. Raises AssertionError, naming `what` and quoting the journal's end, if it does not come."""
         deadline = time.monotonic() + timeout_s
         while not true():

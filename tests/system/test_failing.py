@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.receiver import WEBHOOK, Receiver
-from tests.system.conftest import configure, reporting, state
+from tests.system.conftest import configure, reporting, state, wait_cycle
 from tests.system.host import BootedHost
 
 DROP_INS = "/run/systemd/system/{}.d"
 FALLBACK, BARE, BAREST = (f"heartbeatd-failed{more}" for more in ("", "-bare", "-barest"))
-WATCHING = "/run/heartbeatd/watching"
 CREDENTIAL = "/etc/credstore.encrypted/heartbeat.{}"
 
 
@@ -32,7 +31,7 @@ def watched(installed: BootedHost, receiver: Receiver) -> Iterator[BootedHost]:
     drop_in(installed, "heartbeatd.service", "soon", "[Service]\nRestartSec=1s\n")
     configure(installed, reporting(receiver, "k"))
     installed.run("systemctl daemon-reload; systemctl restart heartbeatd")
-    installed.wait_for("a cycle", lambda: os.path.lexists(installed.path(WATCHING)))
+    wait_cycle(installed)
     yield installed
     installed.run("systemctl stop heartbeatd")
 
@@ -67,11 +66,11 @@ def test_a_sandbox_that_cannot_be_set_up_is_told_once(
         for name in ("secret_key", "webhook_url"):  # the second keeps two of the fallbacks from starting as well
             watched.run(f"mkdir -p -m 700 /etc/credstore.encrypted; echo rubbish > {CREDENTIAL.format(name)}")
     watched.run("systemctl daemon-reload; systemctl restart --no-block heartbeatd")
-    watched.wait_for("the alert", lambda: titles(receiver), timeout_s=60)
+    watched.wait_for("the alert", lambda: titles(receiver))
     watched.wait_for("the note of it", lambda: os.path.lexists(watched.path("/run/heartbeatd-failed/told")))
     watched.wait_for("the end of the look", lambda: not looking(watched))
     first, cursor = int(state(watched, "NRestarts")), watched.journal("--lines=0", "--show-cursor").split("cursor: ")[1]
-    watched.wait_for("more tries", lambda: int(state(watched, "NRestarts")) > first + 3, timeout_s=60)
+    watched.wait_for("more tries", lambda: int(state(watched, "NRestarts")) > first + 3)
     assert titles(receiver) == [f"host-under-test: heartbeatd does not come up (exit-code {status})"]
     assert watched.journal("--unit='heartbeatd-failed*'", f"--after-cursor='{cursor}'") == ""
     for unit in units:
@@ -112,6 +111,7 @@ def test_only_the_bare_fallbacks_do_without_namespaces(watched: BootedHost, unit
     look = "for n in mnt user ipc uts net pid cgroup; do echo $$n $$(readlink /proc/self/ns/$$n); done"
     show = f"ExecStart=/bin/sh -c '{look} >/run/heartbeatd-failed/ns'"
     drop_in(watched, f"{unit}.service", "shown", f"[Unit]\nConditionPathExists=\n[Service]\nExecStart=\n{show}\n")
+    watched.wait_for("the end of the looks before the first cycle", lambda: not looking(watched))
     watched.run(f"systemctl daemon-reload; systemctl start {unit}")
     said = dict(line.split() for line in watched.out("cat /run/heartbeatd-failed/ns").splitlines())
     assert {name for name in said if said[name] != watched.out(f"readlink /proc/1/ns/{name}")} == own

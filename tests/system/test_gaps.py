@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.receiver import WEBHOOK, Received, Receiver
-from tests.system.conftest import configure, reporting, state, wait_active
+from tests.system.conftest import configure, reporting, state, wait_active, wait_cycle
 from tests.system.host import BootedHost
 
 
@@ -72,8 +72,10 @@ def test_a_power_cut(watched: BootedHost, receiver: Receiver) -> None:
     dropins = "/etc/systemd/system/heartbeatd.service.d"
     watched.run(
         f"mkdir -p {dropins}; cp /usr/share/doc/heartbeatd/examples/systemd/lxc.conf {dropins}; "
-        "systemctl daemon-reload; systemctl restart heartbeatd; sleep 2"
+        "systemctl daemon-reload; systemctl restart heartbeatd"
     )
+    wait_cycle(watched)
+    time.sleep(2)
     watched.power_cut()
     time.sleep(2)
     watched.boot_again()

@@ -23,7 +23,7 @@ class Assembly:
     """A running configuration."""
 
     def __init__(self, config: Config, runtime: Runtime, store: BackgroundStore) -> None:
-        self._store, self._runtime = store, runtime
+        self._runtime = runtime
         self.interval_s, self.longest_cycle_s = config.agent.interval_seconds, config.longest_cycle_s
         self._resolver = runtime.resolver
         self._probes, self._pinger = components.probes(config, runtime)
@@ -51,7 +51,6 @@ class Assembly:
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by `by_ns`."""
         self._runtime.shift(by_ns)
-        self._store.shift(by_ns)
         self.cycle.shift(by_ns)
 
     def distrust(self) -> None:
@@ -66,7 +65,8 @@ class Assembly:
         self._probes.prepare(waiter)
 
     def start(self) -> None:
-        """Begin to deliver alerts."""
+        """Take up what was announced, and begin to deliver alerts."""
+        self.cycle.start()
         if self._outbox is not None:
             self._outbox.start()
 

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
@@ -26,12 +26,11 @@ from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import plural
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
-from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.report import CycleOutcome, Reporter
 from heartbeatd.rules.worker import WORKER, observe
+from heartbeatd.steps import Steps
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 class Collector(Protocol):
@@ -46,7 +45,7 @@ class Store(Protocol):
 
     @property
     def states(self) -> AlertStates:
-        """What was announced last of each subject, by what was recorded and what could be read."""
+        """What was announced last of each subject, as far as it could be read."""
 
     @property
     def pending(self) -> int:
@@ -56,8 +55,14 @@ class Store(Protocol):
     def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
-        """Keep one cycle: its row, the alert states that are others now, and what is to be delivered."""
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+        """Keep one cycle: its row, the alert states that are others now, and what is to be delivered.
+
+        The states to go on with. A database that could be read only now may know better than this process did.
+        """
+
+    def shift(self, by_ns: int) -> AlertStates:
+        """The states, their moments by the wall clock as it is since it was stepped by so much."""
 
 
 class AlertQueue(Protocol):
@@ -123,34 +128,40 @@ class Cycle:
         self._edges, self._policies, self._reporter, self._gap = edges, policies, reporter, gap
         self._agent, self._heartbeat_url, self._boot_id = agent, heartbeat_url, boot_id
         self._clock, self._cancel = clock, cancel
-        self._failures: dict[str, str] = {}  # step → how it failed last time, while it does
+        self._steps = Steps()
         self._check_explains = True
+        self._states: AlertStates = {}
+
+    def start(self) -> None:
+        """Take up what was announced; before the first tick."""
+        self._states = self._edges.store.states
 
     def run(self, tick: Tick) -> None:
         """One cycle."""
         woke_ns = self._clock.monotonic_ns()
-        states = self._edges.store.states
-        sample = self._step("measure the host", self._collect) or Sample(self._clock.now_ns())
+        states = self._states
+        sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
-        result = self._step("send the heartbeat", lambda: self._beat(sample, row_id, states))
-        evaluation = self._step(
-            "evaluate the Worker's answer", lambda: self._evaluate(sample, result, states)
+        result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
+        evaluation = self._steps.take(
+            "evaluate the Worker's answer", lambda: self._evaluate(sample, result)
         ) or Evaluation(None, Verdict(states))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._record(row, evaluation, sample.taken_ns)
+        self._states = self._record(row, evaluation, sample.taken_ns)
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by so much."""
         self._edges.heartbeats.shift(by_ns)
+        self._states = self._edges.store.shift(by_ns)
 
     def _collect(self) -> Sample:
         return self._edges.probes.collect(self._clock.now_ns, self._cancel)
 
-    def _beat(self, sample: Sample, row_id: str, states: AlertStates) -> HeartbeatResult | None:
-        return self._edges.heartbeats.send(sample, row_id, states.get(WORKER))
+    def _beat(self, sample: Sample, row_id: str) -> HeartbeatResult | None:
+        return self._edges.heartbeats.send(sample, row_id, self._states.get(WORKER))
 
-    def _evaluate(self, sample: Sample, result: HeartbeatResult | None, states: AlertStates) -> Evaluation:
+    def _evaluate(self, sample: Sample, result: HeartbeatResult | None) -> Evaluation:
         """Without a webhook no notification is made: it would be delivered years later, if ever."""
         asked = self._reporter.asked(sample)
         now_ns = self._clock.now_ns()
@@ -160,7 +171,7 @@ class Cycle:
             self._check_explains = True
         elif result is not None and result.status is not None:
             self._check_explains = False
-        verdict = evaluate(states, () if worker is None else (worker,), self._policies)
+        verdict = evaluate(self._states, () if worker is None else (worker,), self._policies)
         if self._edges.outbox is None:
             return Evaluation(worker, verdict)
         return Evaluation(
@@ -174,13 +185,16 @@ class Cycle:
             ),
         )
 
-    def _record(self, row: Row, evaluation: Evaluation, taken_ns: int) -> None:
-        gap = self._step("tell how long nothing ran before this start", lambda: self._gap_notifications(taken_ns))
+    def _record(self, row: Row, evaluation: Evaluation, taken_ns: int) -> AlertStates:
+        gap = self._steps.take("tell how long nothing ran before this start", lambda: self._gap_notifications(taken_ns))
         notifications = (*(gap or ()), *evaluation.notifications)
         store, outbox = self._edges.store, self._edges.outbox
-        self._step("store what it saw", lambda: store.record(row, evaluation.verdict.changed, notifications))
+        states = self._steps.take(
+            "store what it saw", lambda: store.record(row, evaluation.verdict.changed, notifications)
+        )
         if outbox is not None and (notifications or store.pending):
-            self._step("pass on its alerts", lambda: outbox.post(notifications))
+            self._steps.take("pass on its alerts", lambda: outbox.post(notifications))
+        return self._states if states is None else states
 
     def _report(
         self,
@@ -193,23 +207,10 @@ class Cycle:
     ) -> None:
         reporter, skipped = self._reporter, self._edges.heartbeats.skipped
         outcome = CycleOutcome(tick, sample, row, result, evaluation.worker, evaluation.verdict, skipped())
-        status = self._step("write the status line", lambda: reporter.status(outcome, self._notes()))
-        self._step("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
-        self._step("write its line in the journal", lambda: reporter.log_cycle(outcome))
-        self._step("log what has changed", lambda: reporter.log_changes(outcome, before))
-
-    def _step(self, name: str, work: Callable[[], T]) -> T | None:
-        """What `work` returns; None if it fails in a way nobody foresaw. That is logged, once while it is the same."""
-        try:
-            found = work()
-        except Exception as error:
-            if self._failures.get(name) != repr(error):
-                self._failures[name] = repr(error)
-                log.exception("a cycle could not %s; it goes on", name, extra=journal_fields(MessageId.CYCLE_FAILED))
-            return None
-        if self._failures.pop(name, None) is not None:
-            log.log(NOTICE, "cycles can %s again", name)
-        return found
+        status = self._steps.take("write the status line", lambda: reporter.status(outcome, self._notes()))
+        self._steps.take("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
+        self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))
+        self._steps.take("log what has changed", lambda: reporter.log_changes(outcome, before))
 
     def _gap_notifications(self, taken_ns: int) -> tuple[Notification, ...]:
         found = self._gap.due(taken_ns)

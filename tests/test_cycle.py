@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alerting import AlertState, AlertStates
 from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import Notification
@@ -22,6 +22,7 @@ from heartbeatd.core.worker import WorkerState
 from heartbeatd.cycle import Cycle
 from heartbeatd.rules.worker import WORKER
 from tests.support.cycles import make_cycle
+from tests.support.states import announced
 
 S = NS_PER_S
 NOW_NS = 1_795_540_060 * S
@@ -72,6 +73,7 @@ class World:
     waiting: int = 0
     unsaved_rows: int = 0
     delivering: bool = True
+    read_late: dict[Subject, AlertState] = field(default_factory=dict)
 
     def _do(self, step: str) -> None:
         self.did.append(step)
@@ -87,11 +89,16 @@ class World:
         self.bodies.append(body)
         return HeartbeatResult(self.status, took_ms=1.0)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
         self._do("record")
         self.rows.append(row)
         self.alerts += alerts
-        self.states = {**self.states, **{state.subject: state for state in changed}}
+        self.states = {**self.states, **{state.subject: state for state in changed}, **self.read_late}
+        self.read_late = {}
+        return self.states
+
+    def shift(self, by_ns: int) -> AlertStates:
+        return self.states
 
     def post(self, alerts: tuple[Notification, ...]) -> None:
         self._do("post")
@@ -196,6 +203,16 @@ def test_what_could_not_be_announced_has_not_been() -> None:
     rules.broken = False
     run(one, clock)
     assert [details["event"] for details in told(world)] == ["problem"]
+
+
+def test_what_could_be_read_only_later_is_gone_on_with() -> None:
+    """The database was locked at the start: what had been announced comes with a cycle's record, and counts from then on."""
+    world, clock = World(), HandSet()
+    one = cycle(world, clock)
+    world.read_late = {WORKER: announced(WorkerState.ERROR, NOW_NS - 60 * S, problem_since_ns=NOW_NS - 60 * S)}
+    for _ in range(3):
+        run(one, clock)
+    assert [(details["event"], details["previous"]) for details in told(world)] == [("recovery", "error")]
 
 
 def test_no_sign_of_life_where_nothing_is_delivered() -> None:

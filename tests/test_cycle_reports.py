@@ -7,7 +7,7 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alerting import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.heartbeat import HeartbeatResult
@@ -56,9 +56,13 @@ class World:
         self.sent += 1
         return self.beats[self.sent - 1]
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
         self.rows.append(row)
         self.states = {**self.states, **{state.subject: state for state in changed}}
+        return self.states
+
+    def shift(self, by_ns: int) -> AlertStates:
+        return self.states
 
     def watchdog(self, status: str) -> None:
         self.statuses.append(status)

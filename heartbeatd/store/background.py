@@ -80,22 +80,27 @@ class BackgroundStore:
                 return
         self._take_over(call)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
-        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database.
+
+        The states as they are then: what could not be read before may have been read now.
+        """
         if changed:
             self.states = {**self.states, **{state.subject: state for state in changed}}
         self._inbox.append(partial(self._buffer.note, row, changed, alerts, certain=self._certain))
         self._write(self._patience_s)
+        return self.states
 
     def queue(self) -> "Queue":
         """The alerts, for one thread that sends them."""
         return Queue(self._lane, self._buffer)
 
-    def shift(self, by_ns: int) -> None:
-        """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
+    def shift(self, by_ns: int) -> AlertStates:
+        """The states, their moments moved along with a wall clock that was stepped; stored with the next row."""
         fixed = self._buffer.fixed
         self.states = {subject: shifted(state, by_ns, fixed) for subject, state in self.states.items()}
         self._inbox.append(partial(self._buffer.shift, by_ns))
+        return self.states
 
     def adjust(self, options: StoreOptions) -> None:
         """Keep by other rules from now on."""

@@ -34,7 +34,7 @@ def make_cycle(
 ) -> Cycle:
     """A cycle every ten seconds that announces at once."""
     cancel = cancel or CancelToken()
-    return Cycle(
+    cycle = Cycle(
         Edges(probes, Heartbeats(sender, agent, count(1), clock, cancel), store, outbox, service),
         {WORKER.kind: Policy(1, 1)},
         Reporter(agent, 10, URL, SITE, log_cycles),
@@ -45,3 +45,5 @@ def make_cycle(
         clock,
         cancel,
     )
+    cycle.start()
+    return cycle

@@ -33,24 +33,6 @@ DAY = Period("history_day", len("2026-11-23"), "T00:00:00-05:00")
 PERIODS = (HOUR, DAY)
 
 
-def create(connection: sqlite3.Connection) -> None:
-    """Make the tables, and fill them from the rows there are. For a year of rows that takes some ten seconds, once."""
-    columns = ", ".join(f"{m}_min REAL, {m}_mean REAL, {m}_max REAL, {m}_count INTEGER NOT NULL" for m in MEASURES)
-    # The state of an answer is a matter of core.alerting's table alone.
-    connection.create_function("worker_ok", 1, _worker_ok, deterministic=True)
-    sums = ", ".join(f"min({m}), avg({m}), max({m}), count({m})" for m in MEASURES)
-    for period in PERIODS:
-        connection.execute(
-            f"CREATE TABLE {period.table} (start TEXT PRIMARY KEY, cycles INTEGER NOT NULL, worker_ok INTEGER NOT NULL,"
-            f" internet_ok INTEGER NOT NULL, {columns}) WITHOUT ROWID"
-        )
-        connection.execute(
-            f"INSERT INTO {period.table} SELECT substr(timestamp_lima, 1, {period.head}) || '{period.tail}' AS start,"
-            f" count(*), sum(worker_ok(worker_status)), sum(coalesce(internet_ok, 0)), {sums}"
-            " FROM metrics WHERE timestamp_lima IS NOT NULL GROUP BY start"
-        )
-
-
 def add(connection: sqlite3.Connection, row: Row) -> None:
     """Count one more cycle in its hour and its day."""
     values = [(getattr(row, m), int(getattr(row, m) is not None)) for m in MEASURES]

@@ -11,7 +11,7 @@ from sqlite3 import Connection, connect
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
-from heartbeatd.store import migrations, rollups
+from heartbeatd.store import migrations, rollups, steps
 from heartbeatd.store.database import Database
 
 INTERVAL_S = 10
@@ -66,7 +66,7 @@ def make(path: Path, number: int, until_ns: int) -> Iterator[int]:
         connection.execute("BEGIN")
         for period in rollups.PERIODS:
             connection.execute(f"DROP TABLE {period.table}")
-        rollups.create(connection)
+        steps.to_3(connection)
         connection.execute("COMMIT")
     Database.open(path, until_ns).close()  # back to a WAL
     with path.open("rb") as file:

@@ -26,9 +26,10 @@ from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.store.database import Database, WriteResult
-from heartbeatd.store.migrations import METRICS, MIGRATIONS
+from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.pruning import PRUNE_ROWS
 from heartbeatd.store.reader import open_to_read
+from heartbeatd.store.steps import MIGRATIONS
 from tests.store.conftest import NOW_NS, alert, ids, keep_from, row
 from tests.support.states import announced
 

@@ -13,8 +13,9 @@ import pytest
 
 from heartbeatd.errors import StoreError
 from heartbeatd.store.database import Database
-from heartbeatd.store.migrations import METRICS, MIGRATIONS
+from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.rollups import PERIODS
+from heartbeatd.store.steps import MIGRATIONS
 from tests.store.conftest import NOW_NS, alert, row
 from tests.store.test_rollups import counted, kept
 
@@ -95,6 +96,26 @@ def _with(found: dict[str, object], names: str) -> dict[str, object]:
 def test_there_is_a_file_of_every_version() -> None:
     """Of each that came before the one of this code."""
     assert {version_of(file) for file in FILES} == set(range(len(MIGRATIONS)))
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_a_step_makes_what_it_made_when_it_was_released(version: int) -> None:
+    """Whatever is measured, rolled up or announced by now: a new file of each version is laid out as that version did it."""
+    with (
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as new,
+        reading(FILES[0].with_name(f"version-{version}.db")) as old,
+    ):
+        new.create_function("now_ns", 0, lambda: NOW_NS)
+        for step in MIGRATIONS[:version]:
+            step(new)
+        made, released = (
+            {
+                name: " ".join(sql.split())
+                for name, sql in file.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+            }
+            for file in (new, old)
+        )
+        assert made == released
 
 
 @EVERY_VERSION

@@ -20,7 +20,8 @@ from heartbeatd.errors import StoreError
 from heartbeatd.store import database as store_module
 from heartbeatd.store import migrations
 from heartbeatd.store.database import Database
-from heartbeatd.store.migrations import METRICS, MIGRATIONS
+from heartbeatd.store.migrations import METRICS
+from heartbeatd.store.steps import MIGRATIONS
 from tests.store.conftest import NOW_NS, row
 
 # As its monitor.py made it, and as hand-made variations of it stand on users' disks.

@@ -1,4 +1,4 @@
-"""For all tests: nothing may be left behind, as root nothing may be skipped, and what shares a fixture shares a worker."""
+"""For all tests: nothing is left behind, root skips nothing, what shares a fixture shares a worker, moments get a second try."""
 
 import os
 import threading
@@ -66,11 +66,15 @@ def _name(pid: str) -> str:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Skip without root what needs it, and keep in one worker what shares a fixture."""
+    """Skip without root what needs it, keep in one worker what shares a fixture, and run a second time what lost a moment."""
     if os.geteuid() != 0 and any(item.get_closest_marker(marker) for marker in ("docker", "namespaces")):
         item.add_marker(pytest.mark.skip(reason="needs root"))
     if group := _shared_by(item):
         item.add_marker(pytest.mark.xdist_group(group))
+    # A moment lost on a busy machine is no fault of the code; what fails twice is. Where the package is built, there is no
+    # such plugin, and none of these tests is run.
+    if item.config.pluginmanager.hasplugin("rerunfailures") and _holds_moments(item):
+        item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -88,9 +92,19 @@ def _shared_by(item: pytest.Item) -> str:
     return "-".join([item.module.__name__, *(str(value) for value in parameters if value in SUITES)])
 
 
+def _holds_moments(item: pytest.Item) -> bool:
+    """A booted host, or what is marked so."""
+    return _room(item) == "system" or item.get_closest_marker("timing") is not None
+
+
 def _rank(item: pytest.Item) -> int:
     """Booted hosts, faults, the rest."""
-    return next((rank for rank, name in enumerate(("system", "faults")) if name in item.path.parts), 2)
+    return {"system": 0, "faults": 1}.get(_room(item), 2)
+
+
+def _room(item: pytest.Item) -> str:
+    """The folder of tests/ that it is in, or its file's name if it is in none."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -106,8 +120,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Name what was skipped, loudly."""
+    """Name what was skipped, loudly, and say why what was run a second time had failed."""
     if _skipped:
         terminalreporter.section("SKIPPED, AND SO NOT CHECKED", red=True)
         for name in _skipped:
             terminalreporter.line(name)
+    if failed_once := terminalreporter.stats.get("rerun"):
+        terminalreporter.section("FAILED ONCE, AND RUN A SECOND TIME", yellow=True)
+        for report in failed_once:
+            terminalreporter.section(report.nodeid, "_")
+            terminalreporter.line(report.longreprtext)

@@ -74,6 +74,7 @@ def test_a_signal_handler_may_ring() -> None:
     def fire() -> None:
         while not over.is_set():
             os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.0001)  # which leaves the interpreter to the main thread
 
     thread = threading.Thread(target=fire)
     thread.start()

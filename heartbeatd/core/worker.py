@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 CHALLENGED = "cf-mitigated"  # Cloudflare sends it with a challenge in the place of the Worker's answer
+BY_CLOUDFLARE = (
+    "server",
+    "cloudflare",
+)  # the header, and its value, by which Cloudflare says that the answer is its own
 _COMPARE_KEY = "Compare heartbeat.secret_key with the Worker's key."
 _COMPARE_URL = "Compare heartbeat.url with the Worker's address, its path included."
 _CHALLENGE = "Cloudflare's bot protection stopped the heartbeat before the Worker"
 _UNREACHED = "Cloudflare could not reach the Worker or run it"
 _LOOK_AT_CLOUDFLARE = "Look at the Worker in Cloudflare's dashboard: its log, its route and its limits."
+_SEND_FEWER = "A larger agent.interval_seconds sends fewer."
 _LET_THROUGH = (
     "In Cloudflare's dashboard, let requests to this address pass without a challenge (Security, a WAF rule that skips bot "
     "protection)."
@@ -97,8 +102,7 @@ STATES: tuple[StateRule, ...] = (
         WorkerState.REJECTED,
         "forbidden: by the Worker (wrong key?) or by a rule of Cloudflare's firewall",
         f"{_COMPARE_KEY} If they agree, look at the security events in Cloudflare's dashboard.",
-        "server",
-        "cloudflare",
+        *BY_CLOUDFLARE,
     ),
     StateRule(
         403,
@@ -136,8 +140,15 @@ STATES: tuple[StateRule, ...] = (
         429,
         WorkerState.REJECTED,
         "too many requests: perhaps the plan's daily limit is used up (Cloudflare resets it at 00:00 UTC)",
-        "Look at the number of requests in Cloudflare's dashboard, or at the server's limits. A larger agent.interval_seconds "
-        "sends fewer.",
+        f"Look at the number of requests in Cloudflare's dashboard. {_SEND_FEWER}",
+        *BY_CLOUDFLARE,
+    ),
+    StateRule(
+        429,
+        429,
+        WorkerState.REJECTED,
+        "too many requests: a limit of the server, or of a proxy in between, is used up",
+        f"Look at these limits. {_SEND_FEWER}",
     ),
     StateRule(
         400,
@@ -160,8 +171,8 @@ STATES: tuple[StateRule, ...] = (
         "a gateway got no answer from the Worker in time",
         "Look at the Worker, and at the gateway in front of it.",
     ),
-    StateRule(520, 527, WorkerState.ERROR, _UNREACHED, _LOOK_AT_CLOUDFLARE),
-    StateRule(530, 530, WorkerState.ERROR, _UNREACHED, _LOOK_AT_CLOUDFLARE),
+    StateRule(520, 527, WorkerState.ERROR, _UNREACHED, _LOOK_AT_CLOUDFLARE, *BY_CLOUDFLARE),
+    StateRule(530, 530, WorkerState.ERROR, _UNREACHED, _LOOK_AT_CLOUDFLARE, *BY_CLOUDFLARE),
     StateRule(500, 599, WorkerState.ERROR, "the Worker could not process it", "Look at the Worker's log."),
 )
 

@@ -54,7 +54,7 @@ def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explai
         (413, {}, "rejected", "no request of this size", {"limits"}, {KEY, ADDRESS}),
         (415, {}, "rejected", "takes no JSON", {ADDRESS}, {KEY}),
         (418, {}, "rejected", "does not accept the request", {ADDRESS}, {KEY, "wrong"}),
-        (429, {}, "rejected", "too many requests", {"00:00 UTC", "interval_seconds"}, {"wrong", KEY, ADDRESS}),
+        (429, {}, "rejected", "too many requests", {"limits", "interval_seconds"}, {"wrong", KEY, ADDRESS, CLOUDFLARE}),
         (429, BY_CLOUDFLARE, "rejected", "too many requests", {"00:00 UTC", CLOUDFLARE}, {"wrong", KEY, ADDRESS}),
         (500, {}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
         (502, {}, "error", "a gateway got no good answer", {"gateway"}, {KEY, ADDRESS, CLOUDFLARE}),
@@ -63,6 +63,8 @@ def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explai
         (520, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
         (527, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
         (530, BY_CLOUDFLARE, "error", "Cloudflare could not reach the Worker or run it", {"limits"}, {KEY, ADDRESS}),
+        (520, {}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
+        (530, {"server": "nginx"}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
         (528, {}, "error", "the Worker could not process it", {"log"}, {KEY, ADDRESS, CLOUDFLARE}),
     ],
 )

@@ -24,13 +24,15 @@ class ExitCode(IntEnum):
 class Problem:
     """One thing that is wrong: `where` (file, line, key path), `what` it is, and `hint`, what would be right.
 
-    `shown` is the line of the file, without what may be a secret; for a person's terminal.
+    `shown` is the line of the file, without what may be a secret; for a person's terminal. `errno` is the system's number for
+    what it refused (errno(3)), 0 where it refused nothing.
     """
 
     where: str
     what: str
     hint: str = ""
     shown: str = ""
+    errno: int = 0
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")

@@ -61,7 +61,7 @@ def _of_file(heartbeat: HeartbeatConfig, place: Place) -> Secret:
 def _unreadable(where: str, error: OSError, file: Path) -> Problem:
     """A name that leads nowhere is not repeated: it may be the key itself, put into the wrong setting."""
     named = f"{file} " if isinstance(error, NotRegularFile | PermissionError) else "the file it names "
-    return Problem(where, f"{named}cannot be read: {error.strerror}", reading_hint(error, file))
+    return Problem(where, f"{named}cannot be read: {error.strerror}", reading_hint(error, file), errno=error.errno or 0)
 
 
 def _checked(data: bytes, key: str, origin: Origin, remedy: str = "") -> Secret:

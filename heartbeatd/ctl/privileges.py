@@ -39,7 +39,7 @@ def configuration(path: Path, credentials: Credentials | None = None) -> Config:
         return load(path, service.credentials() if credentials is None else credentials)
     except ConfigError as refused:
         for problem in refused.problems:  # the file that holds the key, for the agent alone to read
-            if problem.what.endswith(os.strerror(errno.EACCES)):
+            if problem.errno == errno.EACCES:
                 raise NotAllowedError(problem) from None
         # A key that is missing may be one that only root can see.
         if is_of_service(path) and service.credentials_hidden():

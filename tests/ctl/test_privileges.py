@@ -153,3 +153,15 @@ def test_an_env_file_that_is_not_for_us(place: Path) -> None:
     """It is not said to make no sense."""
     (place / ".env").touch(mode=0o600)
     assert ctl(place, "import-env", place / ".env", user=NOBODY).returncode == 77
+
+
+def test_a_key_file_that_is_not_for_us(place: Path) -> None:
+    """The configuration is for all to read, and the file it names for the agent: nothing is known to be wrong with either."""
+    config, key = configured(place, place / "metrics.db"), place / "key"
+    config.write_text(f'{config.read_text()}[heartbeat]\nsecret_key_file = "{key}"\n')
+    config.chmod(0o644)
+    key.touch(mode=0o600)
+    assert ctl(place, "check", "--offline", "--config", config, user=NOBODY).returncode == 77
+    key.unlink()
+    key.symlink_to(key)  # nobody can read that
+    assert ctl(place, "check", "--offline", "--config", config, user=NOBODY).returncode == 78

@@ -9,12 +9,12 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
+from heartbeatd.core.worker import WORKER
 from heartbeatd.cycle import Cycle, Edges
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.report import Reporter
-from heartbeatd.rules.worker import WORKER
 from heartbeatd.runtime import Runtime
 from heartbeatd.store.background import BackgroundStore
 

@@ -8,7 +8,7 @@ announced has not been. The edges are Protocols: `app` hands in the real ones, t
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from heartbeatd.cancel import CancelToken
@@ -17,17 +17,18 @@ from heartbeatd.core import notification
 from heartbeatd.core.alerting import AlertState, AlertStates, Verdict, evaluate
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import Notification, QueuedNotification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Row, Sample, row_of
 from heartbeatd.core.schedule import Tick
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import plural
+from heartbeatd.core.worker import WORKER
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.report import CycleOutcome, Reporter
-from heartbeatd.rules.worker import WORKER, observe
+from heartbeatd.rules.worker import observe
 from heartbeatd.steps import Steps
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class Store(Protocol):
     def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
         """Keep one cycle: its row, the alert states that are others now, and what is to be delivered.
 
         The states to go on with. A database that could be read only now may know better than this process did.
@@ -76,7 +77,7 @@ class AlertQueue(Protocol):
     def alive(self) -> bool:
         """False once nothing is delivered any more, whatever is posted."""
 
-    def post(self, alerts: tuple[Notification, ...]) -> None:
+    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
         """Deliver these, and whatever else is pending."""
 
 
@@ -107,7 +108,7 @@ class Evaluation:
 
     worker: Observation | None
     verdict: Verdict
-    notifications: tuple[Notification, ...] = ()
+    notifications: tuple[QueuedNotification, ...] = ()
 
 
 class Cycle:
@@ -178,7 +179,7 @@ class Cycle:
             worker,
             verdict,
             tuple(
-                self._dated(
+                self._queued(
                     notification.of_announcement(self._agent, announcement, self._event_id(now_ns), self._heartbeat_url)
                 )
                 for announcement in verdict.announcements
@@ -212,23 +213,23 @@ class Cycle:
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))
         self._steps.take("log what has changed", lambda: reporter.log_changes(outcome, before))
 
-    def _gap_notifications(self, taken_ns: int) -> tuple[Notification, ...]:
+    def _gap_notifications(self, taken_ns: int) -> tuple[QueuedNotification, ...]:
         found = self._gap.due(taken_ns)
         if found is None:
             return ()
-        made: tuple[Notification, ...] = ()
+        made: tuple[QueuedNotification, ...] = ()
         if self._edges.outbox is not None and self._gap.is_notified(found):
             event_id = self._event_id(found.until_ns)
-            made = (self._dated(notification.of_gap(self._agent, found, event_id, self._heartbeat_url)),)
+            made = (self._queued(notification.of_gap(self._agent, found, event_id, self._heartbeat_url)),)
         self._gap.told(found, self._agent.host, self._agent.zone)
         return made
 
     def _event_id(self, at_ns: int) -> str:
         return uuid7(at_ns, os.urandom(RANDOM_BYTES))
 
-    def _dated(self, made: Notification) -> Notification:
+    def _queued(self, made: Notification) -> QueuedNotification:
         """With the clock that its moments are by."""
-        return replace(made, boot_id=self._boot_id, booted_ns=booted_ns(self._clock))
+        return notification.to_queue(made, self._boot_id, booted_ns(self._clock))
 
     def _report_to_systemd(self, status: str) -> None:
         """The status, and a sign of life, unless what delivers alerts has died: then systemd is to start all of it anew."""

@@ -12,15 +12,14 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.core.alerting import AlertState, AlertStates
 from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Subject
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
-from heartbeatd.core.worker import WorkerState
+from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.cycle import Cycle
-from heartbeatd.rules.worker import WORKER
 from tests.support.cycles import make_cycle
 from tests.support.states import announced
 
@@ -64,8 +63,8 @@ class World:
     did: list[str] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    alerts: list[Notification] = field(default_factory=list)
-    posted: list[Notification] = field(default_factory=list)
+    alerts: list[QueuedNotification] = field(default_factory=list)
+    posted: list[QueuedNotification] = field(default_factory=list)
     statuses: list[str] = field(default_factory=list)
     signs_of_life: int = 0
     states: dict[Subject, AlertState] = field(default_factory=dict)
@@ -89,7 +88,7 @@ class World:
         self.bodies.append(body)
         return HeartbeatResult(self.status, took_ms=1.0)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
         self._do("record")
         self.rows.append(row)
         self.alerts += alerts
@@ -100,7 +99,7 @@ class World:
     def shift(self, by_ns: int) -> AlertStates:
         return self.states
 
-    def post(self, alerts: tuple[Notification, ...]) -> None:
+    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
         self._do("post")
         self.posted += alerts
 

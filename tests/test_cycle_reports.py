@@ -11,7 +11,7 @@ from heartbeatd.core.alerting import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
@@ -56,7 +56,7 @@ class World:
         self.sent += 1
         return self.beats[self.sent - 1]
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
         self.rows.append(row)
         self.states = {**self.states, **{state.subject: state for state in changed}}
         return self.states

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from heartbeatd.core.subject import Subject
+
+WORKER = Subject("worker")
 CHALLENGED = "cf-mitigated"  # Cloudflare sends it with a challenge in the place of the Worker's answer
 BY_CLOUDFLARE = (
     "server",

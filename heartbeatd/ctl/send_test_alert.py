@@ -13,9 +13,8 @@ from pathlib import Path
 from heartbeatd import components
 from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.model import Config
-from heartbeatd.core import notification
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification, of_test, to_queue
 from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import redact_url
 from heartbeatd.core.timefmt import plural
@@ -48,9 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     runtime = Runtime()
     now_ns = runtime.clock.now_ns()
     url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
-    alert = notification.of_test(
-        components.agent_info(config, runtime), now_ns, uuid7(now_ns, os.urandom(RANDOM_BYTES)), url
-    )
+    event_id = uuid7(now_ns, os.urandom(RANDOM_BYTES))
+    alert = to_queue(of_test(components.agent_info(config, runtime), now_ns, event_id, url))
     try:
         if past_the_queue:
             return _send_directly(config, runtime, alert, past_the_queue)
@@ -71,7 +69,7 @@ def _why_not_queued(arguments: argparse.Namespace) -> str:
     return "" if unit.running else "the agent is not running"
 
 
-def _send_directly(config: Config, runtime: Runtime, alert: Notification, why: str) -> int:
+def _send_directly(config: Config, runtime: Runtime, alert: QueuedNotification, why: str) -> int:
     webhook = components.webhook(config, runtime)
     assert webhook is not None, "looked at before"
     shown = redact_url(config.alerts.webhook_url.reveal())
@@ -86,7 +84,7 @@ def _send_directly(config: Config, runtime: Runtime, alert: Notification, why: s
     return ExitCode.OK
 
 
-def _through_the_queue(config_file: Path, config: Config, runtime: Runtime, alert: Notification) -> int:
+def _through_the_queue(config_file: Path, config: Config, runtime: Runtime, alert: QueuedNotification) -> int:
     path = Path(config.storage.path)
     queue = database.read(config_file, path, Reader.queue)
     if queue.last_error is not None:
@@ -112,7 +110,7 @@ def _through_the_queue(config_file: Path, config: Config, runtime: Runtime, aler
     return ExitCode.OK
 
 
-def _wait(config_file: Path, path: Path, runtime: Runtime, alert: Notification, deadline_ns: int) -> str:
+def _wait(config_file: Path, path: Path, runtime: Runtime, alert: QueuedNotification, deadline_ns: int) -> str:
     """Why it was not delivered by the deadline; empty if it was."""
     while runtime.clock.monotonic_ns() < deadline_ns:
         fate = database.read(config_file, path, lambda reader: reader.fate(alert.event_id))
@@ -131,7 +129,7 @@ def _waiting(queue: Queue) -> str:
     return f"{plural(queue.waiting, 'alert')} in the queue; {tried}"
 
 
-def _withdraw(path: Path, runtime: Runtime, alert: Notification) -> bool:
+def _withdraw(path: Path, runtime: Runtime, alert: QueuedNotification) -> bool:
     """False if it was too late for that: it has been delivered."""
     with _opened(path, runtime) as store:
         return store.withdraw(alert.event_id)

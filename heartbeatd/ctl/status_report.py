@@ -11,10 +11,9 @@ from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, from_iso, iso, plural, time_of_day
-from heartbeatd.core.worker import rule_for
+from heartbeatd.core.worker import WORKER, rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
-from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.cells import Cell
 from heartbeatd.store.reader import Announced, Queue
 

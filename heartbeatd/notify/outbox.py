@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
-from heartbeatd.core.notification import Notification, by_this_clock, with_attempt
+from heartbeatd.core.notification import QueuedNotification, by_this_clock, with_attempt
 from heartbeatd.core.plain import plain
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.errors import StoreError
@@ -44,16 +44,16 @@ log = logging.getLogger(__name__)
 class Queue(Protocol):
     """The alerts in the database. Each call raises StoreError if it cannot be used now."""
 
-    def undelivered(self) -> tuple[Notification, ...]:
+    def undelivered(self) -> tuple[QueuedNotification, ...]:
         """What is still to be delivered, the oldest first."""
 
-    def mark_attempt(self, alert: Notification, reason: str) -> None:
+    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
         """A try failed."""
 
-    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
+    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
         """It has arrived."""
 
-    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
         """It is not sent any more."""
 
 
@@ -61,7 +61,7 @@ class Queue(Protocol):
 class _Done:
     """An alert that is not sent again, since when, and why not if it never arrived."""
 
-    alert: Notification
+    alert: QueuedNotification
     at_ns: int
     reason: str | None = None
 
@@ -73,8 +73,8 @@ class Outbox:
         self._queue, self._webhook, self._clock, self._boot_id = queue, webhook, clock, boot_id
         self._waiter = CancelToken()
         self._lock = threading.Lock()
-        self._posted: dict[str, Notification] = {}
-        self._stored: dict[str, Notification] = {}  # as of the last look
+        self._posted: dict[str, QueuedNotification] = {}
+        self._stored: dict[str, QueuedNotification] = {}  # as of the last look
         self._done: dict[str, _Done] = {}  # the database does not know it yet
         self._tries: dict[str, Tries] = {}
         self._failures = 0
@@ -101,7 +101,7 @@ class Outbox:
         except RuntimeError:  # no further thread may be started
             self._die()
 
-    def post(self, alerts: tuple[Notification, ...]) -> None:
+    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
         """Hand over new alerts; an empty hand has the database looked at again."""
         with self._lock:
             self._posted.update((alert.event_id, alert) for alert in alerts)
@@ -143,7 +143,7 @@ class Outbox:
         until_ns = [self._next_try_ns] if due else [self._tries_of(alert).not_before_ns for alert in waiting]
         self._waiter.wait(lambda: self._news, min(until_ns, default=now_ns + 3600 * _NS))
 
-    def _undelivered(self) -> list[Notification]:
+    def _undelivered(self) -> list[QueuedNotification]:
         """What is to be delivered, the oldest first."""
         self._note_done()
         with self._lock:
@@ -169,7 +169,7 @@ class Outbox:
                 with self._lock:
                     self._posted.pop(event_id, None)
 
-    def _deliver(self, alert: Notification) -> None:
+    def _deliver(self, alert: QueuedNotification) -> None:
         try:
             now_ns = self._clock.now_ns()
             dated = self._dated(alert, now_ns)
@@ -196,13 +196,13 @@ class Outbox:
         )
         self._finish(_Done(alert, self._clock.now_ns()))
 
-    def _dated(self, alert: Notification, now_ns: int) -> Notification:
+    def _dated(self, alert: QueuedNotification, now_ns: int) -> QueuedNotification:
         try:
             return by_this_clock(alert, now_ns, self._boot_id, booted_ns(self._clock))
         except (TypeError, ValueError):
             raise NotDelivered("what is stored has no moment", Failure.UNREADABLE) from None
 
-    def _failed(self, alert: Notification, reason: str, failure: Failure) -> None:
+    def _failed(self, alert: QueuedNotification, reason: str, failure: Failure) -> None:
         tries = self._tries_of(alert)
         news = tries.after(failure)
         if tries.over or failure is Failure.UNREADABLE:
@@ -232,7 +232,7 @@ class Outbox:
         with contextlib.suppress(StoreError):
             self._queue.mark_attempt(alert, reason)
 
-    def _set_aside(self, alert: Notification, reason: str) -> None:
+    def _set_aside(self, alert: QueuedNotification, reason: str) -> None:
         log.error(
             "alert set aside at attempt %d, it is not sent again: event %s, %s: %s",
             alert.attempts,
@@ -248,7 +248,7 @@ class Outbox:
         _bound(self._done)
         self._note_done()
 
-    def _tries_of(self, alert: Notification) -> Tries:
+    def _tries_of(self, alert: QueuedNotification) -> Tries:
         return self._tries.setdefault(alert.event_id, Tries())
 
 

@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.notification import Notification, delivery
+from heartbeatd.core.notification import Notification, QueuedNotification, for_this_try
+from heartbeatd.core.payload import json_text
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
@@ -34,13 +35,13 @@ class Webhook:
     def __init__(self, client: Client, url: str, timeout_s: float) -> None:
         self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
 
-    def send(self, alert: Notification, now_ns: int, waiter: CancelToken) -> int:
+    def send(self, alert: QueuedNotification, now_ns: int, waiter: CancelToken) -> int:
         """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Interrupted when the agent is stopping."""
         headers = {"Content-Type": "application/json"}
         try:
-            body = delivery(alert, now_ns)
-        except (ValueError, TypeError, RecursionError, OverflowError):
-            raise NotDelivered("what is stored is no JSON object", Failure.UNREADABLE) from None
+            body = body_of(for_this_try(alert, now_ns))
+        except (ValueError, TypeError, OverflowError):
+            raise NotDelivered("what is stored is no notification", Failure.UNREADABLE) from None
         try:
             answer = self._client.send(Request("POST", self._target, headers, body), self._timeout_s, waiter)
         except RequestError as error:
@@ -64,6 +65,12 @@ class Webhook:
             return NotDelivered(str(error), Failure.ERROR)
         late = f"it was sent and not answered within {self._timeout_s:g} s; {RESPOND}"
         return NotDelivered(late, Failure.LATE)
+
+
+def body_of(notification: Notification) -> bytes:
+    """`notification` as n8n is told it, see heartbeat-protocol(7): JSON with `title`, `message` and `details`."""
+    body = {"title": notification.title, "message": notification.message, "details": notification.details}
+    return json_text(body).encode()
 
 
 def failure_of(status: int) -> Failure:

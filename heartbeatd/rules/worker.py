@@ -6,10 +6,9 @@ Silence is always `unreachable`; its cause, and what the internet check found in
 from enum import StrEnum
 
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult, is_no_route
-from heartbeatd.core.subject import OK, Observation, Severity, Subject
-from heartbeatd.core.worker import WorkerState, rule_for
+from heartbeatd.core.subject import OK, Observation, Severity
+from heartbeatd.core.worker import WORKER, WorkerState, rule_for
 
-WORKER = Subject("worker")
 _SEVERITIES: dict[str, Severity] = {OK: Severity.OK, WorkerState.DEGRADED: Severity.WARNING}
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
 from heartbeatd.core.alerting import AlertState, AlertStates, shifted
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import Problem, StoreError
@@ -80,7 +80,7 @@ class BackgroundStore:
                 return
         self._take_over(call)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> AlertStates:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
         """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database.
 
         The states as they are then: what could not be read before may have been read now.
@@ -201,19 +201,19 @@ class Queue:
         self._lane, self._buffer, self._waiter = lane, buffer, CancelToken()
         self._call: Future[object] | None = None
 
-    def undelivered(self) -> tuple[Notification, ...]:
+    def undelivered(self) -> tuple[QueuedNotification, ...]:
         """Those that have not arrived, the oldest first. Raises StoreError."""
         return self._ask(self._buffer.undelivered)
 
-    def mark_attempt(self, alert: Notification, reason: str) -> None:
+    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
         """A try failed. Raises StoreError."""
         self._ask(partial(self._buffer.mark_attempt, alert, reason))
 
-    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
+    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
         """It has arrived. Raises StoreError."""
         self._ask(partial(self._buffer.mark_delivered, alert, at_ns))
 
-    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
         """It is not sent any more. Raises StoreError."""
         self._ask(partial(self._buffer.set_aside, alert, at_ns, reason))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alerting import AlertState, AlertStates, moments, shifted
 from heartbeatd.core.gap import PreviousRun, Run
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.schedule import STEP_NS
@@ -62,7 +62,7 @@ class Handed:
     `fixed` are the moments of that state that an earlier boot noted."""
 
     rows: tuple[Row, ...]
-    alerts: tuple[Notification, ...]
+    alerts: tuple[QueuedNotification, ...]
     states: AlertStates
     certain: bool
     fixed: frozenset[int] = frozenset()
@@ -89,8 +89,8 @@ class BufferedStore:
         self._clock, self._options, self._before = clock, options, before
         self._database: Database | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // options.interval_s)
-        self._alerts: deque[Notification] = deque(maxlen=QUEUE_MOST)
-        self._undelivered: tuple[Notification, ...] = ()  # in the database, as of the last write
+        self._alerts: deque[QueuedNotification] = deque(maxlen=QUEUE_MOST)
+        self._undelivered: tuple[QueuedNotification, ...] = ()  # in the database, as of the last write
         self._queue_end: tuple[int, int | None] = (0, None)
         self._unsaved_states: AlertStates = {}
         self._error = ""
@@ -138,13 +138,13 @@ class BufferedStore:
         except StoreError as error:
             self._log_error(error)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...]) -> None:
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> None:
         """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
         self.note(row, changed, alerts, certain=self.certain)
         self.write()
 
     def note(
-        self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[Notification, ...], *, certain: bool
+        self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...], *, certain: bool
     ) -> None:
         """Remember one cycle in memory. `changed` follows from what was `certain` then: a guess does not win over what is."""
         self._rows.append(row)
@@ -171,7 +171,7 @@ class BufferedStore:
             self._database = None
             self._try_again()
 
-    def undelivered(self) -> tuple[Notification, ...]:
+    def undelivered(self) -> tuple[QueuedNotification, ...]:
         """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
         stored = self._undelivered
         if self._database is not None:
@@ -179,16 +179,16 @@ class BufferedStore:
                 stored = self._database.pending()
         return tuple({alert.event_id: alert for alert in (*stored, *self._alerts)}.values())
 
-    def mark_attempt(self, alert: Notification, reason: str) -> None:
+    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
         """Note that a try to deliver `alert` failed. Raises StoreError."""
         self._usable().mark_attempt(alert, reason)
 
-    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
+    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
         """Note that `alert` has arrived. Raises StoreError."""
         self._usable().mark_delivered(alert, at_ns)
         self._drop(alert)
 
-    def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
+    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
         """Note that `alert` is not sent any more, and why. Raises StoreError."""
         self._usable().set_aside((alert,), at_ns, reason)
         self._drop(alert)
@@ -262,7 +262,7 @@ class BufferedStore:
             raise StoreError(Problem(str(self.path), "is not open"))
         return self._database
 
-    def _drop(self, alert: Notification) -> None:
+    def _drop(self, alert: QueuedNotification) -> None:
         """Of what is known to be undelivered, which another file would get."""
         self._undelivered = tuple(other for other in self._undelivered if other.event_id != alert.event_id)
         self._alerts = deque((a for a in self._alerts if a.event_id != alert.event_id), maxlen=QUEUE_MOST)

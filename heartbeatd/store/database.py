@@ -13,7 +13,7 @@ from pathlib import Path
 
 from heartbeatd.core.alerting import AlertState
 from heartbeatd.core.gap import Run
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.subject import Subject
@@ -98,7 +98,7 @@ class Database(WatchedConnection):
         self,
         rows: Iterable[Row],
         states: Iterable[AlertState],
-        alerts: Iterable[Notification],
+        alerts: Iterable[QueuedNotification],
         *,
         flush: bool,
         keep: RetentionCutoff | None = None,
@@ -128,7 +128,7 @@ class Database(WatchedConnection):
             found = map(state_of_values, self._connection.execute(f"SELECT {STATE} FROM alert_state"))
             return {state.subject: state for state in found}
 
-    def pending(self, most: int = QUEUE_MOST) -> tuple[Notification, ...]:
+    def pending(self, most: int = QUEUE_MOST) -> tuple[QueuedNotification, ...]:
         """The alerts still to be delivered, the oldest first."""
         with translate_errors(self.path):
             rows = self._connection.execute(
@@ -136,9 +136,9 @@ class Database(WatchedConnection):
                 f" WHERE {PENDING} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
-            return tuple(Notification(*row) for row in rows)
+            return tuple(QueuedNotification(*row) for row in rows)
 
-    def mark_attempt(self, alert: Notification, error: str) -> None:
+    def mark_attempt(self, alert: QueuedNotification, error: str) -> None:
         """Note that a try to deliver `alert` failed."""
         with translate_errors(self.path), self._transaction():
             self._connection.execute(
@@ -146,7 +146,7 @@ class Database(WatchedConnection):
                 (alert.attempts + 1, error, alert.event_id),
             )
 
-    def mark_delivered(self, alert: Notification, at_ns: int) -> None:
+    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
         """Note that `alert` has arrived; it is not sent again. Put in now if it had not been written yet."""
         with translate_errors(self.path), self._transaction():
             self._connection.execute(INSERT_ALERT, values_of_alert(alert))
@@ -162,7 +162,7 @@ class Database(WatchedConnection):
             found = self._connection.execute("SELECT 1 FROM alerts WHERE event_id = ?", (event_id,)).fetchone()
         return found is None
 
-    def set_aside(self, alerts: Iterable[Notification], at_ns: int, reason: str) -> None:
+    def set_aside(self, alerts: Iterable[QueuedNotification], at_ns: int, reason: str) -> None:
         """Note that these are not sent any more, and why. They stay for those who look, as delivered ones do."""
         with translate_errors(self.path), self._transaction():
             for alert in alerts:

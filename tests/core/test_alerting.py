@@ -23,8 +23,8 @@ from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.timefmt import LIMA_ZONE
-from heartbeatd.core.worker import WorkerState
-from heartbeatd.rules.worker import WORKER, observation, observe
+from heartbeatd.core.worker import WORKER, WorkerState
+from heartbeatd.rules.worker import observation, observe
 from tests.support.states import announced, replay
 
 S = 1_000_000_000

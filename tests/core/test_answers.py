@@ -1,7 +1,6 @@
 """What is said of every answer and of every silence: the state, what it means, and advice that is true."""
 
 import itertools
-import json
 
 import pytest
 
@@ -27,8 +26,7 @@ def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explai
     assert seen is not None
     (change,) = replay(None, [observation(WorkerState.OK, 0, 200), seen], Policy())[1]
     alert = notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL)
-    body = json.loads(alert.body)
-    return f"{body['title']}\n{body['message']}"
+    return f"{alert.title}\n{alert.message}"
 
 
 @pytest.mark.parametrize(
@@ -206,7 +204,7 @@ def test_a_recovery_says_what_is_over(before: Observation, title: str) -> None:
     """Heartbeats that were answered had reached the Worker all the time."""
     history = [observation(WorkerState.OK, 0, 200), before, observation(WorkerState.OK, 31 * S, 200)]
     change = replay(None, history, Policy())[1][-1]
-    body = json.loads(notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL).body)
-    assert body["title"] == title
-    assert body["message"].endswith("The problem lasted 30 s.")
-    assert f"Before that it was {before.state}" in body["message"]
+    alert = notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL)
+    assert alert.title == title
+    assert alert.message.endswith("The problem lasted 30 s.")
+    assert f"Before that it was {before.state}" in alert.message

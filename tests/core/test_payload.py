@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from heartbeatd.core import notification, payload
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
+from heartbeatd.notify.webhook import body_of
 from heartbeatd.rules.worker import observation
 from tests.support.states import replay
 
@@ -29,15 +30,16 @@ DETAILS = {
 }  # fmt: skip
 
 
-def alerts(*history: Observation) -> list[Notification]:
+def alerts(*history: Observation) -> list[QueuedNotification]:
     """The alerts of a history."""
     _, changes = replay(None, history, Policy())
-    return [notification.of_announcement(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
+    made = [notification.of_announcement(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
+    return list(map(notification.to_queue, made))
 
 
-def sent(alert: Notification, now_ns: int) -> dict[str, Any]:
+def sent(alert: QueuedNotification, now_ns: int) -> dict[str, Any]:
     """What arrives at the webhook."""
-    found: dict[str, Any] = json.loads(notification.delivery(alert, now_ns))
+    found: dict[str, Any] = json.loads(body_of(notification.for_this_try(alert, now_ns)))
     return found
 
 
@@ -97,7 +99,7 @@ def test_a_late_message_says_so() -> None:
 
 def test_a_test_alert_has_the_same_shape() -> None:
     """A test alert is told apart by its event alone."""
-    alert = notification.of_test(AGENT, AT, "the-id", URL)
+    alert = notification.to_queue(notification.of_test(AGENT, AT, "the-id", URL))
     assert set(sent(alert, AT)["details"]) == DETAILS | {"attempt", "queued_seconds"}
     assert sent(alert, AT)["details"]["event"] == "test"
 
@@ -111,7 +113,7 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
     cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
     history = [observation(before, 0, 200), observation(after, S, None if cause else 500, cause, detail)]
     for change in replay(None, history, Policy())[1]:
-        body = sent(notification.of_announcement(agent, change, "x", URL), 2 * S)
+        body = sent(notification.to_queue(notification.of_announcement(agent, change, "x", URL)), 2 * S)
         assert body["title"].startswith(f"{host}: ")
         assert body["message"]
 
@@ -135,7 +137,7 @@ def test_moments_of_an_alert_move_with_the_clock(by_ns: int, waited_ns: int) -> 
 def test_no_alert_has_waited_for_years(wrong_ns: int) -> None:
     """Queued in another boot, by a clock that may have been years off: if its moment cannot be true, it counts from this boot."""
     now_ns = AT + 10**18
-    alert = Notification(
+    alert = QueuedNotification(
         "e", now_ns - wrong_ns, '{"title":"t","message":"m","details":{}}', boot_id="a" * 32, booted_ns=0
     )
     queued_s = sent(notification.by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"][
@@ -148,5 +150,5 @@ def test_no_alert_has_waited_for_years(wrong_ns: int) -> None:
 
 def test_what_is_no_body_of_ours_is_left_to_who_sends_it() -> None:
     """Only its time in the queue is corrected."""
-    alert = Notification("e", AT, "[]", boot_id="b", booted_ns=0)
+    alert = QueuedNotification("e", AT, "[]", boot_id="b", booted_ns=0)
     assert notification.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)

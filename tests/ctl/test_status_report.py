@@ -7,10 +7,9 @@ import pytest
 from heartbeatd.config.load import parse
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.timefmt import to_lima
-from heartbeatd.core.worker import WorkerState
+from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.ctl.service import Service
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
-from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.cells import Cell
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.reader import Announced, Queue

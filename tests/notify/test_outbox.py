@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.journal import NOTICE
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
@@ -208,7 +208,7 @@ def test_what_is_stored_and_no_alert_is_set_aside(
         outbox.close()
     assert caplog.text.count("event-001") == 1
     assert "it is not sent again" in caplog.text
-    reason = "what is stored is no JSON object"
+    reason = "what is stored is no notification"
     assert stored(path, "last_error, delivered_ns IS NULL, set_aside_ns > 0") == [(reason, 1, 1), (None, 0, None)]
 
 
@@ -359,16 +359,16 @@ def test_what_ends_the_delivery_is_said(receiver: Receiver, caplog: pytest.LogCa
     class Broken:
         """Raises what no database does."""
 
-        def undelivered(self) -> tuple[Notification, ...]:
+        def undelivered(self) -> tuple[QueuedNotification, ...]:
             raise ZeroDivisionError
 
-        def mark_attempt(self, alert: Notification, reason: str) -> None:
+        def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
             """Never reached."""
 
-        def mark_delivered(self, alert: Notification, at_ns: int) -> None:
+        def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
             """Never reached."""
 
-        def set_aside(self, alert: Notification, at_ns: int, reason: str) -> None:
+        def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
             """Never reached."""
 
     outbox = Outbox(Broken(), Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0), SystemClock())

@@ -12,7 +12,7 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.components import USER_AGENT
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.gap import GapKind
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.policy import CHANGE_CYCLES
 from heartbeatd.core.sample import Sample
 from heartbeatd.net.heartbeat import Heartbeat
@@ -100,7 +100,7 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
     resolver, waiter = Resolver(), CancelToken()
     found = {}
-    alert = Notification("id", time.time_ns(), "{}")
+    alert = QueuedNotification("id", time.time_ns(), '{"title": "t", "message": "m", "details": {}}')
     for name, url in (
         ("heartbeat", server.url),
         ("alert", server.url),

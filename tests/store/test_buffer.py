@@ -16,9 +16,8 @@ from heartbeatd.core.gap import PreviousRun, Run
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.timefmt import from_iso
-from heartbeatd.core.worker import WorkerState
+from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.journal import MessageId
-from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.buffer import DAY_NS, FORGET_EVERY, BufferedStore, StoreOptions
 from heartbeatd.store.database import Database
 from heartbeatd.store.pruning import PRUNE_ROWS

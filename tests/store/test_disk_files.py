@@ -16,8 +16,8 @@ import pytest
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.gap import PreviousRun
+from heartbeatd.core.worker import WORKER
 from heartbeatd.journal import NOTICE
-from heartbeatd.rules.worker import WORKER
 from heartbeatd.store.background import STOP_S, BackgroundStore
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.database import Database

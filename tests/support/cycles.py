@@ -8,11 +8,11 @@ from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
+from heartbeatd.core.worker import WORKER
 from heartbeatd.cycle import AlertQueue, Collector, Cycle, Edges, ServiceManager, Store
 from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats, HeartbeatSender
 from heartbeatd.report import Reporter
-from heartbeatd.rules.worker import WORKER
 
 URL = "https://worker.example/"
 SITE = "http://internet.example"

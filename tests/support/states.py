@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from heartbeatd.core.alerting import AlertState, Announcement, advance
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.subject import Observation
-from heartbeatd.core.worker import WorkerState
-from heartbeatd.rules.worker import WORKER, observation
+from heartbeatd.core.worker import WORKER, WorkerState
+from heartbeatd.rules.worker import observation
 
 
 def announced(

@@ -68,7 +68,7 @@ class Reporter:
 
     def log_changes(self, outcome: CycleOutcome, before: AlertStates) -> None:
         """What is another than in the cycle before; `before` are the alert states then."""
-        for probe in outcome.sample.notes:
+        for probe in outcome.sample.reports:
             self._log_probe(probe)
         self._log_internet(outcome.sample)
         for announcement in outcome.verdict.announcements:
@@ -154,9 +154,9 @@ class Reporter:
     def _log_probe(self, report: ProbeReport) -> None:
         before = self._probes.get(report.probe)
         self._probes[report.probe] = report
-        if before == report or (before is None and report.presence is ProbeStatus.READ):
+        if before == report or (before is None and report.status is ProbeStatus.OK):
             return
-        level, what = _presence_change(before.presence if before is not None else None, report.presence)
+        level, what = _status_change(before.status if before is not None else None, report.status)
         log.log(
             level,
             "%s: %s%s",
@@ -164,19 +164,19 @@ class Reporter:
             what,
             f": {report.detail}" if report.detail else "",
             extra=journal_fields(
-                MessageId.PROBE_CHANGED, probe=report.probe, presence=report.presence, detail=report.detail
+                MessageId.PROBE_CHANGED, probe=report.probe, presence=report.status, detail=report.detail
             ),
         )
 
 
-def _presence_change(before: ProbeStatus | None, now: ProbeStatus) -> tuple[int, str]:
+def _status_change(before: ProbeStatus | None, now: ProbeStatus) -> tuple[int, str]:
     """How loud to say it, and what. To find nothing to read is no fault; that there was something before is worth a line."""
     match now:
-        case ProbeStatus.READ:
-            return NOTICE, "can be read again" if before is ProbeStatus.FAULT else "can be read now"
-        case ProbeStatus.FAULT:
+        case ProbeStatus.OK:
+            return NOTICE, "can be read again" if before is ProbeStatus.FAILED else "can be read now"
+        case ProbeStatus.FAILED:
             return logging.WARNING, "cannot be read, and is unknown until it can be"
-        case ProbeStatus.ABSENT if before in (ProbeStatus.READ, ProbeStatus.FAULT):
+        case ProbeStatus.NO_DATA if before in (ProbeStatus.OK, ProbeStatus.FAILED):
             return NOTICE, "nothing to read any more"
-        case ProbeStatus.ABSENT | ProbeStatus.OFF:
+        case ProbeStatus.NO_DATA | ProbeStatus.OFF:
             return logging.DEBUG, "nothing to read"

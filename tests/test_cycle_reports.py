@@ -91,18 +91,18 @@ def said(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, s
     ]
 
 
-def containers(presence: ProbeStatus, detail: str = "", count: int | None = None) -> Sample:
+def containers(status: ProbeStatus, detail: str = "", count: int | None = None) -> Sample:
     """A sample in which the containers' probe says this."""
-    return Sample(SLOT_NS, 1.0, 2.0, 3.0, 4.0, count, True, 5.0, notes=(ProbeReport("containers", presence, detail),))
+    return Sample(SLOT_NS, 1.0, 2.0, 3.0, 4.0, count, True, 5.0, reports=(ProbeReport("containers", status, detail),))
 
 
 def test_no_docker_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
     """Not installed, then installed, then refusing, then well, then removed: each is said once, by what it is."""
     caplog.set_level(logging.INFO)
-    absent = containers(ProbeStatus.ABSENT, "there is no /run/docker.sock")
-    refusing = containers(ProbeStatus.FAULT, "Permission denied")
-    samples = [absent, absent, containers(ProbeStatus.READ, count=1), refusing, refusing]
-    world = World([*samples, containers(ProbeStatus.READ, count=2), absent])
+    no_data = containers(ProbeStatus.NO_DATA, "there is no /run/docker.sock")
+    refusing = containers(ProbeStatus.FAILED, "Permission denied")
+    samples = [no_data, no_data, containers(ProbeStatus.OK, count=1), refusing, refusing]
+    world = World([*samples, containers(ProbeStatus.OK, count=2), no_data])
     run(world, 7)
     assert said(caplog, MessageId.PROBE_CHANGED) == [
         (25, "containers: can be read now"),

@@ -12,12 +12,12 @@ from heartbeatd.core.timefmt import to_lima
 
 
 class ProbeStatus(StrEnum):
-    """How a probe's reading stands: there, nothing there to read, not asked for, or there but unreadable."""
+    """How a probe's reading went. The values are those of the journal's field HEARTBEAT_PRESENCE."""
 
-    READ = "read"
-    ABSENT = "absent"
-    OFF = "off"
-    FAULT = "fault"
+    OK = "read"
+    NO_DATA = "absent"  # nothing there to read, which is no fault
+    OFF = "off"  # the configuration says not to look
+    FAILED = "fault"  # there is something, but it could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ProbeReport:
     """What one probe has to say beside its value, for the log: said when it changes, not each cycle."""
 
     probe: str
-    presence: ProbeStatus
+    status: ProbeStatus
     detail: str = ""
 
 
@@ -42,11 +42,11 @@ class Sample:
     internet_ok: bool | None = None
     ping_ms: float | None = None
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
-    notes: tuple[ProbeReport, ...] = ()
+    reports: tuple[ProbeReport, ...] = ()
 
-    def presence(self, probe: str) -> ProbeStatus | None:
-        """How this probe's reading stands; None if there is no such probe."""
-        return next((note.presence for note in self.notes if note.probe == probe), None)
+    def status(self, probe: str) -> ProbeStatus | None:
+        """How this probe's reading went; None if it was not read in this cycle."""
+        return next((report.status for report in self.reports if report.probe == probe), None)
 
 
 @dataclass(frozen=True, slots=True)

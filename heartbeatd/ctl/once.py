@@ -84,7 +84,7 @@ def _store(config: Config, runtime: Runtime, row: Row) -> None:
 def _print(
     sample: Sample, row: Row, beat: HeartbeatResult | None, seen: Observation | None, *, as_json: bool, asked: bool
 ) -> None:
-    unread = {n.probe: n.detail for n in sample.notes if n.presence is not ProbeStatus.READ}
+    unread = {n.probe: n.detail for n in sample.reports if n.status is not ProbeStatus.OK}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.value, "cause": seen.reason}
         print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, indent=2))

@@ -1,7 +1,7 @@
-"""What every probe is run by: its own deadline, and a note of how it went instead of an exception.
+"""What every probe is run by: its own deadline, and a report of how it went instead of an exception.
 
 No data is not a failure: `NoData` (Docker is not installed) and `ProbeError` (Docker refuses) are told apart by the probe that
-knows. Whatever else a library throws is a fault too, so that one source can never take the cycle down.
+knows. Whatever else a library throws is a failure too, so that one source can never take the cycle down.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,10 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """What a probe brought back: the value, or None, and a note."""
+    """What a probe brought back: the value, or None, and how it went."""
 
     value: T | None
-    note: ProbeReport
+    report: ProbeReport
 
 
 class PendingReading(Protocol[T_co]):
@@ -47,7 +47,7 @@ def begin(name: str, start: Callable[[], PendingReading[T]]) -> Callable[[], Rea
     """Begin a probe; what is returned gives its reading, and waits for it."""
     begun = attempt(name, start)
     if begun.value is None:
-        nothing: Reading[T] = Reading(None, begun.note)
+        nothing: Reading[T] = Reading(None, begun.report)
         return lambda: nothing
     return partial(attempt, name, begun.value.result)
 
@@ -55,12 +55,12 @@ def begin(name: str, start: Callable[[], PendingReading[T]]) -> Callable[[], Rea
 def attempt(name: str, read: Callable[[], T]) -> Reading[T]:
     """Call `read` and turn whatever comes of it into a Reading."""
     try:
-        return Reading(read(), ProbeReport(name, ProbeStatus.READ))
+        return Reading(read(), ProbeReport(name, ProbeStatus.OK))
     except NoData as error:
-        return Reading(None, ProbeReport(name, ProbeStatus.ABSENT, str(error)))
+        return Reading(None, ProbeReport(name, ProbeStatus.NO_DATA, str(error)))
     except Off as error:
         return Reading(None, ProbeReport(name, ProbeStatus.OFF, str(error)))
     except (ProbeError, TimedOut) as error:
-        return Reading(None, ProbeReport(name, ProbeStatus.FAULT, str(error)))
+        return Reading(None, ProbeReport(name, ProbeStatus.FAILED, str(error)))
     except Exception as error:  # noqa: BLE001 - a probe's library may throw anything; the other probes must go on
-        return Reading(None, ProbeReport(name, ProbeStatus.FAULT, f"{type(error).__name__}: {error}"))
+        return Reading(None, ProbeReport(name, ProbeStatus.FAILED, f"{type(error).__name__}: {error}"))

@@ -54,7 +54,7 @@ class Probes:
             internet_ok=ping.ok if pinged.value else None,
             ping_ms=ping.ms,
             internet_detail=ping.detail,
-            notes=tuple(r.note for r in (cpu, memory, used, counted, pinged)),
+            reports=tuple(r.report for r in (cpu, memory, used, counted, pinged)),
         )
 
     def close(self) -> None:

@@ -113,7 +113,9 @@ def hanging_mount(stage: Stage) -> Outcome:
         stack.callback(client.close)
         wait_until(lambda: not process.lane("disk").busy)
         after = probes.collect(process.clock.now_ns, process.cancel)
-        outcome.expect(any("connected" in note.detail for note in after.notes), f"not free again: {after.notes}")
+        outcome.expect(
+            any("connected" in report.detail for report in after.reports), f"not free again: {after.reports}"
+        )
         run("umount", "--lazy", str(mount))
         process.close()
     return outcome

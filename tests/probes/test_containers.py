@@ -52,22 +52,22 @@ def test_no_engine(tmp_path: Path) -> None:
     """Switched off, or not installed: there is nothing to read, which is no fault."""
     for path in (tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
         with counting(path, 2) as count:
-            assert count().note.presence is ProbeStatus.ABSENT
+            assert count().report.status is ProbeStatus.NO_DATA
     with counting("", 2) as count:
-        assert count().note.presence is ProbeStatus.OFF
+        assert count().report.status is ProbeStatus.OFF
 
 
 def test_not_a_socket(tmp_path: Path) -> None:
     """A file, and a socket that nobody serves any more: a fault, with what to look at."""
     (tmp_path / "file").write_text("")
     with counting(tmp_path / "file", 2) as count:
-        assert "is not a socket" in count().note.detail
+        assert "is not a socket" in count().report.detail
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "left"))
     with counting(tmp_path / "left", 2) as count:
         reading = count()
-        assert reading.note.presence is ProbeStatus.FAULT
-        assert "connection refused" in reading.note.detail
+        assert reading.report.status is ProbeStatus.FAILED
+        assert "connection refused" in reading.report.detail
 
 
 # As an agent that is not root: what it finds at the engine's socket, asking the reader at the other.
@@ -80,12 +80,12 @@ from pathlib import Path
 os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
 probe = Containers(SerialWorker("docker"), f"unix://{sys.argv[1]}", 5, Path(sys.argv[2]))
 reading = base.begin("containers", lambda: probe.start(seconds_from_now(5), CancelToken()))()
-print(reading.value, reading.note.presence, reading.note.detail)
+print(reading.value, reading.report.status, reading.report.detail)
 """
 
 
 def as_daemon(engine: Path, reader: Path) -> str:
-    """Value, presence and detail, as one line."""
+    """Value, status and detail, as one line."""
     words = [sys.executable, "-c", AS_DAEMON, str(engine), str(reader)]
     done = subprocess.run(words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=True)
     return done.stdout.strip()
@@ -150,7 +150,7 @@ def test_an_engine_that_never_answers(tmp_path: Path) -> None:
                 began_s = time.monotonic()
                 reading = count()
                 assert time.monotonic() - began_s < 3
-                assert reading.note.presence is ProbeStatus.FAULT
+                assert reading.report.status is ProbeStatus.FAILED
             hung.setblocking(False)
             taken = []
             with contextlib.suppress(BlockingIOError):
@@ -188,7 +188,7 @@ def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         with counting(tmp_path / "docker.sock", 5) as count:
-            assert [count().note.presence for _ in range(2)] == [ProbeStatus.FAULT] * 2
+            assert [count().report.status for _ in range(2)] == [ProbeStatus.FAILED] * 2
         thread.join()
 
 

@@ -112,6 +112,6 @@ def test_a_path_that_cannot_be_measured_is_a_fault() -> None:
     call = Disk(lane, "/there/is/no/such/path").start(seconds_from_now(5), waiter)
     reading = base.attempt("disk", call.result)
     assert reading.value is None
-    assert reading.note.presence is ProbeStatus.FAULT
-    assert "No such file" in reading.note.detail
+    assert reading.report.status is ProbeStatus.FAILED
+    assert "No such file" in reading.report.detail
     lane.close()

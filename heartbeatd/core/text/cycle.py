@@ -16,7 +16,7 @@ def cycle_line(sample: Sample, cause: str | None, beat: HeartbeatResult | None, 
             f"cpu {_percent(sample.cpu_percent)}",
             f"ram {_percent(sample.ram_percent)}",
             f"disk {_percent(sample.disk_percent)}",
-            _CONTAINERS_SHORT.get(sample.presence("containers"), f"containers {_count(sample.container_count)}"),
+            _CONTAINERS_SHORT.get(sample.status("containers"), f"containers {_count(sample.container_count)}"),
             f"internet {internet(sample.internet_ok, sample.ping_ms)}",
             f"worker {worker(beat, cause, no_beat)}",
         )
@@ -45,7 +45,7 @@ def status_line(sample: Sample, told: str, *, notes: Sequence[str], next_at: str
         (
             f"Worker {told}",
             f"internet {internet(sample.internet_ok, sample.ping_ms, asked)}",
-            _CONTAINERS.get(sample.presence("containers")) or _running(sample.container_count),
+            _CONTAINERS.get(sample.status("containers")) or _running(sample.container_count),
             figures,
             *notes,
             f"next at {next_at}",
@@ -77,10 +77,10 @@ def internet(ok: int | None, ping_ms: float | None, why_not: str = "") -> str:
 
 
 _CONTAINERS: dict[ProbeStatus | None, str] = {
-    ProbeStatus.ABSENT: "no docker",
+    ProbeStatus.NO_DATA: "no docker",
     ProbeStatus.OFF: "containers not counted",
 }
-_CONTAINERS_SHORT: dict[ProbeStatus | None, str] = {ProbeStatus.ABSENT: "no docker", ProbeStatus.OFF: "containers off"}
+_CONTAINERS_SHORT: dict[ProbeStatus | None, str] = {ProbeStatus.NO_DATA: "no docker", ProbeStatus.OFF: "containers off"}
 
 
 def _running(count: int | None) -> str:

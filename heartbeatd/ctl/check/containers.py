@@ -31,21 +31,21 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     if reading.value is not None:
         yield number_running(reading.value)
     else:
-        yield not_counted(reading.note, path, situation)
+        yield not_counted(reading.report, path, situation)
 
 
 def number_running(number: int) -> Finding:
     return ok("docker", f"{number} containers run")
 
 
-def not_counted(note: ProbeReport, path: Path, situation: Situation, asked: Path = client.SOCKET) -> Finding:
+def not_counted(report: ProbeReport, path: Path, situation: Situation, asked: Path = client.SOCKET) -> Finding:
     """Why there is no number of containers: the helper's socket `asked` may not be there before the agent's first start."""
-    if note.presence in (ProbeStatus.ABSENT, ProbeStatus.OFF):
-        return ok("docker", f"{note.detail}; container_count stays NULL")
+    if report.status in (ProbeStatus.NO_DATA, ProbeStatus.OFF):
+        return ok("docker", f"{report.detail}; container_count stays NULL")
     if not asked.exists() and not _runs(situation):
         return ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
     return warning(
-        "docker", f"{note.detail}; container_count stays NULL", hint(note.detail, path, situation.engine, asked)
+        "docker", f"{report.detail}; container_count stays NULL", hint(report.detail, path, situation.engine, asked)
     )
 
 

@@ -43,7 +43,7 @@ def timed(*, battery: bool = True, **properties: str) -> Made:
 
 def uncounted(detail: str, engine: EngineSocket | None = None, asked: Path = HERE) -> Made:
     """What the helper says, which listens at `asked`; the engine's socket is /run/e.sock."""
-    report = ProbeReport("containers", ProbeStatus.FAULT, detail)
+    report = ProbeReport("containers", ProbeStatus.FAILED, detail)
     return one(containers.not_counted(report, Path("/run/e.sock"), replace(RUNNING, engine=engine), asked))
 
 
@@ -124,7 +124,7 @@ CONTAINERS: list[Row] = [
         *("docker", OK, "off; container_count stays NULL", ""),
     ),
     (
-        one(containers.not_counted(ProbeReport("containers", ProbeStatus.FAULT, ""), HERE, KNOWN, NOT_HERE)),
+        one(containers.not_counted(ProbeReport("containers", ProbeStatus.FAILED, ""), HERE, KNOWN, NOT_HERE)),
         *("docker", OK, "containers are counted once the agent runs, by heartbeatd-containers.service", ""),
     ),
     (

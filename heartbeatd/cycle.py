@@ -14,7 +14,8 @@ from typing import Protocol
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core import notification
-from heartbeatd.core.alerting import AlertState, AlertStates, Verdict, evaluate
+from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.alerting import Verdict, evaluate
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification, QueuedNotification

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.payload import AgentInfo, heartbeat_body
 from heartbeatd.core.retry_after import Hold, held_after

@@ -4,7 +4,8 @@ import logging
 from dataclasses import asdict, dataclass
 
 from heartbeatd.core import cyclelog
-from heartbeatd.core.alerting import AlertState, AlertStates, Announcement, Event, Verdict, changes_in_an_hour
+from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.alerting import Announcement, Event, Verdict, changes_in_an_hour
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import values

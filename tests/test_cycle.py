@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.alerting import AlertState, AlertStates
+from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import QueuedNotification

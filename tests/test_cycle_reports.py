@@ -7,7 +7,7 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.alerting import AlertState, AlertStates
+from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.heartbeat import HeartbeatResult

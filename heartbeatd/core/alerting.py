@@ -13,12 +13,15 @@ one, and more of them: what fails in two ways in turn has not changed.
 flapping. Those after it are told only once they have lasted for `STEADY_S`, so whatever the subject does, an hour has a handful
 of alerts, and the state it comes to rest in is always the last one told. A silenced subject goes on being observed while
 `announced` stands still: what is still true when the silence ends is told then.
+
+*Is it told again?* A bad state that lasts, `remind_s` after it was last told, if the policy says so.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
@@ -30,6 +33,7 @@ class Event(StrEnum):
     PROBLEM = "problem"
     CHANGE = "change"
     RECOVERY = "recovery"
+    REMINDER = "reminder"
     GAP = "gap"
     FAILURE = "failure"
     TEST = "test"
@@ -63,47 +67,18 @@ MOST_CHANGES = 100  # more of an hour's changes are not remembered: nobody needs
 
 
 @dataclass(frozen=True, slots=True)
-class AlertState:
-    """What has been announced of a subject, and what is building up against it. Kept in the database.
-
-    `untold` is the state that enough cycles agreed on, since `untold_since_ns`, where it is another than the announced one: while
-    the subject is flapping or silenced. `changes_ns` are the moments of the last hour at which its state changed, announced or
-    not. `streak` counts the latest consecutive cycles at odds with it, `streak_since_ns` is the first of them, `streak_state`
-    what the latest saw. `problem_since_ns` is when it was last seen to leave `ok`, or None while `ok` is announced.
-    """
-
-    subject: Subject
-    announced: str
-    severity: Severity
-    since_ns: int
-    reason: str | None = None
-    problem_since_ns: int | None = None
-    streak: int = 0
-    streak_state: str | None = None
-    streak_since_ns: int | None = None
-    untold: str | None = None
-    untold_since_ns: int | None = None
-    changes_ns: tuple[int, ...] = ()
-
-    @property
-    def current(self) -> str:
-        """The state that enough cycles agreed on last."""
-        return self.announced if self.untold is None else self.untold
-
-
-AlertStates = Mapping[Subject, AlertState]
-
-
-@dataclass(frozen=True, slots=True)
 class Announcement:
-    """A change that is due to be told: the subject went from `previous` to what was `observed`, since `since_ns`."""
+    """A change that is due to be told: the subject went from `previous` to what was `observed`, since `since_ns`.
+
+    Of a reminder both are the same state.
+    """
 
     event: Event
     observed: Observation
     previous: str
     previous_reason: str | None
     since_ns: int
-    duration_s: float | None  # on recovery: how long the subject was not ok
+    duration_s: float | None  # on recovery, and in a reminder: how long the subject was not ok
     flapping: int = 0  # how often it changed within an hour, if that is too often to tell each time
 
 
@@ -147,7 +122,11 @@ def advance(
             return _first(observed), None
         state = AlertState(observed.subject, OK, Severity.OK, observed.at_ns)
     state = _count(state, observed, policy)
-    if silenced or state.untold_since_ns is None or observed.state != state.untold:
+    if silenced:
+        return state, None
+    if state.untold_since_ns is None:
+        return _remind(state, observed) if _is_reminder_due(state, observed, policy) else (state, None)
+    if observed.state != state.untold:
         return state, None
     flapping = changes_in_an_hour(state, observed.at_ns) > FLAPPING_CHANGES + 1
     if flapping and observed.at_ns - state.untold_since_ns < STEADY_S * NS_PER_S:
@@ -203,6 +182,7 @@ def _announce(state: AlertState, observed: Observation, since_ns: int) -> tuple[
         problem_since_ns=None if observed.ok else began_ns,
         untold=None,
         untold_since_ns=None,
+        notified_ns=observed.at_ns,
     )
     return after, Announcement(
         event=_transition(state.announced == OK, observed.ok).event,
@@ -210,35 +190,34 @@ def _announce(state: AlertState, observed: Observation, since_ns: int) -> tuple[
         previous=state.announced,
         previous_reason=state.reason,
         since_ns=since_ns,
-        # Unknown where the outage would have begun later: an earlier boot noted that, by a clock that was ahead of this one.
-        duration_s=(since_ns - began_ns) / NS_PER_S if observed.ok and since_ns >= began_ns else None,
+        duration_s=_length_s(began_ns, since_ns) if observed.ok else None,
         flapping=changes if changes > FLAPPING_CHANGES else 0,
     )
 
 
-def moments(state: AlertState) -> frozenset[int]:
-    """Every moment (ns) that the state has noted."""
-    found = (state.since_ns, state.problem_since_ns, state.streak_since_ns, state.untold_since_ns, *state.changes_ns)
-    return frozenset(at_ns for at_ns in found if at_ns is not None)
+def _is_reminder_due(state: AlertState, observed: Observation, policy: Policy) -> bool:
+    if policy.remind_s is None or observed.ok or observed.state != state.announced:
+        return False
+    told_ns = state.since_ns if state.notified_ns is None else state.notified_ns
+    # A moment that is still to come was noted by a clock that was ahead of this one.
+    return not 0 <= observed.at_ns - told_ns < policy.remind_s * NS_PER_S
 
 
-def shifted(state: AlertState, by_ns: int, fixed: frozenset[int] = frozenset()) -> AlertState:
-    """The state after the wall clock was stepped by `by_ns`: its moments move along, so that lengths of time stay true.
-
-    `fixed` are those that were noted by another clock than the one stepped, in an earlier boot: they stay.
-    """
-
-    def move(at_ns: int) -> int:
-        return at_ns if at_ns in fixed else at_ns + by_ns
-
-    return replace(
-        state,
-        since_ns=move(state.since_ns),
-        problem_since_ns=None if state.problem_since_ns is None else move(state.problem_since_ns),
-        streak_since_ns=None if state.streak_since_ns is None else move(state.streak_since_ns),
-        untold_since_ns=None if state.untold_since_ns is None else move(state.untold_since_ns),
-        changes_ns=tuple(map(move, state.changes_ns)),
+def _remind(state: AlertState, observed: Observation) -> tuple[AlertState, Announcement]:
+    began_ns = state.since_ns if state.problem_since_ns is None else state.problem_since_ns
+    return replace(state, notified_ns=observed.at_ns), Announcement(
+        event=Event.REMINDER,
+        observed=observed,
+        previous=state.announced,
+        previous_reason=state.reason,
+        since_ns=state.since_ns,
+        duration_s=_length_s(began_ns, observed.at_ns),
     )
+
+
+def _length_s(began_ns: int, ended_ns: int) -> float | None:
+    """Unknown where it would have begun later: an earlier boot noted that, by a clock that was ahead of this one."""
+    return (ended_ns - began_ns) / NS_PER_S if ended_ns >= began_ns else None
 
 
 def _transition(ok_before: bool, ok_now: bool) -> Transition:

@@ -1,4 +1,4 @@
-"""When a change of a subject's state counts, and what its first state means."""
+"""When a change of a subject's state counts, what its first state means, and when a bad one is told again."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,11 +15,15 @@ class Initial(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many consecutive cycles it takes until a state counts as changed."""
+    """How many consecutive cycles it takes until a state counts as changed.
+
+    While it is bad it is told again each `remind_s` seconds; never, if that is None.
+    """
 
     for_cycles: int = 1
     recover_cycles: int = 1
     initial: Initial = Initial.SILENT
+    remind_s: int | None = None
 
     @property
     def change_cycles(self) -> int:

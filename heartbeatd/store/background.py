@@ -13,7 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
-from heartbeatd.core.alerting import AlertState, AlertStates, shifted
+from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural

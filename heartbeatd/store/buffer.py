@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
-from heartbeatd.core.alerting import AlertState, AlertStates, moments, shifted
+from heartbeatd.core.alert_state import AlertState, AlertStates, moments, shifted
 from heartbeatd.core.gap import PreviousRun, Run
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.gap import Run
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff

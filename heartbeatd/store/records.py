@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.store import migrations
@@ -24,9 +24,9 @@ PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
 COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {PENDING}"
 STATE = (
     "subject, announced, severity, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
-    " untold, untold_since_ns, changes_ns"
+    " untold, untold_since_ns, changes_ns, notified_ns"
 )
-REPLACE_STATE = f"INSERT OR REPLACE INTO alert_state ({STATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REPLACE_STATE = f"INSERT OR REPLACE INTO alert_state ({STATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 values_of_row = attrgetter(*(name for name, _ in migrations.METRICS))
 values_of_alert = attrgetter(*ALERT.split(", "))
@@ -37,6 +37,7 @@ def values_of_state(state: AlertState) -> tuple[object, ...]:
     return (
         *(str(state.subject), state.announced, state.severity, state.since_ns, state.reason, state.problem_since_ns),
         *(state.streak, state.streak_state, state.streak_since_ns, state.untold, state.untold_since_ns, changes),
+        state.notified_ns,
     )
 
 
@@ -54,7 +55,7 @@ def state_of_values(values: Sequence[Any]) -> AlertState:
         streak_since_ns,
         *flapping,
     ) = values
-    untold, untold_since_ns, changes = flapping
+    untold, untold_since_ns, changes, notified_ns = flapping
     return AlertState(
         subject=Subject.parse(subject),
         announced=announced,
@@ -68,6 +69,7 @@ def state_of_values(values: Sequence[Any]) -> AlertState:
         untold=untold,
         untold_since_ns=untold_since_ns,
         changes_ns=tuple(map(int, changes.split())) if changes else (),
+        notified_ns=notified_ns,
     )
 
 

@@ -141,6 +141,11 @@ def to_6(connection: sqlite3.Connection) -> None:
     )
 
 
+def to_7(connection: sqlite3.Connection) -> None:
+    """When the announced state was last told."""
+    _add_columns(connection, "alert_state", notified_ns="INTEGER")
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
 
@@ -194,4 +199,4 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (to_1, to_2, to_3, to_4, to_5, to_6)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (to_1, to_2, to_3, to_4, to_5, to_6, to_7)

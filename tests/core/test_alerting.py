@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.alerting import (
-    FLAPPING_CHANGES,
-    STEADY_S,
-    AlertState,
-    Announcement,
-    Event,
-    advance,
-    evaluate,
-    moments,
-    shifted,
-)
+from heartbeatd.core.alert_state import AlertState, moments, shifted
+from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Announcement, Event, advance, evaluate
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import OK, Observation, Severity, Subject

@@ -57,7 +57,7 @@ def test_every_field_of_the_alert_is_explained() -> None:
     """The page names the fields of real alerts in their order, with the types they have over all kinds of event."""
     told = wire.alerts(wire.OK, wire.SILENT, *[wire.FAILING] * CHANGE_CYCLES, wire.OK_AGAIN)
     gaps = [wire.gap_alert(kind) for kind in GapKind]
-    bodies = [*told, *gaps, wire.last_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
+    bodies = [*told, wire.reminder(), *gaps, wire.last_alert(), wire.test_alert(wire.URL), wire.test_alert("")]
     assert {json.loads(body)["details"]["event"] for body in bodies} == set(Event)
     assert list(described("THE ALERT").items()) == list(types(*bodies).items())
     assert all(f"_{event}_:" in section("THE ALERT") for event in Event)

@@ -1,6 +1,7 @@
 """A heartbeat and an alert as the code makes them, for the documents that show them and for the tests that hold those."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from heartbeatd.core import notification, payload
@@ -47,6 +48,12 @@ def problem() -> bytes:
     """The alert for a Worker that has been silent for two cycles, with `alert_after = 2`."""
     (alert,) = alerts(OK, SILENT, SILENT_STILL, patience=Policy(for_cycles=2))
     return alert
+
+
+def reminder() -> bytes:
+    """The alert for a Worker that has been failing for hours."""
+    later = replace(FAILING, at_ns=FAILING.at_ns + 4 * 3_600_000 * MS)
+    return alerts(OK, FAILING, later, patience=Policy(remind_s=3600))[-1]
 
 
 def test_alert(heartbeat_url: str) -> bytes:

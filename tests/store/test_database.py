@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.alerting import AlertState
+from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.gap import Run
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff
@@ -48,6 +48,8 @@ tracks = st.builds(
     untold=st.sampled_from(list(WorkerState)) | st.none(),
     changes_ns=st.lists(st.integers(0, 2**62), max_size=5).map(tuple),
     streak_since_ns=maybe,
+    untold_since_ns=maybe,
+    notified_ns=maybe,
 )
 fractions = st.none() | st.floats(min_value=0, max_value=100)
 rows = st.builds(

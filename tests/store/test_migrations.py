@@ -1,9 +1,10 @@
 """Every version's file climbs the ladder to the newest, whole or not at all.
 
-`databases/version-N*.db` were written by the code of that version: the earlier agent's own layouts (0), 1 to 5, as new files,
+`databases/version-N*.db` were written by the code of that version: the earlier agent's own layouts (0), 1 to 6, as new files,
 and as files that had been of an older version before.
 """
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.core.notification import QueuedNotification, for_this_try
 from heartbeatd.errors import StoreError
+from heartbeatd.notify.webhook import body_of
 from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.rollups import PERIODS
@@ -72,7 +75,10 @@ def expected(file: Path) -> Content:
     return {
         "metrics": rows,
         "alert_state": [
-            {**_with(a, "streak_state untold untold_since_ns changes_ns"), "severity": severity_of(a["announced"])}
+            {
+                **_with(a, "streak_state untold untold_since_ns changes_ns notified_ns"),
+                "severity": severity_of(a["announced"]),
+            }
             for a in before.get("alert_state", [])
         ],
         "alerts": [_with(a, "set_aside_ns boot_id booted_ns") for a in before.get("alerts", [])],
@@ -81,6 +87,13 @@ def expected(file: Path) -> Content:
         "run": [_with(r, "booted_ns") for r in before.get("run", [])],
         "version": [{"user_version": len(MIGRATIONS)}],
     }
+
+
+def as_queued(alert: QueuedNotification) -> dict[str, object]:
+    """What is delivered of it, less what only the moment of sending knows."""
+    body: dict[str, dict[str, object]] = json.loads(body_of(for_this_try(alert, NOW_NS)))
+    details = {name: value for name, value in body["details"].items() if name not in ("attempt", "queued_seconds")}
+    return {**body, "details": details}
 
 
 def severity_of(announced: object) -> str:
@@ -136,7 +149,9 @@ def test_a_file_of_an_older_version_keeps_everything(file: Path, copied: Path, p
         assert layout(copied) == layout(path.with_name("new.db"))
     with closing(Database.open(copied, NOW_NS)) as store:
         assert store.taken_over is None
-        undelivered = [str(a["event_id"]) for a in before["alerts"] if a["delivered_ns"] is a["set_aside_ns"] is None]
+        waiting = [a for a in before["alerts"] if a["delivered_ns"] is a["set_aside_ns"] is None]
+        assert [json.loads(str(a["body"])) for a in waiting] == [as_queued(a) for a in store.pending()]
+        undelivered = [str(a["event_id"]) for a in waiting]
         store.record([row(1)], (), (alert(99),), flush=True)
         assert [a.event_id for a in store.pending()] == [*undelivered, alert(99).event_id]
         assert (store.states() == {}) == (not before["alert_state"])

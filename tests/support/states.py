@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from heartbeatd.core.alerting import AlertState, Announcement, advance
+from heartbeatd.core.alert_state import AlertState
+from heartbeatd.core.alerting import Announcement, advance
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.worker import WORKER, WorkerState

@@ -33,6 +33,9 @@ _AGAIN: dict[str, str] = {
 }
 
 
+_VERBS = {Event.PROBLEM: "is", Event.CHANGE: "is now", Event.REMINDER: "is still"}
+
+
 def why(status: float | None, cause: str | None, detail: str = "") -> str:
     """The reason in a few words: the cause, or the status, or nothing."""
     if cause is not None:
@@ -47,7 +50,7 @@ def consequence(state: str, cause: str | None) -> str:
 
 def worker_text(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
     """The text for a change of the Worker's state."""
-    make = _recovery if announcement.event is Event.RECOVERY else _turn_for_the_worse
+    make = _recovery if announcement.event is Event.RECOVERY else _not_ok
     text = make(host, announcement, heartbeat_url, zone)
     if not announcement.flapping:
         return text
@@ -58,20 +61,25 @@ def worker_text(host: str, announcement: Announcement, heartbeat_url: str, zone:
     return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
 
 
-def _turn_for_the_worse(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+def _not_ok(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
     observed = announcement.observed
     reason = why(observed.value, observed.reason, observed.detail)
-    verb = "is" if announcement.event is Event.PROBLEM else "is now"
-    parts = [
-        f"The heartbeat Worker at {heartbeat_url} went from {announcement.previous} to {observed.state} at "
-        f"{clock(announcement.since_ns, zone)}."
-    ]
+    since = clock(announcement.since_ns, zone)
+    if announcement.event is Event.REMINDER:
+        parts = [f"The heartbeat Worker at {heartbeat_url} is still {observed.state}, since {since}."]
+        if announcement.duration_s is not None:
+            parts.append(f"It has not been ok for {format_duration(announcement.duration_s)}.")
+    else:
+        parts = [
+            f"The heartbeat Worker at {heartbeat_url} went from {announcement.previous} to {observed.state} at {since}."
+        ]
     if observed.reason is not None:
         more = observed.detail and observed.detail.casefold() != reason.casefold()
         parts.append(f"Likely cause: {reason}{f': {observed.detail}' if more else ''}.")
     elif observed.value is not None:
         parts.append(f"It answers HTTP {observed.value}{f': {observed.detail}' if observed.detail else ''}.")
     parts += [observed.hint, consequence(observed.state, observed.reason)]
+    verb = _VERBS[announcement.event]
     return Text(f"{host}: the heartbeat Worker {verb} {observed.state} ({reason})", " ".join(filter(None, parts)))
 
 

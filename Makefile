@@ -41,10 +41,10 @@ test: ## Run every check: linters, unit, property and integration tests, package
 	$(PYTEST) -n 8 -m "not release and not timing"
 	$(PYTEST) -n 2 -m timing
 
-check: ## For every edit: linters, and the tests that boot nothing, start no engine and do not take long
+check: ## For every edit: linters, and the tests that boot nothing, start no engine, hold no moments and do not take long
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -n 4 -m "not slow and not docker" --ignore=tests/system
+	$(PYTEST) -n 4 -m "not slow and not docker and not timing" --ignore=tests/system
 
 release-check: ## Before a release, what takes too long for every day: autopkgtest in full, piuparts from Debian 12 to 13 (root)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)

@@ -25,7 +25,7 @@ def nothing_left_behind() -> Iterator[None]:
     """Fail a test that leaves a thread, a child process, a socket or a file open."""
     threads, files, children = set(threading.enumerate()), _open_files(), _children()
     yield
-    until = time.monotonic() + 2
+    until = time.monotonic() + 30  # a thread that ends may have to wait for a core
     while time.monotonic() < until:
         left = [t.name for t in set(threading.enumerate()) - threads]
         opened = _open_files() - files

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, aside: Path) -> Path
 def stopped(folder: Path, aside: Path, **more: str) -> None:
     """Run the script as systemd does."""
     names = {"STATE_DIRECTORY": str(folder), "NOTES_DIRECTORY": str(aside), **more}
-    subprocess.run([CHECKOUT / "systemd/exit-record"], env=environment(**names), check=True, timeout=5)
+    subprocess.run([CHECKOUT / "systemd/exit-record"], env=environment(**names), check=True, timeout=60)
 
 
 @pytest.mark.parametrize("in_memory", [True, False])

@@ -148,7 +148,7 @@ def test_an_answer_without_end(head: bytes, block: bytes, pause_s: float) -> Non
             timeout=60,
             check=False,
         )
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 15
     assert done.stdout == "no answer in time\n", done.stderr
 
 

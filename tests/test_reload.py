@@ -43,7 +43,7 @@ def asked(agent: AgentProcess, folder: Path) -> "subprocess.Popen[str]":
 
 def outcome(reload: "subprocess.Popen[str]") -> tuple[int, str]:
     """Its exit status and what it said."""
-    said, _ = reload.communicate(timeout=30)
+    said, _ = reload.communicate(timeout=60)
     return reload.returncode, said
 
 
@@ -73,7 +73,7 @@ def test_it_waits_for_the_cycle_under_way(tmp_path: Path, folder: Path) -> None:
     """While a heartbeat hangs the file is not re-read; the answer comes after the cycle."""
     with Receiver() as receiver:
         receiver.answer(WORKER, SILENCE)
-        slow = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 3\n'
+        slow = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 8\n'
         with agent_in(tmp_path, folder, GOOD + slow) as agent:
             agent.ready()
             wait_until(lambda: receiver.received(WORKER))
@@ -118,7 +118,7 @@ def test_it_is_for_systemd_alone(words: list[str], folder: Path) -> None:
         env=environment(RUNTIME_DIRECTORY=str(folder)),
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert done.returncode != 0

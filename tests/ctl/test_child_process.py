@@ -61,7 +61,7 @@ def test_nobody_waits_for_a_frozen_filesystem(disk: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("before\ndisk does not come back\n", "", 0)

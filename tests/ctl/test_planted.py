@@ -48,7 +48,7 @@ def ctl(*words: str | Path) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert "Traceback" not in done.stderr
@@ -283,7 +283,7 @@ def test_a_filesystem_that_hangs_holds_nobody_up(config: Path, tmp_path: Path) -
     """What waits in the kernel cannot be interrupted: it is left behind, and the process ends."""
     words = [sys.executable, "-c", HANGS, str(config), str(tmp_path / "metrics.db")]
     done = subprocess.run(
-        words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=30, check=False
+        words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 1
     assert done.stderr.endswith("the file or its filesystem did not answer within 0.2 s\n")

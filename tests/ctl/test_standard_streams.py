@@ -168,6 +168,6 @@ def test_ctrl_c(tmp_path: Path, words: tuple[str, ...]) -> None:
         connection, _ = silent.accept()
         with connection:
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=40)
     assert process.returncode == 128 + signal.SIGINT
     assert errors == b""

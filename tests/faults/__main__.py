@@ -61,15 +61,20 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "Docker engine": (process.docker_engine, 90, 10),
     "memory": (process.memory, 90, 10),
 }
+INSIDE = 'ip link set lo up; mount -t tmpfs tmpfs /dev/shm; exec "$@"'
 _HEAD = ("fault", "injected", "on time", "rows", "alerts", "recovered")
 _FORM = "{:<31} {:<62} {:>9} {:>9} {:>7} {:>10}"
 
 
 def inject(name: str, *, short: bool) -> Outcome:
-    """Run one fault in namespaces of its own."""
+    """Run one fault in namespaces of its own.
+
+    /dev/shm is its own, too: a killed agent leaves what libfaketime keeps there under its pid, on which a later one with the same
+    pid would not start.
+    """
     words = python("tests.faults", "--inside", name, *(["--short"] if short else []))
     done = subprocess.run(
-        ["unshare", "--net", "--mount", "sh", "-ec", 'ip link set lo up; exec "$@"', "sh", *words],
+        ["unshare", "--net", "--mount", "sh", "-ec", INSIDE, "sh", *words],
         cwd=CHECKOUT,
         env=environment(),
         capture_output=True,

@@ -49,7 +49,7 @@ def dropping(host: str) -> Iterator[Address]:
 
 def test_the_one_address() -> None:
     """It is connected to, and the socket blocks."""
-    with listening("127.0.0.1") as address, connect([address], seconds_from_now(5), CancelToken()) as sock:
+    with listening("127.0.0.1") as address, connect([address], seconds_from_now(60), CancelToken()) as sock:
         assert sock.getpeername() == address.sockaddr
         assert sock.getblocking()
 
@@ -59,7 +59,7 @@ def test_a_refusal_is_followed_by_the_next_address() -> None:
     with (
         closed("127.0.0.1") as first,
         listening("127.0.0.2") as second,
-        connect([first, second], seconds_from_now(5), CancelToken()) as sock,
+        connect([first, second], seconds_from_now(60), CancelToken()) as sock,
     ):
         assert sock.getpeername() == second.sockaddr
 
@@ -68,21 +68,21 @@ def test_an_address_that_drops_packets_holds_nobody_up() -> None:
     """The second is tried beside the first, and wins, long before the deadline."""
     with dropping("127.0.0.1") as first, listening("127.0.0.2") as second:
         began_s = time.monotonic()
-        with connect([first, second], seconds_from_now(20), CancelToken()) as sock:
+        with connect([first, second], seconds_from_now(60), CancelToken()) as sock:
             assert sock.getpeername() == second.sockaddr
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 30
 
 
 def test_nobody_answers() -> None:
     """All refuse; all drop; there is none."""
     with closed("127.0.0.1") as one, closed("127.0.0.2") as two, pytest.raises(RequestError) as caught:
-        connect([one, two], seconds_from_now(5), CancelToken())
+        connect([one, two], seconds_from_now(60), CancelToken())
     assert caught.value.cause is Cause.REFUSED
     with dropping("127.0.0.1") as one, pytest.raises(RequestError) as caught:
         connect([one], seconds_from_now(0.3), CancelToken())
     assert caught.value.cause is Cause.TIMEOUT
     with pytest.raises(RequestError) as caught:
-        connect([], seconds_from_now(5), CancelToken())
+        connect([], seconds_from_now(60), CancelToken())
     assert caught.value.cause is Cause.DNS
 
 

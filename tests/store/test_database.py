@@ -119,7 +119,7 @@ def test_readers_and_the_agent_never_block_each_other(store: Database, path: Pat
         began_s = time.monotonic()
         for number in range(2, 50):
             store.record([row(number)], (), (), flush=False)
-        assert time.monotonic() - began_s < 5
+        assert time.monotonic() - began_s < 30
         assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (1,)
         reader.execute("COMMIT")
         assert reader.execute("SELECT count(*) FROM metrics").fetchone() == (49,)
@@ -132,7 +132,7 @@ def test_another_writer_is_waited_for_but_not_for_long(store: Database, path: Pa
         began_s = time.monotonic()
         with pytest.raises(StoreError, match="locked") as caught:
             store.record([row(1)], (), (), flush=False)
-        assert 0.5 < time.monotonic() - began_s < 5
+        assert 0.5 < time.monotonic() - began_s < 30
         assert "fuser" in str(caught.value)
         other.execute("COMMIT")
     store.record([row(1)], (), (), flush=False)

@@ -35,7 +35,7 @@ def test_a_second_agent_is_refused_and_told_of_the_first(tmp_path: Path) -> None
             cwd=CHECKOUT,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert second.returncode == 1

@@ -127,6 +127,6 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
         process.wait()
 
 
-def count_by(reader: Path, engine: Path, timeout_s: float = 5) -> int:
-    """How many containers the agent finds on `engine` when it asks `reader`. Raises Fault."""
+def count_by(reader: Path, engine: Path, timeout_s: float = 60) -> int:
+    """How many containers the agent finds on `engine` when it asks `reader`. Raises ProbeError."""
     return ContainerQuery(engine, seconds_from_now(timeout_s), CancelToken(), reader).result()

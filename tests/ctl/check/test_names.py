@@ -28,7 +28,7 @@ def test_the_first_of_two_name_servers_is_dead(tmp_path: Path) -> None:
     assert "127.0.0.3" not in said["not"]["text"]
     assert "take it out of /etc/resolv.conf" in said["not"]["hint"]
     assert ("resolvectl" in said["not"]["hint"]) is bool(shutil.which("resolvectl"))
-    assert found["took_s"] < 10
+    assert found["took_s"] < 60
 
 
 def test_there_is_no_such_name(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from heartbeatd.config.load import load
 from heartbeatd.config.model import Config
 from heartbeatd.config.remarks import remarks
 from heartbeatd.config.secrets import load_credentials
-from heartbeatd.core.gap import PreviousRun
+from heartbeatd.core.gap import Start
 from heartbeatd.core.redact import redact_url
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -35,15 +35,15 @@ class App:
         self.last_row_ns: int | None = None
         if self.config.heartbeat.ca_file:
             _check_authorities(self.config.heartbeat.ca_file)
-        self._store = open_store(self.config, runtime, runtime.before)
+        self._store = open_store(self.config, runtime)
+        self._start = Start(runtime.boot_id)
         self._components: Assembly | None = None
 
     def start(self) -> "Assembly":
         """What runs. Looks at how the run before this one ended."""
-        before = self._runtime.before
-        before.ending = exit_record.consume()
-        before.failure_told = exit_record.failure_told()
-        self.last_row_ns = before.run.last_row_ns if before.run is not None else None
+        self._start = Start(self._runtime.boot_id, exit_record.consume(), exit_record.failure_told())
+        before = self._store.previous_run
+        self.last_row_ns = before.last_row_ns if before is not None else None
         work = self._components = self._build(self.config, self._store)
         work.start()
         work.prepare(self._runtime.cancel)
@@ -55,8 +55,7 @@ class App:
         self._runtime.redactor.learn(config.secrets)
         old, kept = self._store, self._store
         if config.storage.path != self.config.storage.path:
-            # What was run there before is no gap: this process was running.
-            kept = open_store(config, self._runtime, PreviousRun(self._runtime.before.boot_id))
+            kept = open_store(config, self._runtime)
             if kept.error:
                 kept.close()
                 raise ConfigError(Problem(f"{self._path}: storage.path", kept.error))
@@ -91,7 +90,7 @@ class App:
     def _build(self, config: Config, ledger: BackgroundStore) -> "Assembly":
         from heartbeatd.assembly import Assembly
 
-        return Assembly(config, self._runtime, ledger)
+        return Assembly(config, self._runtime, ledger, self._start)
 
     def _stop(self) -> None:
         if self._components is not None:

@@ -26,7 +26,6 @@ from heartbeatd.core.schedule import Tick
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import plural
 from heartbeatd.core.worker import WORKER
-from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.report import CycleOutcome, Reporter
 from heartbeatd.rules.worker import observe
@@ -120,14 +119,13 @@ class Cycle:
         edges: Edges,
         policies: dict[str, Policy],
         reporter: Reporter,
-        gap: UntoldGap,
         agent: AgentInfo,
         heartbeat_url: str,
         boot_id: str,
         clock: Clock,
         cancel: CancelToken,
     ) -> None:
-        self._edges, self._policies, self._reporter, self._gap = edges, policies, reporter, gap
+        self._edges, self._policies, self._reporter = edges, policies, reporter
         self._agent, self._heartbeat_url, self._boot_id = agent, heartbeat_url, boot_id
         self._clock, self._cancel = clock, cancel
         self._steps = Steps()
@@ -138,8 +136,8 @@ class Cycle:
         """Take up what was announced; before the first tick."""
         self._states = self._edges.store.states
 
-    def run(self, tick: Tick) -> None:
-        """One cycle."""
+    def run(self, tick: Tick, queued: tuple[QueuedNotification, ...] = ()) -> None:
+        """One cycle. `queued` is recorded and passed on with what the cycle itself has to tell, and before it."""
         woke_ns = self._clock.monotonic_ns()
         states = self._states
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
@@ -149,7 +147,7 @@ class Cycle:
             "evaluate the Worker's answer", lambda: self._evaluate(sample, result)
         ) or Evaluation(None, Verdict(states))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._states = self._record(row, evaluation, sample.taken_ns)
+        self._states = self._record(row, evaluation, (*queued, *evaluation.notifications))
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
@@ -187,9 +185,7 @@ class Cycle:
             ),
         )
 
-    def _record(self, row: Row, evaluation: Evaluation, taken_ns: int) -> AlertStates:
-        gap = self._steps.take("tell how long nothing ran before this start", lambda: self._gap_notifications(taken_ns))
-        notifications = (*(gap or ()), *evaluation.notifications)
+    def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[QueuedNotification, ...]) -> AlertStates:
         store, outbox = self._edges.store, self._edges.outbox
         states = self._steps.take(
             "store what it saw", lambda: store.record(row, evaluation.verdict.changed, notifications)
@@ -213,17 +209,6 @@ class Cycle:
         self._steps.take("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))
         self._steps.take("log what has changed", lambda: reporter.log_changes(outcome, before))
-
-    def _gap_notifications(self, taken_ns: int) -> tuple[QueuedNotification, ...]:
-        found = self._gap.due(taken_ns)
-        if found is None:
-            return ()
-        made: tuple[QueuedNotification, ...] = ()
-        if self._edges.outbox is not None and self._gap.is_notified(found):
-            event_id = self._event_id(found.until_ns)
-            made = (self._queued(notification.of_gap(self._agent, found, event_id, self._heartbeat_url)),)
-        self._gap.told(found, self._agent.host, self._agent.zone)
-        return made
 
     def _event_id(self, at_ns: int) -> str:
         return uuid7(at_ns, os.urandom(RANDOM_BYTES))

@@ -1,55 +1,100 @@
-"""The time before this run in which nothing ran: told once, as soon as the clock can be believed."""
+"""The times before this run in which nothing ran: each is told once, as soon as the clock can be believed."""
 
 import logging
+import os
+from dataclasses import dataclass
+from typing import Protocol
 
-from heartbeatd.clock import Clock
-from heartbeatd.core import gap
+from heartbeatd.clock import Clock, booted_ns
+from heartbeatd.core import gap, notification
+from heartbeatd.core.gap import Gap, GapKind, Now, Start, UntoldGap
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.text.agent import gap_text
-from heartbeatd.core.timefmt import Zone
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 
 log = logging.getLogger(__name__)
 
 
-class UntoldGap:
-    """`before` is the run before this one, as long as nothing was told of it. `alert_s` 0 is never."""
+class GapStore(Protocol):
+    """Where gaps are kept until they are told."""
 
-    def __init__(self, before: gap.PreviousRun, clock: Clock, interval_s: int, alert_s: int) -> None:
-        self._before, self._clock = before, clock
-        self._interval_s, self._alert_s = interval_s, alert_s
+    @property
+    def untold(self) -> tuple[UntoldGap, ...]:
+        """The oldest first; none until the database could be opened."""
 
-    def due(self, taken_ns: int) -> gap.Gap | None:
-        """The gap, from the first cycle at which it is known until it was told. `taken_ns`: of this cycle's sample."""
-        before = self._before
-        if before.run is None or before.run.last_row_ns is None:
-            return None
-        now = gap.Now(self._clock.now_ns(), self._clock.boottime_ns(), self._clock.vouched())
-        if before.began_boot_ns is None:
-            before.began_boot_ns = now.boot_ns - (now.wall_ns - taken_ns)
-        found = gap.classify_gap(before, now)
-        if found is None and gap.cannot_be_told(before, now):
+    def keep_untold(self, untold: tuple[UntoldGap, ...]) -> None:
+        """These are left; stored in one transaction with what the next cycle records."""
+
+
+@dataclass(frozen=True, slots=True)
+class GapOptions:
+    """Seconds between two cycles, and how long a gap has to be for a notification: 0 is never."""
+
+    interval_s: int
+    alert_s: int
+
+
+class Gaps:
+    """Looks before each cycle whether there is a gap to tell. Without a webhook (`notifies`) it is logged only."""
+
+    def __init__(
+        self,
+        store: GapStore,
+        start: Start,
+        clock: Clock,
+        options: GapOptions,
+        agent: AgentInfo,
+        heartbeat_url: str,
+        *,
+        notifies: bool,
+    ) -> None:
+        self._store, self._start, self._clock, self._options = store, start, clock, options
+        self._agent, self._heartbeat_url, self._notifies = agent, heartbeat_url, notifies
+
+    def tell(self) -> tuple[QueuedNotification, ...]:
+        """Tell of the gaps that can be told now; the notifications are for the cycle that comes next to record."""
+        untold = self._store.untold
+        if not untold:
+            return ()
+        now = Now(self._clock.now_ns(), self._clock.boottime_ns(), self._clock.vouched())
+        found = [(one, gap.classify_gap(one, now)) for one in gap.resumed(untold, self._start, now)]
+        left = tuple(one for one, known in found if known is None and not self._cannot_be_told(one, now))
+        if left != untold:
+            self._store.keep_untold(left)
+        due = [known for _, known in found if known is not None and not self._is_restart(known)]
+        for known in due:
+            self._log(known)
+        return tuple(self._notification(known) for known in due if self._is_notified(known))
+
+    def _cannot_be_told(self, one: UntoldGap, now: Now) -> bool:
+        hopeless = gap.cannot_be_told(one, now)
+        if hopeless:
             log.warning("how long nothing ran before this start is unknown: rows were stored by a clock that was ahead")
-            before.run = None
-        elif found is not None and not _failed(found) and found.duration_s < 2 * self._interval_s:
-            before.run = found = None  # a restart: no slot was missed, or hardly one
-        return found
+        return hopeless
 
-    def is_notified(self, found: gap.Gap) -> bool:
+    def _is_restart(self, known: Gap) -> bool:
+        """True if no slot was missed, or hardly one."""
+        return known.kind is not GapKind.FAILURE and known.duration_s < 2 * self._options.interval_s
+
+    def _is_notified(self, known: Gap) -> bool:
         """Whether it is long enough for a notification; a failure, which was notified of, is over in any case."""
-        return _failed(found) or 0 < self._alert_s < found.duration_s
+        long_enough = known.kind is GapKind.FAILURE or 0 < self._options.alert_s < known.duration_s
+        return self._notifies and long_enough
 
-    def told(self, found: gap.Gap, host: str, zone: Zone) -> None:
-        """Log it; it is not due any more."""
+    def _notification(self, known: Gap) -> QueuedNotification:
+        """With the clock that its moments are by."""
+        event_id = uuid7(known.until_ns, os.urandom(RANDOM_BYTES))
+        made = notification.of_gap(self._agent, known, event_id, self._heartbeat_url)
+        return notification.to_queue(made, self._start.boot_id, booted_ns(self._clock))
+
+    def _log(self, known: Gap) -> None:
         log.log(
             NOTICE,
             "%s",
-            gap_text(host, found, zone).message,
+            gap_text(self._agent.host, known, self._agent.zone).message,
             extra=journal_fields(
-                MessageId.GAP, cause=found.kind, duration_seconds=round(found.duration_s), result=found.result or None
+                MessageId.GAP, cause=known.kind, duration_seconds=round(known.duration_s), result=known.result or None
             ),
         )
-        self._before.run = None
-
-
-def _failed(found: gap.Gap) -> bool:
-    return found.kind is gap.GapKind.FAILURE

@@ -24,19 +24,11 @@ log = logging.getLogger(__name__)
 RELOAD_GAP_NS = NS_PER_S // 2  # between two reloads, so that no storm of signals keeps cycles from running
 
 
-class Runs(Protocol):
-    """A cycle."""
-
-    def run(self, tick: Tick) -> None:
-        """Run one tick."""
-
-
 class Work(Protocol):
     """A running configuration."""
 
-    @property
-    def cycle(self) -> Runs:
-        """What is run at each tick."""
+    def run(self, tick: Tick) -> None:
+        """Run one tick."""
 
     @property
     def interval_s(self) -> int:
@@ -167,7 +159,7 @@ class Loop:
                 extra=journal_fields(MessageId.SLOTS_MISSED, missed=tick.missed),
             )
         try:
-            work.cycle.run(tick)
+            work.run(tick)
         except Exception:
             log.exception(
                 "a cycle failed; the next one runs all the same", extra=journal_fields(MessageId.CYCLE_FAILED)

@@ -8,7 +8,6 @@ from socket import gethostname
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.clock import Clock, SystemClock, boot_id
 from heartbeatd.config.model import Config
-from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force
 from heartbeatd.core.redact import Redactor
 from heartbeatd.files import read_regular
@@ -32,7 +31,7 @@ class Runtime:
     service: NotifySocket = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     lanes: dict[str, SerialWorker] = field(default_factory=dict)
-    before: PreviousRun = field(default_factory=lambda: PreviousRun(boot_id()))
+    boot_id: str = field(default_factory=boot_id)
     names: HostNames = field(default_factory=lambda: host_names())
     started_ns: int = 0
 
@@ -43,7 +42,6 @@ class Runtime:
     def shift(self, by_ns: int) -> None:
         """The wall clock was stepped by so much."""
         self.started_ns += by_ns
-        self.before.stepped = True
 
     def lane(self, name: str) -> SerialWorker:
         """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
@@ -82,14 +80,14 @@ def store_options(config: Config) -> StoreOptions:
     return StoreOptions(config.agent.interval_seconds, storage.keep_days, flush_rows=storage.sync == "full")
 
 
-def make_store(config: Config, runtime: Runtime, before: PreviousRun | None = None) -> BufferedStore:
-    """The store at the configured path, not open yet. `before`: see BufferedStore; only an agent gives one."""
-    return BufferedStore(Path(config.storage.path), runtime.clock, store_options(config), runtime.working, before)
+def make_store(config: Config, runtime: Runtime, boot_id: str | None = None) -> BufferedStore:
+    """The store at the configured path, not open yet. `boot_id`: see BufferedStore; only an agent gives one."""
+    return BufferedStore(Path(config.storage.path), runtime.clock, store_options(config), runtime.working, boot_id)
 
 
-def open_store(config: Config, runtime: Runtime, before: PreviousRun | None = None) -> BackgroundStore:
-    """The same on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
-    made = BackgroundStore(make_store(config, runtime, before), store_options(config), runtime.cancel)
+def open_store(config: Config, runtime: Runtime) -> BackgroundStore:
+    """The agent's, on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
+    made = BackgroundStore(make_store(config, runtime, runtime.boot_id), store_options(config), runtime.cancel)
     try:
         made.open()
     except BaseException:

@@ -10,7 +10,6 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.gap import PATIENCE_NS, PreviousRun, Run
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
@@ -20,38 +19,11 @@ from heartbeatd.core.subject import Subject
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
 from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.cycle import Cycle
+from tests.support.clocks import NOW_NS, HandSet
 from tests.support.cycles import make_cycle
 from tests.support.states import announced
 
 S = NS_PER_S
-NOW_NS = 1_795_540_060 * S
-OLD, NEW = "a" * 32, "b" * 32
-
-
-@dataclass
-class HandSet:
-    """A clock that shows what it is told, ten minutes after boot."""
-
-    wall_ns: int = NOW_NS
-    boot_ns: int = 600 * S
-    time_server: bool = False
-
-    def now_ns(self) -> int:
-        return self.wall_ns
-
-    def monotonic_ns(self) -> int:
-        return self.boot_ns
-
-    def boottime_ns(self) -> int:
-        return self.boot_ns
-
-    def vouched(self) -> bool:
-        return self.time_server
-
-    def pass_ns(self, passed_ns: int) -> None:
-        """Time goes by."""
-        self.wall_ns += passed_ns
-        self.boot_ns += passed_ns
 
 
 @dataclass
@@ -122,17 +94,16 @@ class Manager:
         self.world.statuses.append(text)
 
 
-def cycle(world: World, clock: HandSet, before: PreviousRun | None = None, *, zone: Zone = LIMA_ZONE) -> Cycle:
+def cycle(world: World, clock: HandSet, *, zone: Zone = LIMA_ZONE) -> Cycle:
     """A cycle of ten seconds in that world."""
     agent = AgentInfo("nas", "0", clock.wall_ns, zone)
-    manager, run_before = Manager(world), before or PreviousRun(NEW)
-    return make_cycle(world, world, world, world, manager, clock, agent, before=run_before, gap_alert_s=5)
+    return make_cycle(world, world, world, world, Manager(world), clock, agent)
 
 
 def run(one: Cycle, clock: HandSet) -> None:
     """One cycle, and the ten seconds after it."""
     one.run(Tick(clock.wall_ns))
-    clock.pass_ns(10 * S)
+    clock.pass_s(10)
 
 
 def test_a_cycle_does_its_five_steps() -> None:
@@ -236,78 +207,9 @@ def test_changes_that_are_not_announced_are_in_the_log(caplog: pytest.LogCapture
     assert "flapping: 19 changes in an hour" in caplog.text
 
 
-def after_a_boot(clock: HandSet, last_row_ns: int) -> PreviousRun:
-    """Another boot than the one that stored the last row, by a clock that had been set otherwise."""
-    return PreviousRun(NEW, Run(OLD, last_row_ns, ended=False, booted_ns=last_row_ns - 77 * S))
-
-
 def told(world: World) -> list[dict[str, object]]:
     """The details of the alerts that were recorded."""
     return [json.loads(alert.body)["details"] for alert in world.alerts]
-
-
-def test_an_outage_before_a_boot_without_a_battery_clock() -> None:
-    """The clock resumes 4 s after the last row, and is stepped by three hours after the third cycle: one alert, of 3 h 4 s."""
-    clock, world = HandSet(), World()
-    before = after_a_boot(clock, NOW_NS - 4 * S)
-    one = cycle(world, clock, before)
-    for _ in range(3):
-        run(one, clock)
-    assert world.alerts == []
-    clock.wall_ns += 10_800 * S
-    before.stepped = True
-    one.shift(10_800 * S)
-    for _ in range(100):
-        run(one, clock)
-    (gap,) = told(world)
-    assert (gap["event"], gap["cause"], gap["duration_seconds"]) == ("gap", "power loss or crash", 10_804.0)
-
-
-@pytest.mark.parametrize("cycles", [1, PATIENCE_NS // (10 * S) + 1])
-def test_who_vouches_for_the_clock(cycles: int) -> None:
-    """A time server or a hardware clock: told in the first cycle. Nobody: told after ten minutes, with the end it had."""
-    clock, world = HandSet(time_server=cycles == 1), World()
-    one = cycle(world, clock, after_a_boot(clock, NOW_NS - 3600 * S))
-    for number in range(cycles):
-        assert world.alerts == [], number
-        run(one, clock)
-    (gap,) = told(world)
-    assert (gap["duration_seconds"], gap["at"]) == (3600.0, "2026-11-24T17:07:40.000Z")
-
-
-def test_a_restart_is_believed_at_once() -> None:
-    """Within a boot nothing is waited for."""
-    clock, world = HandSet(), World()
-    run_before = Run(NEW, clock.wall_ns - 24 * S, ended=False, booted_ns=clock.wall_ns - clock.boot_ns)
-    run(cycle(world, clock, PreviousRun(NEW, run_before)), clock)
-    (gap,) = told(world)
-    assert gap["duration_seconds"] == 24.0
-
-
-def test_a_clock_that_was_set_back_between_two_runs_of_a_boot() -> None:
-    """The kernel's own clock tells the length; it is told once the clock is right again, with moments that are."""
-    clock, world = HandSet(), World()
-    true_ns = clock.wall_ns
-    run_before = Run(NEW, true_ns - 24 * S, ended=False, booted_ns=true_ns - clock.boot_ns)
-    clock.wall_ns -= 17 * S
-    one = cycle(world, clock, PreviousRun(NEW, run_before))
-    run(one, clock)
-    assert world.alerts == []
-    clock.wall_ns += 17 * S
-    run(one, clock)
-    (gap,) = told(world)
-    assert (gap["duration_seconds"], gap["at"]) == (24.0, "2026-11-24T17:07:40.000Z")
-
-
-def test_a_clock_that_was_ahead(caplog: pytest.LogCaptureFixture) -> None:
-    """The last row is of the year 2036: no gap is made up; it is said once that its length is unknown."""
-    caplog.set_level(logging.WARNING)
-    clock, world = HandSet(time_server=True), World()
-    one = cycle(world, clock, after_a_boot(clock, NOW_NS + 10 * 365 * 86_400 * S))
-    for _ in range(3):
-        run(one, clock)
-    assert world.alerts == []
-    assert caplog.text.count("how long nothing ran before this start is unknown") == 1
 
 
 def test_when_the_agent_started_moves_with_the_clock() -> None:

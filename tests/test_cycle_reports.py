@@ -9,7 +9,6 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
@@ -75,8 +74,8 @@ def run(world: World, cycles: int, which: LogCycles = LogCycles.ALL) -> None:
     """So many cycles, ten seconds apart."""
     clock = StoppedClock()
     sender = world if world.beats is not None else None
-    agent, before = AgentInfo("nas", "1", 0), PreviousRun("boot")
-    cycle = make_cycle(world, sender, world, None, world, clock, agent, before=before, log_cycles=which)
+    agent = AgentInfo("nas", "1", 0)
+    cycle = make_cycle(world, sender, world, None, world, clock, agent, log_cycles=which)
     for number in range(cycles):
         clock.at_ns = SLOT_NS + number * 10 * NS_PER_S
         cycle.run(Tick(clock.at_ns))

@@ -39,7 +39,6 @@ class Recorder:
     longest_cycle_s = 0.5
 
     def __init__(self, clock: SteppedClock, during: Callable[[int], None]) -> None:
-        self.cycle = self
         self.ticks: list[tuple[Tick, int]] = []
         self.shifts: list[int] = []
         self.distrusted = 0

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
+from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
@@ -40,6 +41,7 @@ class BackgroundStore:
     def __init__(self, buffer: BufferedStore, options: StoreOptions, stop: CancelToken) -> None:
         self.path = buffer.path
         self.states: AlertStates = {}
+        self.untold: tuple[UntoldGap, ...] = ()
         self._buffer, self._stop = buffer, stop
         self._lane, self._waiter = SerialWorker("store"), CancelToken()
         self._inbox: deque[Callable[[], None]] = deque()
@@ -48,6 +50,11 @@ class BackgroundStore:
         self._call: Future[None] | None = None
         self._hangs = ""
         self._progress_ns = time.monotonic_ns()
+
+    @property
+    def previous_run(self) -> Run | None:
+        """The run before this one, as far as it could be read."""
+        return self._buffer.previous_run
 
     @property
     def pending(self) -> int:
@@ -102,6 +109,11 @@ class BackgroundStore:
         self._inbox.append(partial(self._buffer.shift, by_ns))
         return self.states
 
+    def keep_untold(self, untold: tuple[UntoldGap, ...]) -> None:
+        """These are the gaps that nobody was told of; stored with the next row."""
+        self.untold = untold
+        self._inbox.append(partial(self._buffer.keep_untold, untold))
+
     def adjust(self, options: StoreOptions) -> None:
         """Keep by other rules from now on."""
         self._adjust_bounds(options)
@@ -111,7 +123,7 @@ class BackgroundStore:
         """Have `other` go on with all there is here, and close."""
         handed = self._ask(self._buffer.hand_over)
         if handed is None:
-            handed = Handed((), (), self.states, self._certain, self._buffer.fixed)
+            handed = Handed((), (), self.states, self._certain, self._buffer.fixed, self.untold)
         other.states = handed.states if handed.states and handed.certain else other.states
         if other._ask(partial(other._buffer.adopt, handed)):
             self._ask(partial(self._buffer.moved, handed, other.path))
@@ -162,6 +174,7 @@ class BackgroundStore:
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
             self.states, self._certain = self._buffer.states, self._buffer.certain
+            self.untold = self._buffer.untold
 
     def _say_hung(self) -> None:
         if not self._hangs:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertState, AlertStates, moments, shifted
-from heartbeatd.core.gap import PreviousRun, Run
+from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
@@ -59,19 +59,20 @@ class StoreOptions:
 class Handed:
     """What one ledger gives to the next: rows that wait, undelivered alerts, the announced state, and whether it is certain.
 
-    `fixed` are the moments of that state that an earlier boot noted."""
+    `fixed` are the moments of that state that an earlier boot noted; `untold` the gaps that nobody was told of."""
 
     rows: tuple[Row, ...]
     alerts: tuple[QueuedNotification, ...]
     states: AlertStates
     certain: bool
     fixed: frozenset[int] = frozenset()
+    untold: tuple[UntoldGap, ...] = ()
 
 
 class BufferedStore:
     """What the agent remembers. One thread uses it. `working`: see Store.open.
 
-    `before` is where to put what is known of the run before this one; without it nobody's run begins, as for heartbeatctl(1).
+    `boot_id` is of the boot in which a run begins with it; without it nobody's run begins, as for heartbeatctl(1).
     """
 
     def __init__(
@@ -80,13 +81,13 @@ class BufferedStore:
         clock: Clock,
         options: StoreOptions,
         working: Callable[[], bool] | None = None,
-        before: PreviousRun | None = None,
+        boot_id: str | None = None,
     ) -> None:
         self.path = path
         self._working = working
         self.states: AlertStates = {}
         self.pending = 0  # alerts in the database that have not arrived, as of the last write
-        self._clock, self._options, self._before = clock, options, before
+        self._clock, self._options, self._boot_id = clock, options, boot_id
         self._database: Database | None = None
         self._rows: deque[Row] = deque(maxlen=DAY_S // options.interval_s)
         self._alerts: deque[QueuedNotification] = deque(maxlen=QUEUE_MOST)
@@ -102,6 +103,9 @@ class BufferedStore:
         self.certain = (
             False  # whether `states` are what was announced, or a starting point taken while nothing could be read
         )
+        self.previous_run: Run | None = None
+        self.untold: tuple[UntoldGap, ...] = ()  # the gaps before this run of which nobody was told, the oldest first
+        self._untold_changed = False
         self._knows_run = False
         self._lock: int | None = None
         self.closed = False
@@ -152,6 +156,10 @@ class BufferedStore:
         if changed and certain >= self.certain:
             self._keep_states({state.subject: state for state in changed})
 
+    def keep_untold(self, untold: tuple[UntoldGap, ...]) -> None:
+        """These are the gaps that nobody was told of; stored with the next row."""
+        self.untold, self._untold_changed = untold, True
+
     def _keep_states(self, changed: AlertStates) -> None:
         self.states = {**self.states, **changed}
         self._unsaved_states = {**self._unsaved_states, **changed}
@@ -195,7 +203,7 @@ class BufferedStore:
 
     def hand_over(self) -> Handed:
         """What the ledger of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
-        return Handed(tuple(self._rows), self.undelivered(), self.states, self.certain, self.fixed)
+        return Handed(tuple(self._rows), self.undelivered(), self.states, self.certain, self.fixed, self.untold)
 
     def adopt(self, handed: Handed) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
@@ -204,6 +212,9 @@ class BufferedStore:
         if handed.states and (handed.certain or not self.states):
             self._keep_states(handed.states)
             self.fixed = handed.fixed
+        # What ran there before is no gap: this process was running.
+        self.keep_untold(handed.untold)
+        self._knows_run = True
         self.write()
         return not self._error
 
@@ -212,6 +223,7 @@ class BufferedStore:
         self._rows.clear()
         self._alerts.clear()
         self._unsaved_states = {}
+        self.keep_untold(())
         if self._database is not None and handed.alerts:
             with contextlib.suppress(StoreError):
                 self._database.set_aside(handed.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
@@ -222,7 +234,7 @@ class BufferedStore:
         if self._database is not None:
             with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
                 self._hold_pruning_after_a_leap(self._database)
-                if self._before is not None:
+                if self._boot_id is not None:
                     self._database.note_clock(booted_ns(self._clock))
 
     def _hold_pruning_after_a_leap(self, database: Database) -> None:
@@ -242,10 +254,10 @@ class BufferedStore:
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
         self._flushed_ns, self.closed = 0, True
-        if self._rows or self._alerts or self._unsaved_states:
+        if self._rows or self._alerts or self._unsaved_states or self._untold_changed:
             self._try_again()
         if self._database is not None:
-            if self._before is not None:
+            if self._boot_id is not None:
                 with contextlib.suppress(StoreError):
                     self._database.end_run(self._clock.now_ns())
             self._database.close()
@@ -289,19 +301,17 @@ class BufferedStore:
 
     def _opened(self) -> Database:
         busy_s = min(BUSY_S, self._options.interval_s / 4)
-        if self._before is not None and self._lock is None:
+        if self._boot_id is not None and self._lock is None:
             self._lock = lock.acquire(self.path)
         database = Database.open(self.path, self._clock.now_ns(), busy_s, self._working)
         try:
             stored = database.states()
             pending = database.pending()
             self._hold_pruning_after_a_leap(database)
-            if self._before is not None:
+            if self._boot_id is not None:
                 database.watch()
                 # Last: it takes the place of what is read.
-                run = database.begin_run(self._before.boot_id, booted_ns(self._clock))
-                if not self._knows_run:
-                    self._before.run, self._knows_run = run, True
+                self._begin_run(database, self._boot_id)
         except BaseException:
             database.close()
             raise
@@ -309,8 +319,8 @@ class BufferedStore:
         if not self.certain and stored:
             # What was announced before this start wins over a starting point taken while the file could not be read.
             self.states, self._unsaved_states = stored, {}
-            if self._before is not None and self._before.run is not None:
-                self._take_up_clock(stored, self._before.run, self._before.boot_id)
+            if self._boot_id is not None and self.previous_run is not None:
+                self._take_up_clock(stored, self.previous_run, self._boot_id)
         self.certain = True
         if database.taken_over is not None:
             log.log(
@@ -321,6 +331,14 @@ class BufferedStore:
                 extra=journal_fields(MessageId.STORE_TAKEN_OVER, path=self.path, rows=database.taken_over),
             )
         return database
+
+    def _begin_run(self, database: Database, boot_id: str) -> None:
+        """Raises StoreError. A file that takes the place of another knows of no run before this one: it gets what is known."""
+        run, untold = database.begin_run(boot_id, booted_ns(self._clock))
+        if self._knows_run:
+            self._untold_changed = True
+            return
+        self.previous_run, self.untold, self._knows_run = run, untold, True
 
     def _take_up_clock(self, stored: AlertStates, run: Run, boot_id: str) -> None:
         """Moments of an earlier boot stay what they are however the clock is stepped; those of this one move along."""
@@ -340,7 +358,10 @@ class BufferedStore:
         if due:
             database.verify_on_disk()
         flush = due or self._options.flush_rows
-        done = database.record(self._rows, self._unsaved_states.values(), self._alerts, flush=flush, keep=self._keep())
+        untold = self.untold if self._untold_changed else None
+        done = database.record(
+            self._rows, self._unsaved_states.values(), self._alerts, flush=flush, keep=self._keep(), untold=untold
+        )
         self.pending, self._more_to_prune = done.pending, done.more_to_prune
         if self._queue_end != (done.pending, done.last):
             self._undelivered, self._queue_end = database.pending(), (done.pending, done.last)
@@ -356,7 +377,7 @@ class BufferedStore:
         stored = len(self._rows)
         self._rows.clear()
         self._alerts.clear()
-        self._unsaved_states = {}
+        self._unsaved_states, self._untold_changed = {}, False
         if self._error:
             self._error = ""
             log.log(

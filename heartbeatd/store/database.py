@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.gap import Run
+from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
@@ -27,14 +27,18 @@ from heartbeatd.store.records import (
     COUNT_PENDING,
     INSERT_ALERT,
     INSERT_ROW,
+    INSERT_UNTOLD,
     PENDING,
     REPLACE_STATE,
     STATE,
+    UNTOLD,
     moment_of,
     state_of_values,
+    untold_of_values,
     values_of_alert,
     values_of_row,
     values_of_state,
+    values_of_untold,
 )
 from heartbeatd.store.watched import WatchedConnection
 
@@ -102,8 +106,11 @@ class Database(WatchedConnection):
         *,
         flush: bool,
         keep: RetentionCutoff | None = None,
+        untold: tuple[UntoldGap, ...] | None = None,
     ) -> WriteResult:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns.
+
+        `untold` takes the place of the gaps that are there.
 
         With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do alerts delivered
         too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`.
@@ -118,6 +125,9 @@ class Database(WatchedConnection):
                     self._connection.execute(INSERT_ALERT, values_of_alert(alert))
                 for state in states:
                     self._connection.execute(REPLACE_STATE, values_of_state(state))
+                if untold is not None:
+                    self._connection.execute("DELETE FROM untold_gap")
+                    self._connection.executemany(INSERT_UNTOLD, map(values_of_untold, untold))
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
                 pending, last = self._connection.execute(COUNT_PENDING).fetchone()
                 return WriteResult(pending, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
@@ -186,18 +196,29 @@ class Database(WatchedConnection):
             )
             return moment_of(first[0]) if first else None
 
-    def begin_run(self, boot_id: str, booted_ns: int | None = None) -> Run | None:
-        """Note that a run begins, and tell what is known of the one before; None if there was none. `booted_ns`: see `Run`."""
+    def begin_run(self, boot_id: str, booted_ns: int | None = None) -> tuple[Run | None, tuple[UntoldGap, ...]]:
+        """Note that a run begins. What is known of the one before, None if there was none; and the gaps not told yet.
+
+        The time since that one is among them, unless it had no cycle: then the gap before it goes on. `booted_ns`: see `Run`.
+        """
         with translate_errors(self.path), self._transaction():
             found = self._connection.execute("SELECT boot_id, ended_ns, booted_ns FROM run").fetchone()
             last = self._connection.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
+            run = Run(found[0], moment_of(last[0]) if last else None, found[1] is not None, found[2]) if found else None
+            untold = self._untold()
+            if run is not None and run.last_row_ns is not None and all(gap.resumed is not None for gap in untold):
+                untold = (*untold, UntoldGap(run))
+                self._connection.execute(INSERT_UNTOLD, values_of_untold(untold[-1]))
             self._connection.execute(
                 "INSERT OR REPLACE INTO run (latest, boot_id, booted_ns) VALUES (1, ?, ?)", (boot_id, booted_ns)
             )
         self._files.learn_salt()
-        if found is None:
-            return None
-        return Run(found[0], moment_of(last[0]) if last else None, found[1] is not None, found[2])
+        return run, untold
+
+    def _untold(self) -> tuple[UntoldGap, ...]:
+        return tuple(
+            map(untold_of_values, self._connection.execute(f"SELECT {UNTOLD} FROM untold_gap ORDER BY number"))
+        )
 
     def note_clock(self, booted_ns: int) -> None:
         """Note that the wall clock was stepped: what it would have shown at boot is another moment now, and so is a takeover in

@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any
 
 from heartbeatd.core.alert_state import AlertState
+from heartbeatd.core.gap import GapKind, Resumption, Run, UntoldGap
 from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.store import migrations
@@ -27,6 +28,8 @@ STATE = (
     " untold, untold_since_ns, changes_ns, notified_ns"
 )
 REPLACE_STATE = f"INSERT OR REPLACE INTO alert_state ({STATE}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UNTOLD = "boot_id, last_row_ns, ended, booted_ns, resumed_boot_id, resumed_boot_ns, resumed_booted_ns, cause, result"
+INSERT_UNTOLD = f"INSERT INTO untold_gap ({UNTOLD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 values_of_row = attrgetter(*(name for name, _ in migrations.METRICS))
 values_of_alert = attrgetter(*ALERT.split(", "))
@@ -71,6 +74,21 @@ def state_of_values(values: Sequence[Any]) -> AlertState:
         changes_ns=tuple(map(int, changes.split())) if changes else (),
         notified_ns=notified_ns,
     )
+
+
+def values_of_untold(gap: UntoldGap) -> tuple[object, ...]:
+    run, first = gap.run, gap.resumed
+    told = (None,) * 5 if first is None else (first.boot_id, first.boot_ns, first.booted_ns, first.kind, first.result)
+    return (run.boot_id, run.last_row_ns, run.ended, run.booted_ns, *told)
+
+
+def untold_of_values(values: Sequence[Any]) -> UntoldGap:
+    """Raises ValueError for what is no untold gap."""
+    boot_id, last_row_ns, ended, booted_ns, now_boot_id, boot_ns, now_booted_ns, cause, result = values
+    run = Run(boot_id, last_row_ns, bool(ended), booted_ns)
+    if cause is None:
+        return UntoldGap(run)
+    return UntoldGap(run, Resumption(now_boot_id, boot_ns, now_booted_ns, GapKind(cause), result))
 
 
 def moment_of(text: object) -> int | None:

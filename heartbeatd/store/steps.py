@@ -57,6 +57,20 @@ CREATE TABLE IF NOT EXISTS run (
     ended_ns INTEGER
 )
 """
+_UNTOLD_GAP = """
+CREATE TABLE IF NOT EXISTS untold_gap (
+    number INTEGER PRIMARY KEY,
+    boot_id TEXT NOT NULL,
+    last_row_ns INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    booted_ns INTEGER,
+    resumed_boot_id TEXT,
+    resumed_boot_ns INTEGER,
+    resumed_booted_ns INTEGER,
+    cause TEXT,
+    result TEXT
+)
+"""
 _SET_ASIDE = """
 DROP INDEX IF EXISTS alerts_pending;
 CREATE INDEX alerts_pending ON alerts (number) WHERE delivered_ns IS NULL AND set_aside_ns IS NULL;
@@ -146,6 +160,11 @@ def to_7(connection: sqlite3.Connection) -> None:
     _add_columns(connection, "alert_state", notified_ns="INTEGER")
 
 
+def to_8(connection: sqlite3.Connection) -> None:
+    """The gaps that nobody was told of yet: the run before each, and the first cycle after it."""
+    connection.execute(_UNTOLD_GAP)
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
 
@@ -199,4 +218,4 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (to_1, to_2, to_3, to_4, to_5, to_6, to_7)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (to_1, to_2, to_3, to_4, to_5, to_6, to_7, to_8)

@@ -20,6 +20,7 @@ from heartbeatd import assembly
 from heartbeatd.config.load import load
 from heartbeatd.config.model import Config
 from heartbeatd.containers.client import SOCKET
+from heartbeatd.core.gap import Start
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.runtime import Runtime, open_store
 from tests.bench.stage import CONTAINERS, configuration, say
@@ -60,11 +61,11 @@ def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
     process = Runtime()
     store = open_store(config, process)
-    work = assembly.Assembly(config, process, store)
+    work = assembly.Assembly(config, process, store, Start(process.boot_id))
     work.start()
     work.prepare(process.cancel)
     for number in range(1, cycles + 1):
-        work.cycle.run(Tick(number * NS_PER_S))
+        work.run(Tick(number * NS_PER_S))
         if number % (cycles // looks) == 0:
             yield Look.now(number)
     work.stop()

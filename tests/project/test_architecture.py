@@ -32,13 +32,13 @@ MAY_KNOW: dict[str, set[str]] = {
     "gaps": {"clock", "journal"},
     "report": {"journal"},
     "steps": {"journal"},
-    "cycle": {"cancel", "clock", "gaps", "heartbeats", "report", "rules", "steps"},
+    "cycle": {"cancel", "clock", "heartbeats", "report", "rules", "steps"},
     "loop": {"cancel", "clock", "journal"},
     "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
     "components": {"config", "net", "notify", "probes", "runtime"},
     "assembly": {
         *{"cancel", "components", "config", "cycle", "gaps", "heartbeats", "notify"},
-        *{"report", "rules", "runtime", "store"},
+        *{"report", "rules", "runtime", "steps", "store"},
     },
     "ctl": {
         "cancel",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.gap import PreviousRun, Run
+from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.timefmt import from_iso
@@ -181,16 +181,15 @@ def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("earlier-boot")
         store.record([row(1)], (TRACK,), (alert(1),), flush=True)
-    before = PreviousRun("this-boot")
-    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), boot_id="this-boot")
     with closing(interrupted_reading(path)):
         ledger.open()
         assert "locked" in ledger.error
         ledger.record(row(2), (announced(WorkerState.OK, NOW_NS),), ())
-        assert (ledger.states, before.run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
+        assert (ledger.states, ledger.previous_run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
     ledger.record(row(3), (), ())
     assert ledger.states == {WORKER: TRACK}
-    assert before.run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert ledger.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
     assert ledger.pending == 1
     ledger.close()
     assert ids(path) == [row(n).id for n in (1, 2, 3)]
@@ -202,14 +201,14 @@ def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> Non
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("earlier-boot")
         store.record([row(1)], (TRACK,), (), flush=True)
-    before = PreviousRun("this-boot")
-    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), before=before)
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(1), boot_id="this-boot")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ledger.open()
-        assert before == PreviousRun("this-boot")
+        assert (ledger.previous_run, ledger.untold) == (None, ())
     ledger.record(row(2), (), ())
-    assert before == PreviousRun("this-boot", Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False))
+    assert ledger.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert ledger.untold == (UntoldGap(ledger.previous_run),)
     assert ledger.states == {WORKER: TRACK}
     ledger.close()
     assert run_in(path) == ("this-boot", True)
@@ -217,8 +216,7 @@ def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> Non
 
 def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> None:
     """Deleted, replaced, damaged: a planned stop is written down in the file that is there, and nobody's run before is judged."""
-    before = PreviousRun("this-boot")
-    ledger = BufferedStore(path, SystemClock(), StoreOptions(10), before=before)
+    ledger = BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="this-boot")
     ledger.open()
     ledger.record(row(1), (TRACK,), (alert(1),))
     backup = path.with_name("backup.db")
@@ -232,7 +230,7 @@ def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> N
         assert run_in(path) == ("this-boot", False)
     ledger.close()
     assert run_in(path) == ("this-boot", True)
-    assert before.run is None
+    assert (ledger.previous_run, ledger.untold) == (None, ())
 
 
 def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
@@ -241,9 +239,7 @@ def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other/metrics.db"
     with closing(Database.open(other, NOW_NS)) as store:
         store.record((), (announced(WorkerState.OK, 1),), (alert(9),), flush=True)
-    old, new = (
-        BufferedStore(p, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot")) for p in (path, other)
-    )
+    old, new = (BufferedStore(p, SystemClock(), StoreOptions(10), boot_id="this-boot") for p in (path, other))
     old.open()
     old.record(row(1), (TRACK,), (alert(1), alert(2)))
     with closing(Database.open(path, NOW_NS)) as store:
@@ -272,7 +268,7 @@ def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "other/metrics.db"
 
     def go_on(at: Path, after: BufferedStore | None) -> BufferedStore:
-        new = BufferedStore(at, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+        new = BufferedStore(at, SystemClock(), StoreOptions(10), boot_id="this-boot")
         new.open()
         if after is not None:
             handed = after.hand_over()
@@ -295,10 +291,10 @@ def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
 
 def test_what_could_not_be_stored_there_is_not_taken_from_here(path: Path, tmp_path: Path) -> None:
     """Rows that wait and the queue: until the other file has them they stay."""
-    old = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+    old = BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="this-boot")
     old.open()
     old.record(row(1), (), (alert(1),))
-    new = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(10), before=PreviousRun("this-boot"))
+    new = BufferedStore(tmp_path / "no/metrics.db", SystemClock(), StoreOptions(10), boot_id="this-boot")
     assert not new.adopt(old.hand_over())
     old.close()
     assert pending(path) == [alert(1).event_id]
@@ -428,20 +424,20 @@ def record_many(ledger: BufferedStore, first: int) -> int:
 def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
     """Neither while it is, nor after a restart by that clock; once it is set back, what is too old by then goes."""
     clock = SetClock(from_iso(row(0).timestamp_lima))
-    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), boot_id="boot")
     ledger.open()
     number = record_many(ledger, 0)
     clock.offset_ns += 10 * 365 * DAY_NS
     ledger.shift(10 * 365 * DAY_NS)
     number = record_many(ledger, number)
     ledger.close()
-    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), boot_id="boot")
     ledger.open()
     number = record_many(ledger, number)
     assert ids(path) == [row(n).id for n in range(number)]
     ledger.close()
     clock.offset_ns -= (10 * 365 - 2) * DAY_NS
-    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), before=PreviousRun("boot"))
+    ledger = BufferedStore(path, clock, StoreOptions(10, days=1), boot_id="boot")
     ledger.open()
     record_many(ledger, number)
     ledger.close()
@@ -452,12 +448,12 @@ def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
 def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
     """What an earlier boot noted was noted by another clock; also where that clock was years ahead of this one."""
     clock = SetClock(NOW_NS + 100 * DAY_NS)
-    before = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
+    before = BufferedStore(path, clock, StoreOptions(10), boot_id="this-boot")
     before.open()
     before.record(row(1), (announced(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS),), ())
     since_ns = before.states[WORKER].since_ns if before.states else 0
     before.close()
-    ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun(boot))
+    ledger = BufferedStore(path, clock, StoreOptions(10), boot_id=boot)
     ledger.open()
     for step_ns in (DAY_NS, DAY_NS):
         clock.offset_ns += step_ns
@@ -471,7 +467,7 @@ def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
     """Within a boot, what was noted moves along all the same, once."""
     clock = SetClock(NOW_NS)
     for _ in range(3):
-        ledger = BufferedStore(path, clock, StoreOptions(10), before=PreviousRun("this-boot"))
+        ledger = BufferedStore(path, clock, StoreOptions(10), boot_id="this-boot")
         ledger.open()
         since_ns = ledger.states[WORKER].since_ns if ledger.states else 0
         ledger.record(row(1), () if since_ns else (announced(WorkerState.ERROR, NOW_NS),), ())

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.gap import Run
+from heartbeatd.core.gap import GapKind, Resumption, Run, UntoldGap
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
@@ -291,13 +291,18 @@ def test_every_commit_survives_a_kill(path: Path) -> None:
 
 
 def test_runs_follow_each_other(store: Database) -> None:
-    """The first run has none before it; a later one is told of the boot, the last row and the end of the one before."""
-    assert store.begin_run("boot-1") is None
-    store.record([row(1), row(2)], (), (), flush=False)
-    assert store.begin_run("boot-2") == Run("boot-1", from_iso(row(2).timestamp_lima), ended=False)
+    """The first run has none before it; a later one is told of boot, last row and end of the one before, and of untold gaps."""
+    assert store.begin_run("boot-1") == (None, ())
+    store.record([row(1), row(2)], (), (), flush=False, untold=())
+    first = Run("boot-1", from_iso(row(2).timestamp_lima), ended=False)
+    assert store.begin_run("boot-2") == (first, (UntoldGap(first),))
     store.end_run(NOW_NS)
-    assert store.begin_run("boot-3") == Run("boot-2", from_iso(row(2).timestamp_lima), ended=True)
-    assert store.begin_run("boot-4") == Run("boot-3", from_iso(row(2).timestamp_lima), ended=False)
+    second = Run("boot-2", from_iso(row(2).timestamp_lima), ended=True)
+    assert store.begin_run("boot-3") == (second, (UntoldGap(first),))  # it had no cycle, and the gap before it goes on
+    ended = UntoldGap(first, Resumption("boot-3", 1, 2, GapKind.CRASH, "watchdog"))
+    store.record([row(3)], (), (), flush=False, untold=(ended,))
+    third = Run("boot-3", from_iso(row(3).timestamp_lima), ended=False)
+    assert store.begin_run("boot-4") == (third, (ended, UntoldGap(third)))
 
 
 def test_a_new_database_opened_by_many_at_once(path: Path) -> None:

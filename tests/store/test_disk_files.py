@@ -15,7 +15,6 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.worker import WORKER
 from heartbeatd.journal import NOTICE
 from heartbeatd.store.background import BackgroundStore
@@ -37,7 +36,7 @@ def listen(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.fixture
 def ledger(path: Path) -> Iterator[BufferedStore]:
     """An agent's ledger that is open and has some rows, an alert and a state."""
-    made = BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("boot"))
+    made = BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="boot")
     made.open()
     for number in range(1, 4):
         made.record(row(number), (TRACK,), (alert(number),))
@@ -228,9 +227,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows and alerts wait; the queue can be asked and told; it is said once; and all is there once it has thawed."""
     path, keeping = disk / "metrics.db", StoreOptions(10)
-    ledger = BackgroundStore(
-        BufferedStore(path, SystemClock(), keeping, before=PreviousRun("boot")), keeping, CancelToken()
-    )
+    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, CancelToken())
     ledger.open()
     ledger.record(row(1), (TRACK,), (alert(1),))
     sh(f"fsfreeze -f {disk}")
@@ -263,8 +260,7 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
         store.begin_run("earlier")
         store.record([row(1)], (TRACK,), (alert(1),), flush=True)
     sh(f"fsfreeze -f {disk}")
-    before = PreviousRun("boot")
-    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, before=before), keeping, stop)
+    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, stop)
     began_s = time.monotonic()
     ledger.open()
     assert time.monotonic() - began_s < 30
@@ -274,7 +270,8 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
     while ledger.unsaved_rows and time.monotonic() < deadline_s:
         ledger.record(row(3), (), ())
     assert ledger.states == {WORKER: TRACK}
-    assert before.run is not None
+    assert ledger.previous_run is not None
+    assert [gap.run for gap in ledger.untold] == [ledger.previous_run]
     sh(f"fsfreeze -f {disk}")
     began_s = time.monotonic()
     stop.cancel()

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.gap import PreviousRun
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.lock import InUseError
 from tests.store.conftest import row
@@ -23,7 +22,7 @@ TOML = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = 
 
 def agents(path: Path) -> BufferedStore:
     """An agent's ledger, not open yet."""
-    return BufferedStore(path, SystemClock(), StoreOptions(10), before=PreviousRun("boot"))
+    return BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="boot")
 
 
 def test_a_second_agent_is_refused_and_told_of_the_first(tmp_path: Path) -> None:

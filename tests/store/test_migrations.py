@@ -1,6 +1,6 @@
 """Every version's file climbs the ladder to the newest, whole or not at all.
 
-`databases/version-N*.db` were written by the code of that version: the earlier agent's own layouts (0), 1 to 6, as new files,
+`databases/version-N*.db` were written by the code of that version: the earlier agent's own layouts (0), 1 to 7, as new files,
 and as files that had been of an older version before.
 """
 
@@ -85,6 +85,7 @@ def expected(file: Path) -> Content:
         "sqlite_sequence": before.get("sqlite_sequence", []),
         "takeover": taken_over,
         "run": [_with(r, "booted_ns") for r in before.get("run", [])],
+        "untold_gap": before.get("untold_gap", []),
         "version": [{"user_version": len(MIGRATIONS)}],
     }
 

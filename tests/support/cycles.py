@@ -5,12 +5,10 @@ from itertools import count
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.gap import PreviousRun
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.worker import WORKER
 from heartbeatd.cycle import AlertQueue, Collector, Cycle, Edges, ServiceManager, Store
-from heartbeatd.gaps import UntoldGap
 from heartbeatd.heartbeats import Heartbeats, HeartbeatSender
 from heartbeatd.report import Reporter
 
@@ -27,8 +25,7 @@ def make_cycle(
     clock: Clock,
     agent: AgentInfo,
     *,
-    before: PreviousRun,
-    gap_alert_s: int = 120,
+    boot_id: str = "boot",
     log_cycles: LogCycles = LogCycles.ALL,
     cancel: CancelToken | None = None,
 ) -> Cycle:
@@ -38,10 +35,9 @@ def make_cycle(
         Edges(probes, Heartbeats(sender, agent, count(1), clock, cancel), store, outbox, service),
         {WORKER.kind: Policy(1, 1)},
         Reporter(agent, 10, URL, SITE, log_cycles),
-        UntoldGap(before, clock, 10, gap_alert_s),
         agent,
         URL,
-        before.boot_id,
+        boot_id,
         clock,
         cancel,
     )

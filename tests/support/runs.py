@@ -1,0 +1,71 @@
+"""Runs of an agent that stores a row every ten seconds of a hand-set clock, and tells of the time before it.
+
+As a program (`python -m tests.support.runs DATABASE BOOT_ID WALL_NS BOOT_NS CYCLES`) it is killed after so many cycles.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from heartbeatd.core.gap import ExitRecord, Start
+from heartbeatd.core.ids import RANDOM_BYTES, uuid7
+from heartbeatd.core.notification import from_queue
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.sample import Sample, row_of
+from heartbeatd.gaps import GapOptions, Gaps
+from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from tests.support.clocks import HandSet
+
+INTERVAL_S = 10
+ALERT_S = 5
+
+
+class RunOfAgent:
+    """One run: the store and what tells of gaps, as the agent puts them together."""
+
+    def __init__(self, path: Path, clock: HandSet, start: Start) -> None:
+        self.store = BufferedStore(path, clock, StoreOptions(INTERVAL_S), boot_id=start.boot_id)
+        self.told: list[dict[str, Any]] = []
+        self._clock = clock
+        self.store.open()
+        agent = AgentInfo("nas", "0", clock.now_ns())
+        options = GapOptions(INTERVAL_S, ALERT_S)
+        self._gaps = Gaps(self.store, start, clock, options, agent, "https://worker.example/", notifies=True)
+
+    def cycles(self, number: int) -> None:
+        """So many, and the ten seconds after each."""
+        for _ in range(number):
+            notifications = self._gaps.tell()
+            at_ns = self._clock.now_ns()
+            row = row_of(Sample(at_ns), uuid7(at_ns, os.urandom(RANDOM_BYTES)), None, 1.0)
+            self.store.record(row, (), notifications)
+            self.told += [dict(from_queue(one).details) for one in notifications]
+            self._clock.pass_s(INTERVAL_S)
+
+    def stop(self) -> None:
+        """In good order."""
+        self.store.close()
+
+
+def run(
+    path: Path, clock: HandSet, boot_id: str, cycles: int, ending: ExitRecord | None = None
+) -> list[dict[str, Any]]:
+    """A whole run, stopped in good order; what it told of gaps."""
+    agent = RunOfAgent(path, clock, Start(boot_id, ending))
+    agent.cycles(cycles)
+    agent.stop()
+    return agent.told
+
+
+def main() -> None:
+    """Ends by SIGKILL."""
+    path, boot_id, wall_ns, boot_ns, cycles = sys.argv[1:]
+    agent = RunOfAgent(Path(path), HandSet(int(wall_ns), int(boot_ns)), Start(boot_id))
+    agent.cycles(int(cycles))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

@@ -38,7 +38,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ram_used_mb", Kind.REAL, "MB of 1024² bytes", "the same in MB of 1024² bytes", 0, rollup=False),
     Metric("disk_percent", Kind.REAL, "percent", "root filesystem"),
     Metric("container_count", Kind.INTEGER, "containers", "running Docker containers", 0),
-    Metric("internet_ok", Kind.INTEGER, TRUTH, "1 reachable, 0 not", 0, rollup=False),
+    Metric("internet_ok", Kind.INTEGER, TRUTH, "1 reachable, 0 not", 0),
     Metric("ping_ms", Kind.REAL, "milliseconds", "the internet check's latency"),
 )
 ROLLED_UP: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.rollup)

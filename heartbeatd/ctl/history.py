@@ -3,21 +3,24 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.metrics import ROLLED_UP
+from heartbeatd.core.metrics import ROLLED_UP, TRUTH
 from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ExitCode
-from heartbeatd.store.cells import Cell
+from heartbeatd.store.results import RollUp, Summary
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherwise
 MOST_DAYS = 10_000
 PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
 _A_DAY = {"hour": 24, "day": 1}
+_SHARES = ("internet_ok", "worker_ok")
+_MEASURES = tuple(metric for metric in ROLLED_UP if metric.unit != TRUTH)
 _HEAD = ("cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
 _FORM = "{:<{width}} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
 
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.config, Path(config.storage.path), lambda reader: reader.history(period, since, until, most)
     )
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps([_facts(one) for one in found], indent=2))
         return ExitCode.OK
     zone = config.agent.timezone
     print("\n".join(_table(found, zone)))
@@ -50,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _table(found: Sequence[dict[str, Cell]], zone: Zone) -> Iterator[str]:
+def _table(found: Sequence[Summary], zone: Zone) -> Iterator[str]:
     """The heading, which names the zone, and a line for each hour or day."""
     heading = f"from ({zone.name or 'local time'})"
     width = max(16, len(heading))
@@ -59,25 +62,32 @@ def _table(found: Sequence[dict[str, Cell]], zone: Zone) -> Iterator[str]:
         yield _line(one, zone, width)
 
 
-def _line(one: dict[str, Cell], zone: Zone, width: int) -> str:
+def _line(one: Summary, zone: Zone, width: int) -> str:
     """Each value as `mean (most)`; shares in percent of the cycles."""
-    figures = [_mean_and_most(one, metric.name, metric.digits) for metric in ROLLED_UP]
-    shares = [_share(one, name) for name in ("internet_ok", "worker_ok")]
-    start = to_the_minute(from_iso(str(one["start"])), zone) if one["start"] else "?"
-    cycles = "?" if one["cycles"] is None else str(one["cycles"])
+    figures = [_mean_and_most(one.of(metric.name), metric.digits) for metric in _MEASURES]
+    shares = [_share(one.of(name).sum, one.cycles) for name in _SHARES]
+    start = to_the_minute(from_iso(one.start), zone) if one.start else "?"
+    cycles = "?" if one.cycles is None else str(one.cycles)
     return _FORM.format(start, cycles, *figures, *shares, width=width)
 
 
-def _mean_and_most(one: dict[str, Cell], measure: str, digits: int) -> str:
-    mean, most = one[f"{measure}_mean"], one[f"{measure}_max"]
-    if not isinstance(mean, float) or not isinstance(most, float):
+def _mean_and_most(roll_up: RollUp, digits: int) -> str:
+    if roll_up.mean is None or roll_up.max is None:
         return "?"
-    return f"{mean:.{digits}f} ({most:.{digits}f})"
+    return f"{roll_up.mean:.{digits}f} ({roll_up.max:.{digits}f})"
 
 
-def _share(one: dict[str, Cell], name: str) -> str:
-    part, whole = one[name], one["cycles"]
-    return f"{100 * part / whole:.1f}%" if isinstance(part, int) and isinstance(whole, int) and whole else "?"
+def _share(part: int | None, whole: int | None) -> str:
+    return f"{100 * part / whole:.1f}%" if part is not None and whole else "?"
+
+
+def _facts(one: Summary) -> dict[str, str | float | None]:
+    """What `--json` has of an hour or a day: the columns of the views history_hour and history_day."""
+    facts: dict[str, str | float | None] = {"start": one.start, "cycles": one.cycles}
+    facts |= {name: one.of(name).sum for name in reversed(_SHARES)}
+    for metric in _MEASURES:
+        facts |= {f"{metric.name}_{part}": value for part, value in asdict(one.of(metric.name)).items()}
+    return facts
 
 
 def _days(text: str) -> float:

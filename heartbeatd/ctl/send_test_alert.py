@@ -24,7 +24,8 @@ from heartbeatd.notify.webhook import NotDelivered
 from heartbeatd.runtime import Runtime
 from heartbeatd.store.database import Database
 from heartbeatd.store.read_errors import reported
-from heartbeatd.store.reader import Queue, Reader
+from heartbeatd.store.reader import Reader
+from heartbeatd.store.results import Queue
 
 GRACE_S = 5.0
 POLL_S = 0.2

@@ -14,8 +14,7 @@ from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, fro
 from heartbeatd.core.worker import WORKER, rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
-from heartbeatd.store.cells import Cell
-from heartbeatd.store.reader import Announced, Queue
+from heartbeatd.store.results import Announced, Queue, StoredRow
 
 STALE_CYCLES = 3
 UNKNOWN = "unknown"
@@ -25,7 +24,7 @@ UNKNOWN = "unknown"
 class Snapshot:
     """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known."""
 
-    row: dict[str, Cell] | None = None
+    row: StoredRow | None = None
     announced: tuple[Announced, ...] = ()
     queue: Queue | None = None
     trouble: str = ""
@@ -52,8 +51,8 @@ class Report:
     @property
     def age_s(self) -> float | None:
         """Seconds since the last row was sampled; negative for a row of a clock that was ahead."""
-        stamp = self.snapshot.row["timestamp_lima"] if self.snapshot.row else None
-        return None if stamp is None else (self.now_ns - from_iso(str(stamp))) / NS_PER_S
+        stamp = self.snapshot.row.timestamp_lima if self.snapshot.row else None
+        return None if stamp is None else (self.now_ns - from_iso(stamp)) / NS_PER_S
 
     @property
     def patience_s(self) -> float | None:
@@ -102,18 +101,18 @@ class Report:
 
 def facts(report: Report) -> dict[str, object]:
     """One object; null is unknown, or that there is none, and `trouble` says why something is unknown."""
-    snapshot, row, announced = report.snapshot, report.snapshot.row or {}, report.snapshot.worker
+    snapshot, row, announced = report.snapshot, report.snapshot.row, report.snapshot.worker
     failure = str(report.failure) if report.failure is not None else ""
     reasons = [failure, report.refusal, snapshot.trouble, "" if report.unit is not None else report.no_unit]
     return {
         "service": asdict(report.unit) if report.unit is not None else None,
-        "last_cycle": snapshot.row,
+        "last_cycle": asdict(row) if row is not None else None,
         "last_cycle_age_seconds": None if report.age_s is None else round(report.age_s, 3),
         "worker": {
             "configured": None if report.config is None else bool(report.config.heartbeat.url),
             "announced": announced.state if announced is not None else None,
             "since": _iso(announced.since_ns if announced is not None else None, report.zone),
-            "last_status": row.get("worker_status"),
+            "last_status": row.worker_status if row is not None else None,
         },
         "subjects": {
             str(one.subject): {
@@ -123,8 +122,8 @@ def facts(report: Report) -> dict[str, object]:
             }
             for one in snapshot.announced
         },
-        "internet_ok": row.get("internet_ok"),
-        "container_count": row.get("container_count"),
+        "internet_ok": row.internet_ok if row is not None else None,
+        "container_count": row.container_count if row is not None else None,
         "alerts": {
             "queued": snapshot.queue.waiting if snapshot.queue is not None else None,
             "last_error": snapshot.queue.last_error if snapshot.queue is not None else None,
@@ -167,13 +166,13 @@ def _last_cycle(report: Report) -> Iterator[str]:
     if row is None:
         yield "last cycle  none yet"
         return
-    yield f"last cycle  {_when(report)}, {_number(row, 'cycle_duration_ms', '.0f')} ms"
+    yield f"last cycle  {_when(report)}, {_number(row.cycle_duration_ms, '.0f')} ms"
     yield (
-        f"host        cpu {_number(row, 'cpu_percent')}%, ram {_number(row, 'ram_percent')}% "
-        f"({_number(row, 'ram_used_mb', '.0f')} MB), disk {_number(row, 'disk_percent')}%"
+        f"host        cpu {_number(row.cpu_percent)}%, ram {_number(row.ram_percent)}% "
+        f"({_number(row.ram_used_mb, '.0f')} MB), disk {_number(row.disk_percent)}%"
     )
     yield f"worker      {_worker(report, row)}"
-    yield f"internet    {_internet(row)}"
+    yield f"internet    {internet(row.internet_ok, row.ping_ms)}"
     yield f"containers  {_containers(report, row)}"
     for one in report.snapshot.announced:
         if one.subject != WORKER and one.severity is not Severity.OK:
@@ -191,12 +190,12 @@ def _when(report: Report) -> str:
     return f"{format_duration(report.age_s)} ago" + (" ← no newer row has been stored" if late else "")
 
 
-def _worker(report: Report, row: dict[str, Cell]) -> str:
+def _worker(report: Report, row: StoredRow) -> str:
     if report.config is not None and not report.config.heartbeat.url:
         return "not configured: nothing is sent"
-    status = row["worker_status"]
+    status = row.worker_status
     now = "no answer, or no heartbeat sent, in the last cycle"
-    if isinstance(status, int):
+    if status is not None:
         rule = rule_for(status)
         now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"
     announced = report.snapshot.worker
@@ -209,17 +208,12 @@ def _since(announced: Announced, zone: Zone) -> str:
     return f" since {clock(announced.since_ns, zone)}" if announced.since_ns is not None else ""
 
 
-def _containers(report: Report, row: dict[str, Cell]) -> str:
+def _containers(report: Report, row: StoredRow) -> str:
     """How many run. The row does not say why there is no number: Docker that is not installed is no fault."""
-    if row["container_count"] is not None:
-        return str(row["container_count"])
+    if row.container_count is not None:
+        return str(row.container_count)
     off = report.config is not None and not report.config.docker.socket
     return "not counted (docker.socket is empty)" if off else f"{UNKNOWN} (no Docker, or it cannot be read)"
-
-
-def _internet(row: dict[str, Cell]) -> str:
-    ok, ping_ms = row["internet_ok"], row["ping_ms"]
-    return internet(ok if isinstance(ok, int) else None, ping_ms if isinstance(ping_ms, float) else None)
 
 
 def _alerts(queue: Queue | None) -> str:
@@ -228,9 +222,8 @@ def _alerts(queue: Queue | None) -> str:
     return f"{queue.waiting} queued" + (f"; last try: {queue.last_error}" if queue.last_error else "")
 
 
-def _number(row: dict[str, Cell], name: str, form: str = ".1f") -> str:
-    value = row[name]
-    return format(value, form) if isinstance(value, int | float) else "?"
+def _number(value: float | None, form: str = ".1f") -> str:
+    return "?" if value is None else format(value, form)
 
 
 def _iso(at_ns: int | None, zone: Zone) -> str | None:

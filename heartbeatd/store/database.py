@@ -28,6 +28,7 @@ from heartbeatd.store.records import (
     INSERT_ALERT,
     INSERT_ROW,
     INSERT_UNTOLD,
+    LAST_STAMP,
     PENDING,
     REPLACE_STATE,
     STATE,
@@ -118,9 +119,7 @@ class Database(WatchedConnection):
         with translate_errors(self.path):
             self._flush(flush)
             with self._transaction():
-                for row in rows:
-                    if self._connection.execute(INSERT_ROW, values_of_row(row)).rowcount:
-                        rollups.add(self._connection, row)
+                self._add(rows)
                 for alert in alerts:
                     self._connection.execute(INSERT_ALERT, values_of_alert(alert))
                 for state in states:
@@ -131,6 +130,16 @@ class Database(WatchedConnection):
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
                 pending, last = self._connection.execute(COUNT_PENDING).fetchone()
                 return WriteResult(pending, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        """Those that are not there yet, and the roll-ups of what is over with them."""
+        last = self._connection.execute(LAST_STAMP).fetchone()
+        stamps = [stamp for stamp in last or () if isinstance(stamp, str)]
+        for row in rows:
+            if self._connection.execute(INSERT_ROW, values_of_row(row)).rowcount:
+                stamps.append(row.timestamp_lima)
+        if stamps:
+            rollups.roll_up(self._connection, stamps)
 
     def states(self) -> dict[Subject, AlertState]:
         """What has been announced, by subject; nothing in a database that has seen no observation yet."""
@@ -203,7 +212,7 @@ class Database(WatchedConnection):
         """
         with translate_errors(self.path), self._transaction():
             found = self._connection.execute("SELECT boot_id, ended_ns, booted_ns FROM run").fetchone()
-            last = self._connection.execute("SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1").fetchone()
+            last = self._connection.execute(LAST_STAMP).fetchone()
             run = Run(found[0], moment_of(last[0]) if last else None, found[1] is not None, found[2]) if found else None
             untold = self._untold()
             if run is not None and run.last_row_ns is not None and all(gap.resumed is not None for gap in untold):

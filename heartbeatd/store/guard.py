@@ -7,33 +7,17 @@ from pathlib import Path
 
 from heartbeatd.files import require_regular
 from heartbeatd.store.migrations import METRICS
-from heartbeatd.store.rollups import MEASURES, PERIODS
 
-TABLES = ("metrics", "alerts", "alert_state", *(period.table for period in PERIODS))
+TABLES = ("metrics", "alerts", "alert_state", "rollups")
 DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
 LARGEST_VALUE_BYTES = 1 << 20
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
-_FURTHER = ("min", "mean", "max")
-HISTORY: tuple[tuple[str, str], ...] = (
-    ("start", "TIME"),
-    *((name, "INTEGER") for name in ("cycles", "worker_ok", "internet_ok")),
-    *((f"{m}_{part}", "INTEGER" if part == "count" else "REAL") for m in MEASURES for part in (*_FURTHER, "count")),
-)
 # The columns that are read, whichever table they are in.
 _READ = {
-    *(name for name, _ in (*METRICS, *HISTORY)),
-    *(
-        "subject",
-        "announced",
-        "severity",
-        "since_ns",
-        "number",
-        "event_id",
-        "last_error",
-        "delivered_ns",
-        "set_aside_ns",
-        "rowid",
-    ),
+    *(name for name, _ in METRICS),
+    *("subject", "announced", "severity", "since_ns"),
+    *("number", "event_id", "last_error", "delivered_ns", "set_aside_ns", "rowid"),
+    *("period", "start", "metric", "label", "min", "mean", "max", "count"),
 }
 
 

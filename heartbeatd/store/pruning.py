@@ -3,7 +3,8 @@
 import sqlite3
 
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff, cutoff
-from heartbeatd.store.records import PENDING
+from heartbeatd.store.records import LAST_STAMP, PENDING
+from heartbeatd.store.rollups import HOUR
 
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
 VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
@@ -16,6 +17,7 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
     before = cutoff(keep, found[0] if found else None)
     pruned = 0
     if before is not None:
+        before = min(before, _not_rolled_up(connection) or before)
         # By the index on the time: rows of a clock that ran ahead must not stand in the way of those behind them.
         pruned = connection.execute(
             "DELETE FROM metrics WHERE rowid IN"
@@ -34,6 +36,12 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
         (QUEUE_MOST,),
     ).rowcount
     return pruned, given_up
+
+
+def _not_rolled_up(connection: sqlite3.Connection) -> str | None:
+    """Where the hour begins that is not rolled up yet, see `rollups`; None without one."""
+    last = connection.execute(LAST_STAMP).fetchone()
+    return HOUR.bounds(last[0])[0] if last and isinstance(last[0], str) else None
 
 
 def _give_space_back(connection: sqlite3.Connection) -> None:

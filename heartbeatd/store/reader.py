@@ -9,49 +9,29 @@ column should hold is unknown (None). Texts come as they are: see `core.plain`.
 import contextlib
 import os
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from heartbeatd.core.subject import Severity, Subject
+from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
-from heartbeatd.store.cells import Cell, cells, severity_of, text_of, whole, word
-from heartbeatd.store.guard import HISTORY, TABLES, limit, require_real_files, require_real_tables
+from heartbeatd.store import rollups
+from heartbeatd.store.cells import real, severity_of, text_of, time_of, whole, word
+from heartbeatd.store.guard import TABLES, limit, require_real_files, require_real_tables
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
-from heartbeatd.store.rollups import Period
+from heartbeatd.store.records import LAST_STAMP
+from heartbeatd.store.results import Announced, Fate, Queue, RollUp, StoredRow, Summary
+from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BUSY_S = 1.0
-
-
 MOST_SUBJECTS = 1000
 _WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
-_ROW = tuple((name, "TIME" if name == "timestamp_lima" else kind) for name, kind in METRICS)
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """What was last announced of a subject; None where the database holds something else than it should."""
-
-    subject: Subject
-    state: str | None
-    severity: Severity | None
-    since_ns: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """How many alerts have not been delivered, and what the last try to deliver one of them came to."""
-
-    waiting: int
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What has become of one alert."""
-
-    delivered: bool
-    last_error: str | None
+_ROW = f"SELECT {', '.join(name for name, _ in METRICS)} FROM metrics ORDER BY rowid DESC LIMIT 1"
+_KNOWN = {"INTEGER": whole, "REAL": real, "TEXT": text_of}
+_ROLL_UPS = (
+    "SELECT start, metric, min, mean, max, count FROM rollups WHERE period = ? AND start >= ? AND start <= ? AND label = ''"
+    " ORDER BY start"
+)
 
 
 class Reader:
@@ -73,11 +53,13 @@ class Reader:
         """The names of all tables, which tell whose database it is."""
         return frozenset(str(name) for (name,) in self._all("SELECT name FROM sqlite_master WHERE type = 'table'"))
 
-    def last_row(self) -> dict[str, Cell] | None:
-        """The row that was stored last, its values by the columns' names; None if there is none."""
-        names = ", ".join(name for name, _ in METRICS)
-        found = self._all(f"SELECT {names} FROM metrics ORDER BY rowid DESC LIMIT 1")
-        return cells(_ROW, found[0]) if found else None
+    def last_row(self) -> StoredRow | None:
+        """The row that was stored last; None if there is none."""
+        found = self._all(_ROW)
+        if not found:
+            return None
+        known = {name: _KNOWN[kind](value) for (name, kind), value in zip(METRICS, found[0], strict=True)}
+        return StoredRow(**{**known, "timestamp_lima": time_of(known["timestamp_lima"])})  # type: ignore[arg-type]  # a test holds its fields to METRICS
 
     def announced(self) -> tuple[Announced, ...]:
         """What was last announced of each subject, `MOST_SUBJECTS` of them."""
@@ -106,20 +88,48 @@ class Reader:
         found = self._all("SELECT delivered_ns, last_error FROM alerts WHERE event_id = ? LIMIT 1", event_id)
         return Fate(found[0][0] is not None, text_of(found[0][1])) if found else None
 
-    def history(self, period: Period, since: str, until: str, most: int) -> list[dict[str, Cell]]:
-        """The hours or days from the one named `since` to the one named `until`, the oldest first, `most` of them.
+    def history(self, period: Period, since: str, until: str, most: int) -> tuple[Summary, ...]:
+        """The hours or days from the one named `since` to the one named `until`, the oldest first, `most` of them."""
+        found: dict[object, dict[str, RollUp]] = {}
+        with reported(self.path):  # row by row, for all of them as they are may be gigabytes
+            for start, metric, *figures in self._connection.execute(_ROLL_UPS, (period.name, since, until)):
+                if start not in found and len(found) == most:
+                    break
+                if metric in rollups.MEASURES:
+                    found.setdefault(start, {})[metric] = _roll_up(figures)
+        last = self._last_stamp()
+        if last is not None and since <= period.start(last) <= until:
+            kept = found.setdefault(period.start(last), {})
+            for metric, roll_up in self._current(period, last).items():
+                if (roll_up.count or 0) >= (kept.get(metric, RollUp()).count or 0):
+                    kept[metric] = roll_up
+        in_order = sorted(found.items(), key=lambda one: str(one[0]))
+        return tuple(Summary(time_of(start), roll_ups) for start, roll_ups in in_order[:most])
 
-        Each has all its columns by name.
-        """
-        names = ", ".join(name for name, _ in HISTORY)
-        query = f"SELECT {names} FROM {period.table} WHERE start >= ? AND start <= ? ORDER BY start LIMIT ?"
-        with reported(self.path):  # cell by cell, for all rows as they are may be gigabytes
-            rows = self._connection.execute(query, (since, until, most))
-            return [cells(HISTORY, values) for values in rows]
+    def _last_stamp(self) -> str | None:
+        """When the row was sampled that was stored last; None if it names no moment of Lima's time."""
+        found = self._all(LAST_STAMP)
+        stamp = found[0][0] if found else None
+        return stamp if isinstance(stamp, str) and time_of(HOUR.start(stamp)) and time_of(DAY.start(stamp)) else None
+
+    def _current(self, period: Period, last: str) -> dict[str, RollUp]:
+        """The hour or day of the row that was stored last, which is not rolled up yet, by the names of the metrics."""
+        hour = HOUR.start(last)
+        rows = HOUR.bounds(hour)
+        if period == HOUR:
+            found = self._all(rollups.OF_ROWS, *rows)
+        else:
+            found = self._all(rollups.OF_HOURS_AND_ROWS, *rows, *DAY.bounds(last), hour)
+        return {str(metric): _roll_up(figures) for metric, label, *figures in found if label == ""}
 
     def _all(self, query: str, *values: str | int) -> list[tuple[object, ...]]:
         with reported(self.path):
             return self._connection.execute(query, values).fetchall()
+
+
+def _roll_up(figures: Sequence[object]) -> RollUp:
+    least, mean, most, count = figures
+    return RollUp(real(least), real(mean), real(most), whole(count))
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ INSERT_ROW = (
     f"INSERT INTO metrics ({', '.join(name for name, _ in migrations.METRICS)}) "
     f"VALUES ({', '.join('?' for _ in migrations.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
+LAST_STAMP = "SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1"  # of the row that was stored last
 ALERT = "event_id, queued_ns, body, attempts, boot_id, booted_ns"
 MOVED_TO = "moved to "  # with the path of the database that has the alert now; it may come back from there
 INSERT_ALERT = (

@@ -7,6 +7,8 @@ metrics. What comes next is a new step at the end.
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from heartbeatd.store import wide_rollups
+
 # The columns of `metrics` in the first version.
 _METRICS: tuple[tuple[str, str], ...] = (
     ("id", "TEXT"),
@@ -75,13 +77,19 @@ _SET_ASIDE = """
 DROP INDEX IF EXISTS alerts_pending;
 CREATE INDEX alerts_pending ON alerts (number) WHERE delivered_ns IS NULL AND set_aside_ns IS NULL;
 """
-# What was rolled up in a column of its own, by which table, and where an hour or a day begins.
-_MEASURES = ("cpu_percent", "ram_percent", "disk_percent", "container_count", "ping_ms")
-_WIDE = {
-    "history_hour": "substr(timestamp_lima, 1, 13) || ':00:00-05:00'",
-    "history_day": "substr(timestamp_lima, 1, 10) || 'T00:00:00-05:00'",
-}
-_WORKER_OK = "coalesce(worker_status BETWEEN 200 AND 299 AND worker_status NOT IN (220, 221), 0)"
+_ROLLUPS = """
+CREATE TABLE IF NOT EXISTS rollups (
+    period TEXT NOT NULL,
+    start TEXT NOT NULL,
+    metric TEXT NOT NULL,
+    label TEXT NOT NULL,
+    min REAL,
+    mean REAL,
+    max REAL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (period, start, metric, label)
+) WITHOUT ROWID
+"""
 
 
 class IncompatibleDatabase(Exception):
@@ -114,19 +122,8 @@ def to_2(connection: sqlite3.Connection) -> None:
 def to_3(connection: sqlite3.Connection) -> None:
     """Roll-ups, and an index on the time."""
     connection.execute("CREATE INDEX IF NOT EXISTS metrics_by_time ON metrics (timestamp_lima)")
-    if has_table(connection, "history_hour"):
-        return
-    columns = ", ".join(f"{m}_min REAL, {m}_mean REAL, {m}_max REAL, {m}_count INTEGER NOT NULL" for m in _MEASURES)
-    figures = ", ".join(f"min({m}), avg({m}), max({m}), count({m})" for m in _MEASURES)
-    for table, start in _WIDE.items():
-        connection.execute(
-            f"CREATE TABLE {table} (start TEXT PRIMARY KEY, cycles INTEGER NOT NULL, worker_ok INTEGER NOT NULL,"
-            f" internet_ok INTEGER NOT NULL, {columns}) WITHOUT ROWID"
-        )
-        connection.execute(
-            f"INSERT INTO {table} SELECT {start} AS start, count(*), sum({_WORKER_OK}), sum(coalesce(internet_ok, 0)),"
-            f" {figures} FROM metrics WHERE timestamp_lima IS NOT NULL GROUP BY start"
-        )
+    if not has_table(connection, "history_hour") and not has_table(connection, "rollups"):
+        wide_rollups.create_tables(connection)
 
 
 def to_4(connection: sqlite3.Connection) -> None:
@@ -163,6 +160,15 @@ def to_7(connection: sqlite3.Connection) -> None:
 def to_8(connection: sqlite3.Connection) -> None:
     """The gaps that nobody was told of yet: the run before each, and the first cycle after it."""
     connection.execute(_UNTOLD_GAP)
+
+
+def to_9(connection: sqlite3.Connection) -> None:
+    """Roll-ups in one table, a row for each metric; the two tables before it live on as views, for users' queries."""
+    connection.execute(_ROLLUPS)
+    for table, period in (("history_hour", "hour"), ("history_day", "day")):
+        if has_table(connection, table):
+            wide_rollups.move(connection, table, period)
+        wide_rollups.create_view(connection, table, period)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
@@ -218,4 +224,14 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (to_1, to_2, to_3, to_4, to_5, to_6, to_7, to_8)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    to_1,
+    to_2,
+    to_3,
+    to_4,
+    to_5,
+    to_6,
+    to_7,
+    to_8,
+    to_9,
+)

@@ -11,11 +11,12 @@ from sqlite3 import Connection, connect
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
-from heartbeatd.store import migrations, rollups, steps
+from heartbeatd.store import migrations, rollups
 from heartbeatd.store.database import Database
 
 INTERVAL_S = 10
 STEP_NS = INTERVAL_S * 1_000_000_000
+NS_PER_HOUR = 3_600_000_000_000
 ROW_BYTES = 360  # 250 of file with both indexes and the roll-ups, and what SQLite sorts in while these are made
 BATCH = 100_000
 _VALUES = attrgetter(*(name for name, _ in migrations.METRICS))
@@ -52,21 +53,19 @@ def rows(number: int, until_ns: int, seed: int = 1) -> Iterator[Row]:
 def make(path: Path, number: int, until_ns: int) -> Iterator[int]:
     """Make the database at `path`; yields how many rows are in, now and then, so that somebody can watch.
 
-    The roll-ups are made by what makes them at an upgrade: the same content as row by row (tests/store/test_rollups.py).
+    The roll-ups are made by what makes them of rows that waited: the same content as row by row (tests/store/test_rollups.py).
     """
     Database.open(path, until_ns).close()
     with closing(connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = OFF")  # nobody else looks, and what a crash leaves is thrown away
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -65536")
-        source = rows(number, until_ns)
+        source, hours = rows(number, until_ns), number * STEP_NS // NS_PER_HOUR + 1
         for begun in range(0, number, BATCH):
             _fill(connection, source, min(BATCH, number - begun))
             yield min(number, begun + BATCH)
         connection.execute("BEGIN")
-        for period in rollups.PERIODS:
-            connection.execute(f"DROP TABLE {period.table}")
-        steps.to_3(connection)
+        rollups.roll_up(connection, [to_lima(until_ns - hour * NS_PER_HOUR) for hour in range(hours, -1, -1)])
         connection.execute("COMMIT")
     Database.open(path, until_ns).close()  # back to a WAL
     with path.open("rb") as file:

@@ -35,6 +35,8 @@ def config(tmp_path: Path) -> Path:
     file.write_text(f'[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n')
     with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as store:
         store.record([row(1)], (announced(WorkerState.OK, NOW_NS),), [alert(1)], flush=True)
+        store.record([row(86400)], (), (), flush=True)  # so the hour and the day of the first are rolled up
+        store._connection.execute("DELETE FROM metrics WHERE id = ?", (row(86400).id,))
     return file
 
 
@@ -187,8 +189,8 @@ def test_status_says_what_stands_there(config: Path, tmp_path: Path, plant: Plan
 )
 def test_history_says_what_stands_there(config: Path, tmp_path: Path, name: str) -> None:
     """One line on standard error, and 1."""
-    hours = instead("history_hour", f"CREATE VIEW history_hour AS {ENDLESS} '9' AS start FROM n")
-    plant, told = PLANTED.get(name, (hours, "history_hour is not a table"))
+    hours = instead("rollups", f"CREATE VIEW rollups AS {ENDLESS} '9' AS start FROM n")
+    plant, told = PLANTED.get(name, (hours, "rollups is not a table"))
     plant(tmp_path / "metrics.db")
     done = ctl("history", "--config", config)
     assert done.returncode == 1
@@ -321,7 +323,9 @@ ODD: dict[str, str] = {
     "a state unknown": "UPDATE alert_state SET announced = char(27) || ']0;OWNED'",
     "a moment unknown": "UPDATE alert_state SET since_ns = 'then'",
     "a moment far off": "UPDATE alert_state SET since_ns = 9223372036854775807",
-    "hours": "UPDATE history_hour SET start = 'zz' || char(27), cycles = 'many', cpu_percent_mean = 'hot', ping_ms_max = 9e999",
+    "hours": "UPDATE rollups SET start = '2026-zz' || char(27), count = 'many', mean = 'hot', max = 9e999",
+    "a metric unknown": "UPDATE rollups SET metric = char(27) || metric",
+    "the hour of the last row": "UPDATE metrics SET timestamp_lima = '20261123T152010-05:00'",
 }
 
 

@@ -10,9 +10,8 @@ from heartbeatd.core.timefmt import to_lima
 from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.ctl.service import Service
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
-from heartbeatd.store.cells import Cell
 from heartbeatd.store.migrations import METRICS
-from heartbeatd.store.reader import Announced, Queue
+from heartbeatd.store.results import Announced, Queue, StoredRow
 
 NOW_NS = 1_790_000_005_000_000_000
 S = 1_000_000_000
@@ -21,11 +20,12 @@ CONFIG = parse({"heartbeat": {"url": "https://beat.example/", "secret_key": "k"}
 ACTIVE = Service("active", "running", "enabled", "Worker ok", 0, "Wed 2026-11-25 14:45:12 UTC", 0, 4711)
 
 
-def row(age_s: float = 5, **values: Cell) -> dict[str, Cell]:
+def row(age_s: float = 5, **values: str | int | None) -> StoredRow:
     """A row of that age."""
-    blank: dict[str, Cell] = dict.fromkeys(name for name, _ in METRICS)
+    blank: dict[str, object] = dict.fromkeys(name for name, _ in METRICS)
     stamp = to_lima(NOW_NS - int(age_s * S))
-    return {**blank, "timestamp_lima": stamp, "worker_status": 200, "cycle_duration_ms": 12.0, **values}
+    known = {**blank, "timestamp_lima": stamp, "worker_status": 200, "cycle_duration_ms": 12.0, **values}
+    return StoredRow(**known)  # type: ignore[arg-type]
 
 
 GOOD = Snapshot(row(), (Announced(WORKER, WorkerState.OK, Severity.OK, NOW_NS - 60 * S),), Queue(0, None))

@@ -154,28 +154,28 @@ def test_the_queue(store: Database) -> None:
 
 def test_pruning_takes_the_old_and_only_those(store: Database, path: Path) -> None:
     """A bounded number at a time, from the oldest, until none is left that is too old."""
-    store.record([row(n) for n in range(PRUNE_ROWS + 100)], (), (), flush=False)
+    store.record([row(n) for n in (*range(PRUNE_ROWS + 100), 3600)], (), (), flush=False)
     left = []
     for _ in range(3):
         store.record((), (), (), flush=False, keep=keep_from(PRUNE_ROWS + 10))
         left.append(len(ids(path)))
-    assert left == [100, 90, 90]
+    assert left == [101, 91, 91]
     assert ids(path)[0] == row(PRUNE_ROWS + 10).id
 
 
 def test_rows_of_a_clock_that_ran_ahead_hold_up_no_pruning(store: Database, path: Path) -> None:
     """They come first in the file, and are not too old; those behind them are, and go."""
     store.record([row(n + 1000) for n in range(PRUNE_ROWS)], (), (), flush=False)
-    store.record([row(n) for n in range(10)], (), (), flush=False)
+    store.record([row(n) for n in (*range(10), 3600)], (), (), flush=False)
     store.record((), (), (), flush=False, keep=keep_from(10))
-    assert ids(path) == [row(n + 1000).id for n in range(PRUNE_ROWS)]
+    assert ids(path) == [row(n).id for n in (*range(1000, 1000 + PRUNE_ROWS), 3600)]
 
 
 def test_pruning_spares_what_was_taken_over(store: Database, path: Path) -> None:
     """Until that is too long ago, too."""
-    store.record([row(n) for n in range(10)], (), (), flush=False)
+    store.record([row(n) for n in (*range(10), 3600)], (), (), flush=False)
     keep = keep_from(8)
-    for taken_over_ns, left in ((keep.now_ns, 10), (keep.now_ns - NS_PER_DAY, 2)):
+    for taken_over_ns, left in ((keep.now_ns, 11), (keep.now_ns - NS_PER_DAY, 3)):
         store._connection.execute(
             "INSERT OR REPLACE INTO takeover (rowid, last_rowid, at_ns) VALUES (1, 5, ?)", (taken_over_ns,)
         )
@@ -199,15 +199,13 @@ def test_alerts_are_not_kept_for_ever(store: Database, path: Path) -> None:
 
 
 def test_all_of_a_cycle_is_one_commit(store: Database, path: Path) -> None:
-    """Row, track, alert and what is too old: a reader sees all of it or nothing, and the disk one write."""
+    """Row, roll-up, track, alert and what is too old: a reader sees all of it or nothing, and the disk one write."""
     store.record([row(n) for n in range(PRUNE_ROWS)], (), (), flush=False)
     statements: list[str] = []
     store._connection.set_trace_callback(statements.append)
-    store.record(
-        [row(PRUNE_ROWS)], (announced(WorkerState.ERROR, NOW_NS),), [alert(1)], flush=False, keep=keep_from(PRUNE_ROWS)
-    )
+    store.record([row(3600)], (announced(WorkerState.ERROR, NOW_NS),), [alert(1)], flush=False, keep=keep_from(3600))
     assert [s for s in statements if s.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
-    assert ids(path) == [row(PRUNE_ROWS).id]
+    assert ids(path) == [row(3600).id]
 
 
 def test_a_newer_database_is_left_alone(path: Path) -> None:

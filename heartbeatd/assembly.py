@@ -10,13 +10,14 @@ from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import Start
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
+from heartbeatd.core.rule import RuleSettings
 from heartbeatd.core.schedule import Tick
-from heartbeatd.core.worker import WORKER
 from heartbeatd.cycle import Cycle, Edges
 from heartbeatd.gaps import GapOptions, Gaps
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.report import Reporter
+from heartbeatd.rules import all_rules
 from heartbeatd.runtime import Runtime
 from heartbeatd.steps import Steps
 from heartbeatd.store.background import BackgroundStore
@@ -38,11 +39,12 @@ class Assembly:
         who, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
         heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
         internet_url = redact_url(config.internet.url)
+        announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
         heartbeats = Heartbeats(self._heartbeat, who, runtime.sequence, runtime.clock, runtime.cancel)
         self._cycle = Cycle(
             Edges(self._probes, heartbeats, store, self._outbox, runtime.service),
-            {WORKER.kind: Policy(config.alerts.alert_after, config.alerts.recover_after)},
-            Reporter(who, interval_s, heartbeat_url, internet_url, LogCycles(config.agent.log_cycles)),
+            all_rules(RuleSettings(announced_after, heartbeat_url, internet_url)),
+            Reporter(who, interval_s, internet_url, LogCycles(config.agent.log_cycles)),
             who,
             heartbeat_url,
             runtime.boot_id,

@@ -8,27 +8,25 @@ announced has not been. The edges are Protocols: `app` hands in the real ones, t
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core import notification
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.alerting import Verdict, evaluate
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification, QueuedNotification
 from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.policy import Policy
+from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
 from heartbeatd.core.sample import Row, Sample, row_of
 from heartbeatd.core.schedule import Tick
-from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import plural
 from heartbeatd.core.worker import WORKER
 from heartbeatd.heartbeats import Heartbeats
 from heartbeatd.report import CycleOutcome, Reporter
-from heartbeatd.rules.worker import observe
 from heartbeatd.steps import Steps
 
 log = logging.getLogger(__name__)
@@ -102,22 +100,13 @@ class Edges:
     service: ServiceManager
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What one cycle observed of the Worker, what follows of it, and what is to be delivered."""
-
-    worker: Observation | None
-    verdict: Verdict
-    notifications: tuple[QueuedNotification, ...] = ()
-
-
 class Cycle:
-    """Runs ticks, one after the other. `policies` by kind of subject; `heartbeat_url` is fit to be shown."""
+    """Runs ticks, one after the other. `heartbeat_url` is fit to be shown."""
 
     def __init__(
         self,
         edges: Edges,
-        policies: dict[str, Policy],
+        rules: tuple[Rule, ...],
         reporter: Reporter,
         agent: AgentInfo,
         heartbeat_url: str,
@@ -125,7 +114,7 @@ class Cycle:
         clock: Clock,
         cancel: CancelToken,
     ) -> None:
-        self._edges, self._policies, self._reporter = edges, policies, reporter
+        self._edges, self._rules, self._reporter = edges, rules, reporter
         self._agent, self._heartbeat_url, self._boot_id = agent, heartbeat_url, boot_id
         self._clock, self._cancel = clock, cancel
         self._steps = Steps()
@@ -143,9 +132,7 @@ class Cycle:
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
-        evaluation = self._steps.take(
-            "evaluate the Worker's answer", lambda: self._evaluate(sample, result)
-        ) or Evaluation(None, Verdict(states))
+        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, self._check_explains))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
         self._states = self._record(row, evaluation, (*queued, *evaluation.notifications))
         self._report(tick, sample, row, result, evaluation, states)
@@ -161,35 +148,32 @@ class Cycle:
     def _beat(self, sample: Sample, row_id: str) -> HeartbeatResult | None:
         return self._edges.heartbeats.send(sample, row_id, self._states.get(WORKER))
 
-    def _evaluate(self, sample: Sample, result: HeartbeatResult | None) -> Evaluation:
-        """Without a webhook no notification is made: it would be delivered years later, if ever."""
-        asked = self._reporter.asked(sample)
-        now_ns = self._clock.now_ns()
-        worker = observe(now_ns, result, sample.internet_ok, check_explains=self._check_explains, asked=asked)
+    def _evaluate(self, seen: Seen) -> Evaluation:
+        """Each rule is a step of its own."""
         # Whether the internet check can explain an outage: not while it fails and the Worker answers all the same.
-        if sample.internet_ok:
+        if seen.sample.internet_ok:
             self._check_explains = True
-        elif result is not None and result.status is not None:
+        elif seen.result is not None and seen.result.status is not None:
             self._check_explains = False
-        verdict = evaluate(self._states, () if worker is None else (worker,), self._policies)
-        if self._edges.outbox is None:
-            return Evaluation(worker, verdict)
-        return Evaluation(
-            worker,
-            verdict,
-            tuple(
-                self._queued(
-                    notification.of_announcement(self._agent, announcement, self._event_id(now_ns), self._heartbeat_url)
-                )
-                for announcement in verdict.announcements
-            ),
+        found = [
+            self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)) for rule in self._rules
+        ]
+        return together(one for one in found if one is not None)
+
+    def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
+        """Without a webhook no notification is made: it would be delivered years later, if ever."""
+        found = evaluate(rule, seen, self._states, self._agent)
+        if self._edges.outbox is None or not found.told:
+            return found
+        made = (
+            notification.of_announcement(self._agent, due, text, self._event_id(seen.at_ns), self._heartbeat_url)
+            for due, text in found.told
         )
+        return replace(found, notifications=tuple(map(self._queued, made)))
 
     def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[QueuedNotification, ...]) -> AlertStates:
         store, outbox = self._edges.store, self._edges.outbox
-        states = self._steps.take(
-            "store what it saw", lambda: store.record(row, evaluation.verdict.changed, notifications)
-        )
+        states = self._steps.take("store what it saw", lambda: store.record(row, evaluation.changed, notifications))
         if outbox is not None and (notifications or store.pending):
             self._steps.take("pass on its alerts", lambda: outbox.post(notifications))
         return self._states if states is None else states
@@ -204,7 +188,7 @@ class Cycle:
         before: AlertStates,
     ) -> None:
         reporter, skipped = self._reporter, self._edges.heartbeats.skipped
-        outcome = CycleOutcome(tick, sample, row, result, evaluation.worker, evaluation.verdict, skipped())
+        outcome = CycleOutcome(tick, sample, row, result, evaluation, skipped())
         status = self._steps.take("write the status line", lambda: reporter.status(outcome, self._notes()))
         self._steps.take("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))

@@ -5,17 +5,19 @@ from dataclasses import asdict, dataclass
 
 from heartbeatd.core import cyclelog
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.alerting import Announcement, Event, Verdict, changes_in_an_hour
+from heartbeatd.core.alerting import Announcement, Event, changes_in_an_hour
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import values
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.rule import Evaluation
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Observation
-from heartbeatd.core.text.cycle import cycle_line, hour_line, status_line, worker_state
-from heartbeatd.core.text.subjects import announcement_text
+from heartbeatd.core.text import Text
+from heartbeatd.core.text.cycle import bad_subjects, cycle_line, hour_line, status_line, worker_state
 from heartbeatd.core.timefmt import plural, time_of_day, to_lima
+from heartbeatd.core.worker import WORKER
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 
 log = logging.getLogger(__name__)
@@ -23,25 +25,26 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CycleOutcome:
-    """What a cycle came to. `worker` is what it observed of the Worker, `skipped` why no heartbeat was sent."""
+    """What a cycle came to. `skipped` is why no heartbeat was sent."""
 
     tick: Tick
     sample: Sample
     row: Row
     result: HeartbeatResult | None
-    worker: Observation | None
-    verdict: Verdict
+    evaluation: Evaluation
     skipped: str
+
+    @property
+    def worker(self) -> Observation | None:
+        """What was observed of the Worker."""
+        return next((observed for observed in self.evaluation.observations if observed.subject == WORKER), None)
 
 
 class Reporter:
-    """Remembers what was said last, so that what goes on is said once. The URLs are fit to be shown."""
+    """Remembers what was said last, so that what goes on is said once. `internet_url` is fit to be shown."""
 
-    def __init__(
-        self, agent: AgentInfo, interval_s: int, heartbeat_url: str, internet_url: str, log_cycles: LogCycles
-    ) -> None:
-        self._agent, self._interval_s = agent, interval_s
-        self._heartbeat_url, self._internet_url = heartbeat_url, internet_url
+    def __init__(self, agent: AgentInfo, interval_s: int, internet_url: str, log_cycles: LogCycles) -> None:
+        self._agent, self._interval_s, self._internet_url = agent, interval_s, internet_url
         self._log_cycles = log_cycles
         self._logged = Logged()
         self._probes: dict[str, ProbeReport] = {}
@@ -52,11 +55,10 @@ class Reporter:
         sample = outcome.sample
         next_at = time_of_day(outcome.tick.slot_ns + self._interval_s * NS_PER_S, self._agent.zone)
         told = worker_state(outcome.worker, outcome.result, outcome.skipped)
-        return status_line(sample, told, notes=notes, next_at=next_at, asked=self.asked(sample))
-
-    def asked(self, sample: Sample) -> str:
-        """What the internet check asked, and why it failed, e.g. `http://www.google.com: dns: the name has no address`."""
-        return ": ".join(filter(None, (self._internet_url, sample.internet_detail)))
+        bad = [observed for observed in outcome.evaluation.observations if not observed.ok]
+        others = bad_subjects([observed for observed in bad if observed.subject != WORKER])
+        asked = sample.asked(self._internet_url)
+        return status_line(sample, told, notes=(*others, *notes), next_at=next_at, asked=asked)
 
     def log_cycle(self, outcome: CycleOutcome) -> None:
         """The line of the cycle, and of the hour that is over, as far as they are due."""
@@ -72,13 +74,14 @@ class Reporter:
         for probe in outcome.sample.reports:
             self._log_probe(probe)
         self._log_internet(outcome.sample)
-        for announcement in outcome.verdict.announcements:
-            self._log_announcement(announcement)
-        told = {announcement.observed.subject for announcement in outcome.verdict.announcements}
-        for after in outcome.verdict.changed:
+        evaluation = outcome.evaluation
+        for announcement, text in evaluation.told:
+            _log_announcement(announcement, text)
+        told = {announcement.observed.subject for announcement, _ in evaluation.told}
+        for after in evaluation.changed:
             earlier = before.get(after.subject)
             if earlier is not None and after.subject not in told and after.current != earlier.current:
-                self._log_untold(earlier, after, outcome.worker)
+                _log_untold(earlier, after, next(o for o in evaluation.observations if o.subject == after.subject))
 
     def _log_hour(self, hour: Hour) -> None:
         log.info("%s", hour_line(hour, self._agent.zone), extra=journal_fields(MessageId.HOUR, **asdict(hour)))
@@ -100,24 +103,6 @@ class Reporter:
             ),
         )
 
-    def _log_announcement(self, announcement: Announcement) -> None:
-        observed = announcement.observed
-        text = announcement_text(self._agent.host, announcement, self._heartbeat_url, self._agent.zone)
-        log.log(
-            NOTICE if announcement.event is Event.RECOVERY else logging.WARNING,
-            "%s",
-            text.message,
-            extra=journal_fields(
-                MessageId.WORKER_CHANGED,
-                event=announcement.event,
-                previous=announcement.previous,
-                current=observed.state,
-                worker_status=observed.value,
-                worker_cause=observed.reason,
-                duration_seconds=announcement.duration_s,
-            ),
-        )
-
     def _log_internet(self, sample: Sample) -> None:
         """Say it when the internet check begins to fail, fails for another reason, or passes again."""
         if sample.internet_ok is None:
@@ -135,23 +120,6 @@ class Reporter:
             )
         self._internet_problem = problem
 
-    def _log_untold(self, before: AlertState, after: AlertState, observed: Observation | None) -> None:
-        now_ns = after.changes_ns[-1] if after.changes_ns else 0
-        log.log(
-            NOTICE,
-            "the heartbeat Worker went from %s to %s; not announced, as it is flapping: %s in an hour",
-            before.current,
-            after.current,
-            plural(changes_in_an_hour(after, now_ns), "change"),
-            extra=journal_fields(
-                MessageId.WORKER_CHANGED,
-                previous=before.current,
-                current=after.current,
-                worker_status=observed.value if observed else None,
-                worker_cause=observed.reason if observed else None,
-            ),
-        )
-
     def _log_probe(self, report: ProbeReport) -> None:
         before = self._probes.get(report.probe)
         self._probes[report.probe] = report
@@ -168,6 +136,37 @@ class Reporter:
                 MessageId.PROBE_CHANGED, probe=report.probe, presence=report.status, detail=report.detail
             ),
         )
+
+
+def _log_announcement(announcement: Announcement, text: Text) -> None:
+    observed = announcement.observed
+    fields = _fields(
+        observed, announcement.previous, event=announcement.event, duration_seconds=announcement.duration_s
+    )
+    log.log(NOTICE if announcement.event is Event.RECOVERY else logging.WARNING, "%s", text.message, extra=fields)
+
+
+def _log_untold(before: AlertState, after: AlertState, observed: Observation) -> None:
+    now_ns = after.changes_ns[-1] if after.changes_ns else 0
+    log.log(
+        NOTICE,
+        "%s went from %s to %s; not announced, as it is flapping: %s in an hour",
+        "the heartbeat Worker" if after.subject == WORKER else after.subject,
+        before.current,
+        after.current,
+        plural(changes_in_an_hour(after, now_ns), "change"),
+        extra=_fields(observed, before.current),
+    )
+
+
+def _fields(observed: Observation, previous: str, **others: object) -> dict[str, dict[str, str]]:
+    """Of the journal's entry for a change to what was observed."""
+    told: dict[str, object] = {"previous": previous, "current": observed.state, **others}
+    if observed.subject == WORKER:
+        measured = {"worker_status": observed.value, "worker_cause": observed.reason}
+        return journal_fields(MessageId.WORKER_CHANGED, **told, **measured)
+    measured = {"severity": observed.severity, "value": observed.value, "cause": observed.reason}
+    return journal_fields(MessageId.SUBJECT_CHANGED, subject=observed.subject, **told, **measured)
 
 
 def _status_change(before: ProbeStatus | None, now: ProbeStatus) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
-from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
@@ -190,3 +190,23 @@ def test_a_heartbeat_that_was_broken_off() -> None:
     world = World([Sample(SLOT_NS)], [None])
     run(world, 1)
     assert world.statuses[0].startswith("Worker not asked; ")
+
+
+def test_a_change_of_the_worker_in_the_journal(caplog: pytest.LogCaptureFixture) -> None:
+    """With the Worker's own MESSAGE_ID and fields, whatever else is watched by now."""
+    caplog.set_level(logging.INFO)
+    silent = HeartbeatResult(None, Cause.TIMEOUT, "no connection in time")
+    world = World([Sample(SLOT_NS)] * 4, [HeartbeatResult(200), HeartbeatResult(503), silent, HeartbeatResult(200)])
+    run(world, 4)
+    found = [dict(record.fields) for record in caplog.records if hasattr(record, "fields")]
+    changes = [fields for fields in found if fields.pop("MESSAGE_ID") == MessageId.WORKER_CHANGED]
+    assert [{name.removeprefix("HEARTBEAT_").lower(): value for name, value in one.items()} for one in changes] == [
+        {"event": "problem", "previous": "ok", "current": "error", "worker_status": "503"},
+        {
+            "event": "recovery",
+            "previous": "error",
+            "current": "ok",
+            "worker_status": "200",
+            "duration_seconds": "20.0",
+        },
+    ]

@@ -17,7 +17,7 @@ of alerts, and the state it comes to rest in is always the last one told. A sile
 *Is it told again?* A bad state that lasts, `remind_s` after it was last told, if the policy says so.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -84,9 +84,8 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The states after a cycle, those of them that are others than before, and what is due to be told."""
+    """The alert states that are others than before, and what is due to be told."""
 
-    states: AlertStates
     changed: tuple[AlertState, ...] = ()
     announcements: tuple[Announcement, ...] = ()
 
@@ -94,23 +93,21 @@ class Verdict:
 def evaluate(
     states: AlertStates,
     observations: Iterable[Observation],
-    policies: Mapping[str, Policy],
+    policy: Policy,
     silenced: Collection[Subject] = (),
 ) -> Verdict:
-    """Hold what a cycle observed against what was announced. `policies` has one for each kind of subject."""
+    """Hold what a cycle observed, each subject once at the most, against what was announced."""
     changed: list[AlertState] = []
     announcements: list[Announcement] = []
     for observed in observations:
         before = states.get(observed.subject)
         silent = observed.subject in silenced
-        after, announcement = advance(before, observed, policies[observed.subject.kind], silenced=silent)
+        after, announcement = advance(before, observed, policy, silenced=silent)
         if after is not before:
             changed.append(after)
         if announcement is not None:
             announcements.append(announcement)
-    if changed:
-        states = {**states, **{state.subject: state for state in changed}}
-    return Verdict(states, tuple(changed), tuple(announcements))
+    return Verdict(tuple(changed), tuple(announcements))
 
 
 def advance(

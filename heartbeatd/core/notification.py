@@ -12,8 +12,8 @@ from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.payload import AgentInfo, JsonObject, json_text
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 from heartbeatd.core.subject import Severity
+from heartbeatd.core.text import Text
 from heartbeatd.core.text.agent import gap_text, test_text
-from heartbeatd.core.text.subjects import announcement_text
 from heartbeatd.core.timefmt import format_duration, from_iso, rfc3339, to_lima
 from heartbeatd.core.worker import WORKER
 
@@ -54,10 +54,11 @@ class QueuedNotification:
     booted_ns: int | None = None
 
 
-def of_announcement(agent: AgentInfo, announcement: Announcement, event_id: str, heartbeat_url: str) -> Notification:
-    """The notification of an announcement. `heartbeat_url` is shown without user info and query."""
+def of_announcement(
+    agent: AgentInfo, announcement: Announcement, text: Text, event_id: str, heartbeat_url: str
+) -> Notification:
+    """The notification of an announcement, in these words. `heartbeat_url` is shown without user info and query."""
     observed = announcement.observed
-    text = announcement_text(agent.host, announcement, heartbeat_url, agent.zone)
     details = _details(
         agent,
         event_id,

@@ -3,7 +3,8 @@
 Names carry their units. `None` means unknown everywhere: a value that could not be read is never guessed or repeated.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from heartbeatd.core.heartbeat import HeartbeatResult
@@ -31,7 +32,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the probes saw in one cycle."""
+    """What the probes saw in one cycle. `values` are those that have no column, by name, for the rules."""
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None
@@ -43,10 +44,15 @@ class Sample:
     ping_ms: float | None = None
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     reports: tuple[ProbeReport, ...] = ()
+    values: Mapping[str, float] = field(default_factory=dict)
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""
         return next((report.status for report in self.reports if report.probe == probe), None)
+
+    def asked(self, internet_url: str) -> str:
+        """What the internet check asked, and why it failed, e.g. `http://www.google.com: dns: the name has no address`."""
+        return ": ".join(filter(None, (internet_url, self.internet_detail)))
 
 
 @dataclass(frozen=True, slots=True)

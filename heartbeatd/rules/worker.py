@@ -4,9 +4,12 @@ Silence is always `unreachable`; its cause, and what the internet check found in
 """
 
 from enum import StrEnum
+from functools import partial
 
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult, is_no_route
+from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.subject import OK, Observation, Severity
+from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.worker import WORKER, WorkerState, rule_for
 
 _SEVERITIES: dict[str, Severity] = {OK: Severity.OK, WorkerState.DEGRADED: Severity.WARNING}
@@ -44,6 +47,23 @@ _ALLOW = "Allow the name in heartbeat.url on the name server that this host asks
 _NO_ROUTE = (
     "This host could not begin a connection: look at its network, its routes and its firewall, and at heartbeat.url."
 )
+
+
+def rule(settings: RuleSettings) -> Rule:
+    """The rule on the Worker. Its first state is told to nobody."""
+    return Rule(
+        WORKER.kind,
+        partial(_observe, settings.internet_url),
+        settings.policy,
+        partial(worker_text, heartbeat_url=settings.heartbeat_url),
+    )
+
+
+def _observe(internet_url: str, seen: Seen) -> tuple[Observation, ...]:
+    sample = seen.sample
+    asked = sample.asked(internet_url)
+    found = observe(seen.at_ns, seen.result, sample.internet_ok, check_explains=seen.check_explains, asked=asked)
+    return () if found is None else (found,)
 
 
 def observe(

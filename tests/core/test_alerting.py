@@ -1,4 +1,4 @@
-"""The state machine of the Worker, and its laws."""
+"""The alert machine, which any subject goes through, and its laws."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from heartbeatd.core.alert_state import AlertState, moments, shifted
 from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Announcement, Event, advance, evaluate
-from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.worker import WORKER, WorkerState
-from heartbeatd.rules.worker import observation, observe
+from heartbeatd.rules.worker import observation
 from tests.support.states import announced, replay
 
 S = 1_000_000_000
@@ -33,54 +32,6 @@ HOUR = 3600 * S
 def seen(*found: WorkerState) -> list[Observation]:
     """One observation every ten seconds."""
     return [observation(state, i * 10 * S) for i, state in enumerate(found)]
-
-
-@pytest.mark.parametrize(
-    ("status", "state"),
-    [
-        (200, "ok"),
-        (201, "ok"),
-        (204, "ok"),
-        (299, "ok"),
-        (220, "degraded"),
-        (221, "degraded"),
-        (222, "ok"),
-        (301, "rejected"),
-        (308, "rejected"),
-        (400, "rejected"),
-        (401, "rejected"),
-        (403, "rejected"),
-        (404, "rejected"),
-        (429, "rejected"),
-        (500, "error"),
-        (503, "error"),
-        (599, "error"),
-        (103, "unreachable"),
-        (999, "unreachable"),
-    ],
-)
-def test_every_answer_has_its_state(status: int, state: str) -> None:
-    """Each status falls into the state that the table of answers gives it; a number that is no HTTP answer is none."""
-    found = observe(0, HeartbeatResult(status), internet_ok=True)
-    assert found is not None
-    assert found.state == state
-    assert found.reason == (Cause.PROTOCOL if state == "unreachable" else None)
-
-
-@pytest.mark.parametrize("cause", list(Cause))
-@pytest.mark.parametrize("internet_ok", [True, False, None])
-def test_the_internet_check_only_explains(cause: Cause, internet_ok: bool | None) -> None:
-    """Silence is `unreachable` whatever the internet check says; that only turns what looks like a dead uplink into its cause."""
-    found = observe(0, HeartbeatResult(None, cause), internet_ok)
-    assert found is not None
-    assert found.state is WorkerState.UNREACHABLE
-    uplink = internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
-    assert found.reason is (Cause.NO_INTERNET if uplink else cause)
-
-
-def test_a_beat_that_was_not_sent_says_nothing() -> None:
-    """Without a heartbeat there is no observation."""
-    assert observe(0, None, internet_ok=False) is None
 
 
 @given(states)
@@ -173,7 +124,7 @@ def test_a_length_that_cannot_be_true_is_unknown() -> None:
     track = announced(WorkerState.ERROR, 10**18, None, 10**18)
     _, recovery = advance(track, observation(WorkerState.OK, 10**17, 200), AT_ONCE)
     assert recovery is not None and recovery.duration_s is None
-    text = worker_text("nas", recovery, "https://worker/", LIMA_ZONE)
+    text = worker_text("nas", recovery, LIMA_ZONE, "https://worker/")
     assert text.title == "nas: the Worker records heartbeats again"
     assert "lasted a time that is not known" in text.message
 
@@ -214,7 +165,7 @@ def test_a_flapping_worker(patience: Policy) -> None:
     assert recovery.event is Event.RECOVERY
     assert recovery.observed.at_ns - recovery.since_ns == STEADY_S * S
     assert recovery.flapping > 90
-    text = worker_text("nas", recovery, "https://worker/", LIMA_ZONE)
+    text = worker_text("nas", recovery, LIMA_ZONE, "https://worker/")
     assert f"flapping: {recovery.flapping} changes" in text.title
     assert "once it has lasted for 10 min" in text.message
 
@@ -265,17 +216,6 @@ def test_moments_of_another_clock_stay(history: list[Observation], patience: Pol
     """What was noted in an earlier boot was noted by a clock that nobody has stepped since."""
     track, _ = replay(None, history, patience)
     assert track is None or shifted(track, step_ns, moments(track)) == track
-
-
-@pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])
-def test_a_check_that_always_fails_explains_nothing(cause: Cause) -> None:
-    """Where the internet check failed while the Worker answered, an outage of the Worker is not called `no internet`."""
-    seen = observe(0, HeartbeatResult(None, cause), False)
-    assert seen is not None
-    assert seen.reason is Cause.NO_INTERNET
-    seen = observe(0, HeartbeatResult(None, cause), False, check_explains=False)
-    assert seen is not None
-    assert seen.reason is cause
 
 
 DISK = Subject("disk", "/srv")
@@ -332,8 +272,8 @@ def test_one_subject_is_no_business_of_another(
     for number in range(max(len(worker), len(disks))):
         observations = [*worker[number : number + 1], *disks[number : number + 1]]
         before = kept
-        verdict = evaluate(kept, observations, {"worker": policy, "disk": policy})
-        kept = dict(verdict.states)
+        verdict = evaluate(kept, observations, policy)
+        kept = {**kept, **{state.subject: state for state in verdict.changed}}
         told += verdict.announcements
         assert {state.subject for state in verdict.changed} == {s for s in kept if kept[s] != before.get(s)}
     for subject, history in ((WORKER, worker), (DISK, disks)):
@@ -345,7 +285,6 @@ def test_one_subject_is_no_business_of_another(
 def test_a_silenced_subject_among_others() -> None:
     """`silenced` names subjects; the others are told of."""
     found = [observation(WorkerState.ERROR, 0), disk("warning", 0)]
-    policies = {"worker": Policy(1, 1, Initial.ASSUME_OK), "disk": Policy(1, 1, Initial.ASSUME_OK)}
-    verdict = evaluate({}, found, policies, silenced={WORKER})
+    verdict = evaluate({}, found, Policy(1, 1, Initial.ASSUME_OK), silenced={WORKER})
     assert [a.observed.subject for a in verdict.announcements] == [DISK]
-    assert verdict.states[WORKER].announced == OK
+    assert {state.subject: state.announced for state in verdict.changed} == {WORKER: OK, DISK: "warning"}

@@ -18,7 +18,7 @@ from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.notify.webhook import body_of
 from heartbeatd.rules.worker import observation
-from tests.support.states import replay
+from tests.support.states import notified, replay
 
 S, MS = 1_000_000_000, 1_000_000
 AGENT = payload.AgentInfo("nas1", "1.2.3", 1_795_465_200 * S)
@@ -33,7 +33,7 @@ DETAILS = {
 def alerts(*history: Observation) -> list[QueuedNotification]:
     """The alerts of a history."""
     _, changes = replay(None, history, Policy())
-    made = [notification.of_announcement(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
+    made = [notified(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
     return list(map(notification.to_queue, made))
 
 
@@ -113,7 +113,7 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
     cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
     history = [observation(before, 0, 200), observation(after, S, None if cause else 500, cause, detail)]
     for change in replay(None, history, Policy())[1]:
-        body = sent(notification.to_queue(notification.of_announcement(agent, change, "x", URL)), 2 * S)
+        body = sent(notification.to_queue(notified(agent, change, "x", URL)), 2 * S)
         assert body["title"].startswith(f"{host}: ")
         assert body["message"]
 

@@ -103,7 +103,7 @@ def test_the_text_of_a_reminder(since_ns: int, for_how_long: str) -> None:
     state = announced(WorkerState.ERROR, since_ns, problem_since_ns=since_ns)
     _, told = advance(state, observation(WorkerState.ERROR, 7200 * S, 503, None, "why"), Policy(remind_s=3600))
     assert told is not None
-    text = worker_text("nas", told, "https://worker/", LIMA_ZONE)
+    text = worker_text("nas", told, LIMA_ZONE, "https://worker/")
     assert text.title == "nas: the heartbeat Worker is still error (HTTP 503)"
     assert text.message.startswith("The heartbeat Worker at https://worker/ is still error, since ")
     assert f"(America/Lima).{for_how_long} It answers HTTP 503: why. While this lasts heartbeats may" in text.message

@@ -32,7 +32,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "gaps": {"clock", "journal"},
     "report": {"journal"},
     "steps": {"journal"},
-    "cycle": {"cancel", "clock", "heartbeats", "report", "rules", "steps"},
+    "cycle": {"cancel", "clock", "heartbeats", "report", "steps"},
     "loop": {"cancel", "clock", "journal"},
     "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
     "components": {"config", "net", "notify", "probes", "runtime"},

@@ -17,7 +17,7 @@ from heartbeatd.failure_alert.failure import Failure
 from heartbeatd.failure_alert.message import alert
 from heartbeatd.notify.webhook import body_of
 from heartbeatd.rules.worker import observation
-from tests.support.states import replay
+from tests.support.states import notified, replay
 
 MS = 1_000_000
 AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
@@ -40,7 +40,7 @@ def heartbeat(sample: Sample | None = None) -> bytes:
 def alerts(*history: Observation, patience: Policy | None = None) -> list[bytes]:
     """What arrives at the webhook when the Worker was found so, each at the first try."""
     _, changes = replay(None, history, patience or Policy())
-    made = [notification.of_announcement(AGENT, c, uuid7(c.observed.at_ns, _noise(2)), URL) for c in changes]
+    made = [notified(AGENT, c, uuid7(c.observed.at_ns, _noise(2)), URL) for c in changes]
     return [_delivered(alert) for alert in made]
 
 

@@ -7,10 +7,11 @@ from heartbeatd.clock import Clock
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
-from heartbeatd.core.worker import WORKER
+from heartbeatd.core.rule import Rule, RuleSettings
 from heartbeatd.cycle import AlertQueue, Collector, Cycle, Edges, ServiceManager, Store
 from heartbeatd.heartbeats import Heartbeats, HeartbeatSender
 from heartbeatd.report import Reporter
+from heartbeatd.rules import all_rules
 
 URL = "https://worker.example/"
 SITE = "http://internet.example"
@@ -28,13 +29,14 @@ def make_cycle(
     boot_id: str = "boot",
     log_cycles: LogCycles = LogCycles.ALL,
     cancel: CancelToken | None = None,
+    rules: tuple[Rule, ...] = (),
 ) -> Cycle:
-    """A cycle every ten seconds that announces at once."""
+    """A cycle every ten seconds that announces at once, by the agent's rules and `rules`."""
     cancel = cancel or CancelToken()
     cycle = Cycle(
         Edges(probes, Heartbeats(sender, agent, count(1), clock, cancel), store, outbox, service),
-        {WORKER.kind: Policy(1, 1)},
-        Reporter(agent, 10, URL, SITE, log_cycles),
+        (*all_rules(RuleSettings(Policy(1, 1), URL, SITE)), *rules),
+        Reporter(agent, 10, SITE, log_cycles),
         agent,
         URL,
         boot_id,

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, advance
+from heartbeatd.core.notification import Notification, of_announcement
+from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.subject import Observation
+from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.rules.worker import observation
 
@@ -15,6 +18,12 @@ def announced(
 ) -> AlertState:
     """What is kept once the Worker was announced to be in this state."""
     return AlertState(WORKER, state, observation(state, since_ns).severity, since_ns, reason, problem_since_ns)
+
+
+def notified(agent: AgentInfo, announcement: Announcement, event_id: str, heartbeat_url: str) -> Notification:
+    """What is told of an announcement about the Worker."""
+    text = worker_text(agent.host, announcement, agent.zone, heartbeat_url)
+    return of_announcement(agent, announcement, text, event_id, heartbeat_url)
 
 
 def replay(

@@ -58,6 +58,15 @@ def worker_state(seen: Observation | None, beat: HeartbeatResult | None, no_beat
     return no_beat if seen is None else f"{seen.state} ({worker(beat, seen.reason)})"
 
 
+MOST_SUBJECTS = 3
+
+
+def bad_subjects(bad: Sequence[Observation]) -> tuple[str, ...]:
+    """Those that are not ok, in the status line: `disk:/srv warning`, `MOST_SUBJECTS` of them."""
+    shown = tuple(f"{observed.subject} {observed.state}" for observed in bad[:MOST_SUBJECTS])
+    return shown if len(bad) <= MOST_SUBJECTS else (*shown, f"{len(bad) - MOST_SUBJECTS} more not ok")
+
+
 def worker(beat: HeartbeatResult | None, cause: str | None, no_beat: str = "off") -> str:
     """The heartbeat's outcome: `200 in 84 ms`, `no answer: dns`, or what there is to say of none."""
     if beat is None:

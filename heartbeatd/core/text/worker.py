@@ -48,10 +48,10 @@ def consequence(state: str, cause: str | None) -> str:
     return _UPLINK_DOWN if cause == Cause.NO_INTERNET else CONSEQUENCES[state]
 
 
-def worker_text(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+def worker_text(host: str, announcement: Announcement, zone: Zone, heartbeat_url: str) -> Text:
     """The text for a change of the Worker's state."""
     make = _recovery if announcement.event is Event.RECOVERY else _not_ok
-    text = make(host, announcement, heartbeat_url, zone)
+    text = make(host, announcement, zone, heartbeat_url)
     if not announcement.flapping:
         return text
     number = announcement.flapping
@@ -61,7 +61,7 @@ def worker_text(host: str, announcement: Announcement, heartbeat_url: str, zone:
     return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
 
 
-def _not_ok(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+def _not_ok(host: str, announcement: Announcement, zone: Zone, heartbeat_url: str) -> Text:
     observed = announcement.observed
     reason = why(observed.value, observed.reason, observed.detail)
     since = clock(announcement.since_ns, zone)
@@ -83,7 +83,7 @@ def _not_ok(host: str, announcement: Announcement, heartbeat_url: str, zone: Zon
     return Text(f"{host}: the heartbeat Worker {verb} {observed.state} ({reason})", " ".join(filter(None, parts)))
 
 
-def _recovery(host: str, announcement: Announcement, heartbeat_url: str, zone: Zone) -> Text:
+def _recovery(host: str, announcement: Announcement, zone: Zone, heartbeat_url: str) -> Text:
     duration_s = announcement.duration_s
     lasted = format_duration(duration_s) if duration_s is not None else "a time that is not known"
     on_and_off = ", on and off" if announcement.flapping else ""

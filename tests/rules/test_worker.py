@@ -1,16 +1,16 @@
-"""What is said of every answer and of every silence: the state, what it means, and advice that is true."""
+"""The Worker: what is observed of every answer and of every silence, and what is told of it, with advice that is true."""
 
 import itertools
 
 import pytest
 
-from heartbeatd.core import notification, payload
+from heartbeatd.core import payload
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.worker import STATES, WorkerState, rule_for
 from heartbeatd.rules.worker import observation, observe
-from tests.support.states import replay
+from tests.support.states import notified, replay
 
 S = 1_000_000_000
 SITE = "http://www.google.com"
@@ -25,8 +25,67 @@ def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explai
     seen = observe(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
     assert seen is not None
     (change,) = replay(None, [observation(WorkerState.OK, 0, 200), seen], Policy())[1]
-    alert = notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL)
+    alert = notified(payload.AgentInfo("nas", "1", 0), change, "x", URL)
     return f"{alert.title}\n{alert.message}"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (200, "ok"),
+        (201, "ok"),
+        (204, "ok"),
+        (299, "ok"),
+        (220, "degraded"),
+        (221, "degraded"),
+        (222, "ok"),
+        (301, "rejected"),
+        (308, "rejected"),
+        (400, "rejected"),
+        (401, "rejected"),
+        (403, "rejected"),
+        (404, "rejected"),
+        (429, "rejected"),
+        (500, "error"),
+        (503, "error"),
+        (599, "error"),
+        (103, "unreachable"),
+        (999, "unreachable"),
+    ],
+)
+def test_every_answer_has_its_state(status: int, state: str) -> None:
+    """Each status falls into the state that the table of answers gives it; a number that is no HTTP answer is none."""
+    found = observe(0, HeartbeatResult(status), internet_ok=True)
+    assert found is not None
+    assert found.state == state
+    assert found.reason == (Cause.PROTOCOL if state == "unreachable" else None)
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+@pytest.mark.parametrize("internet_ok", [True, False, None])
+def test_the_internet_check_only_explains(cause: Cause, internet_ok: bool | None) -> None:
+    """Silence is `unreachable` whatever the internet check says; that only turns what looks like a dead uplink into its cause."""
+    found = observe(0, HeartbeatResult(None, cause), internet_ok)
+    assert found is not None
+    assert found.state is WorkerState.UNREACHABLE
+    uplink = internet_ok is False and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
+    assert found.reason is (Cause.NO_INTERNET if uplink else cause)
+
+
+def test_a_beat_that_was_not_sent_says_nothing() -> None:
+    """Without a heartbeat there is no observation."""
+    assert observe(0, None, internet_ok=False) is None
+
+
+@pytest.mark.parametrize("cause", [Cause.DNS, Cause.TIMEOUT, Cause.REFUSED])
+def test_a_check_that_always_fails_explains_nothing(cause: Cause) -> None:
+    """Where the internet check failed while the Worker answered, an outage of the Worker is not called `no internet`."""
+    seen = observe(0, HeartbeatResult(None, cause), False)
+    assert seen is not None
+    assert seen.reason is Cause.NO_INTERNET
+    seen = observe(0, HeartbeatResult(None, cause), False, check_explains=False)
+    assert seen is not None
+    assert seen.reason is cause
 
 
 @pytest.mark.parametrize(
@@ -204,7 +263,7 @@ def test_a_recovery_says_what_is_over(before: Observation, title: str) -> None:
     """Heartbeats that were answered had reached the Worker all the time."""
     history = [observation(WorkerState.OK, 0, 200), before, observation(WorkerState.OK, 31 * S, 200)]
     change = replay(None, history, Policy())[1][-1]
-    alert = notification.of_announcement(payload.AgentInfo("nas", "1", 0), change, "x", URL)
+    alert = notified(payload.AgentInfo("nas", "1", 0), change, "x", URL)
     assert alert.title == title
     assert alert.message.endswith("The problem lasted 30 s.")
     assert f"Before that it was {before.state}" in alert.message

@@ -1,0 +1,78 @@
+"""A rule: what watches one kind of subject. It is pure; `rules/` has them, one kind a file.
+
+A rule makes observations of what a cycle saw, says when a change of them is told, and in which words. `evaluate` holds one
+rule's observations against what was announced, so that what one rule cannot do takes nothing from the others.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from heartbeatd.core import alerting
+from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.alerting import Announcement
+from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.sample import Sample
+from heartbeatd.core.subject import Observation
+from heartbeatd.core.text import Text
+from heartbeatd.core.timefmt import Zone
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What rules are made from: when a change is told, unless a rule knows better, and URLs that are fit to be shown."""
+
+    policy: Policy
+    heartbeat_url: str
+    internet_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a cycle saw. `check_explains` is False once the internet check failed while the Worker answered, until it passes."""
+
+    at_ns: int
+    sample: Sample
+    result: HeartbeatResult | None
+    check_explains: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`text` is called with the host's name, the announcement, and the zone of the times it names."""
+
+    kind: str
+    observe: Callable[[Seen], Iterable[Observation]]
+    policy: Policy
+    text: Callable[[str, Announcement, Zone], Text]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was observed, the alert states that are others now, what is due to be told in which words, and what is sent."""
+
+    observations: tuple[Observation, ...] = ()
+    changed: tuple[AlertState, ...] = ()
+    told: tuple[tuple[Announcement, Text], ...] = ()
+    notifications: tuple[QueuedNotification, ...] = ()
+
+
+def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> Evaluation:
+    """What follows from what this rule observes."""
+    observations = tuple(rule.observe(seen))
+    verdict = alerting.evaluate(states, observations, rule.policy)
+    told = tuple((due, rule.text(agent.host, due, agent.zone)) for due in verdict.announcements)
+    return Evaluation(observations, verdict.changed, told)
+
+
+def together(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """Those of several rules as one, in their order."""
+    found = tuple(evaluations)
+    return Evaluation(
+        tuple(observed for one in found for observed in one.observations),
+        tuple(state for one in found for state in one.changed),
+        tuple(told for one in found for told in one.told),
+        tuple(queued for one in found for queued in one.notifications),
+    )

@@ -165,8 +165,8 @@ def test_check_when_the_worker_minds(config: Path, receiver: Receiver, status: i
         (401, {}, "not authorized: wrong key", True),
         (403, {"CF-Mitigated": "challenge", "Server": "cloudflare"}, "bot protection stopped the heartbeat", False),
         (403, {"Server": "cloudflare"}, "by the Worker (wrong key?) or by a rule of Cloudflare's firewall", True),
-        (429, {"Retry-After": "3600"}, "resets it at 00:00 UTC", False),
-        (530, {}, "Cloudflare could not reach the Worker or run it", False),
+        (429, {"Retry-After": "3600", "Server": "cloudflare"}, "resets it at 00:00 UTC", False),
+        (530, {"Server": "cloudflare"}, "Cloudflare could not reach the Worker or run it", False),
     ],
 )
 def test_check_tells_who_answered(

@@ -1,9 +1,9 @@
 """The configuration: a file becomes a mapping, a mapping becomes a frozen `Config`, or every error there is, at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from heartbeatd.config.model import Config, kind_of
+from heartbeatd.config.model import WEBHOOK, ChannelConfig, Config, kind_of
 from heartbeatd.config.paths import of_the_system
 from heartbeatd.config.resolve import resolve_secrets
 from heartbeatd.config.schema import names_of
@@ -67,6 +67,7 @@ def parse(
     config, problems = resolve_secrets(walked.value, place, credentials)
     if not problems and "heartbeat.secret_key" not in walked.refused:
         problems += _without_key(config, place)
+    problems += check_names(config.channels, place)
     if "storage.path" not in walked.refused:
         problems += _no_database(config, place)
     if walked.problems or problems:
@@ -81,6 +82,19 @@ def _without_key(config: Config, place: Place) -> Iterator[Problem]:
             "is missing, but heartbeat.url is set",
             "`heartbeatctl set-secret` stores it encrypted; or set heartbeat.secret_key or heartbeat.secret_key_file",
         )
+
+
+def check_names(channels: Sequence[ChannelConfig], place: Place) -> Iterator[Problem]:
+    """What is wrong with the names of channels, by which their alerts are queued."""
+    names = [channel.name for channel in channels]
+    for number, name in enumerate(names, 1):
+        key = f"channel[{number}].name"
+        if not name:
+            yield Problem(place.of(key), "is empty", f"allowed: {kind_of('channel.name').allowed}")
+        elif name == WEBHOOK:
+            yield Problem(place.of(key), "is the name of the channel that alerts.webhook_url is", "give it another")
+        elif name in names[: number - 1]:
+            yield Problem(place.of(key), f"is that of channel[{names.index(name) + 1}], too", "give it another")
 
 
 def _no_database(config: Config, place: Place) -> Iterator[Problem]:

@@ -5,16 +5,21 @@ A new setting is one field here; `make generate` puts it into config.toml and th
 
 from dataclasses import dataclass
 
+from heartbeatd.config.channel_urls import ChannelUrl
 from heartbeatd.config.options import Kind, Number, OneOf, Text, UnixSocket, Whole
 from heartbeatd.config.paths import NewFile, Path
-from heartbeatd.config.schema import option, section, settings_of
+from heartbeatd.config.schema import REQUIRED, option, section, settings_of, tables
 from heartbeatd.config.secrets import Secret
+from heartbeatd.config.several import Headers, SomeOf, headers_of
 from heartbeatd.config.urls import Url
 from heartbeatd.config.zones import TimeZone
+from heartbeatd.core.alerting import Event
 from heartbeatd.core.redact import secrets_in
 from heartbeatd.core.timefmt import Zone
 
 _KEY = Text("visible ASCII characters without spaces", r"[!-~]")
+_CHANNEL = Text('lower-case letters, digits and "-", at most 32', r"[a-z0-9-]", longest=32)
+WEBHOOK = "webhook"  # the name of the channel that `alerts.webhook_url` is
 _HOST = Text('letters, digits, ".", "-" and "_", at most 253', r"[A-Za-z0-9._-]", longest=253)
 
 
@@ -84,6 +89,19 @@ class AlertsConfig:
         secret=True,
     )
     timeout_seconds: float = option(Number(0.1, 60), 2.0, "Seconds for one try to deliver an alert.")
+    ca_file: str = option(
+        Path(optional=True),
+        "",
+        "A PEM file of certificate authorities to trust for webhook_url beside the system's own.",
+    )
+    webhook_headers: Secret = option(
+        Headers(),
+        {},
+        "Headers to send to the webhook, for n8n's header authentication, a bearer token or Cloudflare Access. "
+        "`heartbeatctl set-secret webhook_headers` keeps them encrypted in place of this: a line `Name: value` for each.",
+        example={"Authorization": "Bearer TOKEN"},
+        secret=True,
+    )
     alert_after: int = option(
         Whole(1, 1000),
         2,
@@ -96,6 +114,37 @@ class AlertsConfig:
         "After a start: how long no cycle may have run, because of a stop, a crash or a power cut, before that is announced; "
         "0 is never.",
     )
+
+    @property
+    def header_secrets(self) -> tuple[str, ...]:
+        """The values in `webhook_headers`, and what stands behind a word like Bearer in them."""
+        values = headers_of(self.webhook_headers.reveal()).values()
+        return (*values, *(value.rpartition(" ")[2] for value in values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelConfig:
+    """`url` is what stands in the file. The one in force may come from a credential or a file that only the notifier can read."""
+
+    name: str = option(_CHANNEL, REQUIRED, "What it is called in messages and by heartbeatctl.", example="phone")
+    url: Secret = option(
+        ChannelUrl(),
+        "",
+        "Where it leads, as a URL of Apprise (apprise(1)): e-mail, ntfy, Telegram, Matrix and a hundred others. "
+        "`heartbeatctl set-secret channel.NAME` keeps it encrypted in place of this, out of the agent's own reach.",
+        example="mailtos://USER:PASSWORD@example.org?to=me@example.org",
+        secret=True,
+    )
+    url_file: str = option(
+        Path(optional=True),
+        "",
+        "A file that holds the URL, in place of url; the user heartbeat-notify has to be able to read it.",
+        shown=False,  # it may be the URL itself, put into the wrong setting
+    )
+    min_severity: str = option(
+        OneOf(("info", "warning", "critical")), "info", "How severe an alert has to be to be sent here."
+    )
+    events: tuple[str, ...] = option(SomeOf(tuple(Event)), (), "Which kinds of alert are sent here.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +197,11 @@ class Config:
         AlertsConfig,
         "The n8n webhook that is told when the Worker changes state. Without a URL changes are only logged.",
     )
+    channels: tuple[ChannelConfig, ...] = tables(
+        "channel",
+        ChannelConfig,
+        "Where alerts are sent beside the webhook, by Apprise (package apprise); any number of these.",
+    )
     internet: InternetConfig = section(
         InternetConfig, "The internet check. It explains a failed heartbeat; it never raises an alarm of its own."
     )
@@ -165,7 +219,12 @@ class Config:
     def secrets(self) -> tuple[str, ...]:
         """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
         urls = (self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url)
-        return (self.heartbeat.secret_key.reveal(), *(secret for url in urls for secret in secrets_in(url)))
+        return (
+            self.heartbeat.secret_key.reveal(),
+            *self.alerts.header_secrets,
+            *(channel.url.reveal() for channel in self.channels),
+            *(secret for url in urls for secret in secrets_in(url)),
+        )
 
 
 SETTINGS = tuple(settings_of(Config))

@@ -4,10 +4,11 @@ What it refuses it never repeats: a key may have been written anywhere by mistak
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Value = int | float | str  # as it is written in TOML
+Value = int | float | str | Sequence[str] | Mapping[str, str]  # as it is written in TOML
 
 
 class Refused(ValueError):

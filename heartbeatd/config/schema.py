@@ -28,7 +28,7 @@ class Option:
     kind: Kind
     default: Value | None  # as it would be written in the file
     about: str
-    example: str = ""
+    example: Value = ""
     secret: bool = False
 
 
@@ -67,13 +67,13 @@ class Setting:
 
 
 def option(
-    kind: Kind, default: Value | None, about: str, *, example: str = "", secret: bool = False, shown: bool = True
+    kind: Kind, default: Value | None, about: str, *, example: Value = "", secret: bool = False, shown: bool = True
 ) -> Any:
     """A field that is a key. What a repr must not show is a `secret`, or not `shown`."""
     found = Option(kind, default, about, example, secret)
     checked: Any = MISSING
     if default is not REQUIRED:
-        checked = Secret(str(default)) if secret else kind.check(default)
+        checked = Secret(str(kind.check(default))) if secret else kind.check(default)
     return field(default=checked, repr=shown, metadata={_KEY: found})
 
 

@@ -2,11 +2,12 @@
 
 Each credential has two ids, because one id cannot be looked up both plain and encrypted (the last setting of a unit wins, and
 a plain file is refused where an encrypted one is expected): `NAME` for one encrypted by systemd-creds(1), or passed by a drop-in;
-`NAME.plain` for one that is kept as it is.
+`NAME.plain` for one that is kept as it is. Those of channels are the files of a folder, which systemd passes as `FOLDER_FILE`:
+`heartbeat.channel_phone`, `heartbeat.channel.plain_phone`.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +16,9 @@ from heartbeatd.files import decoded, read_regular
 
 SECRET_KEY = "heartbeat.secret_key"
 WEBHOOK_URL = "heartbeat.webhook_url"
-NAMES = (SECRET_KEY, WEBHOOK_URL)
+WEBHOOK_HEADERS = "heartbeat.webhook_headers"
+CHANNEL = "heartbeat.channel"
+NAMES = (SECRET_KEY, WEBHOOK_URL)  # those that the agent is given; the notifier has others
 PLAIN = ".plain"
 ENCRYPTED_STORE = Path("/etc/credstore.encrypted")
 STORE = Path("/etc/credstore")
@@ -72,12 +75,12 @@ class Credential:
 Credentials = Mapping[str, Credential]
 
 
-def load_credentials(folder: str | Path = "") -> Credentials:
-    """Those of ours in a credentials directory, by name; without one given, in the one systemd passed, if it did."""
+def load_credentials(folder: str | Path = "", names: Iterable[str] = NAMES) -> Credentials:
+    """Those of `names` in a credentials directory, by name; without one given, in the one systemd passed, if it did."""
     folder = folder or os.environ.get("CREDENTIALS_DIRECTORY", "")
     found: dict[str, Credential] = {}
-    for name in NAMES if folder else ():
-        for file in (name, name + PLAIN):
+    for name in names if folder else ():
+        for file in credential_ids(name):
             path = Path(folder) / file
             data = read(path)
             if data is not None:
@@ -87,24 +90,45 @@ def load_credentials(folder: str | Path = "") -> Credentials:
 
 def credential_paths(name: str) -> tuple[Path, Path]:
     """Where systemd looks for it: encrypted, and as it is. The first that is there wins."""
-    return ENCRYPTED_STORE / name, STORE / f"{name}{PLAIN}"
+    encrypted, plain = (
+        name.replace("_", "/", 1) if name.startswith(CHANNEL) else name for name in credential_ids(name)
+    )
+    return ENCRYPTED_STORE / encrypted, STORE / plain
+
+
+def credential_ids(name: str) -> tuple[str, str]:
+    """The ids it has as an encrypted credential and as a plain one."""
+    if name.startswith(CHANNEL):
+        return name, f"{CHANNEL}{PLAIN}{name.removeprefix(CHANNEL)}"
+    return name, name + PLAIN
+
+
+def channel_credential(channel: str) -> str:
+    """The name of the credential that holds a channel's URL."""
+    return f"{CHANNEL}_{channel}"
 
 
 def stored_anew(name: str) -> str:
     """What to do about a credential that is of no use: `heartbeatctl set-secret webhook_url` stores it anew, …"""
-    secret = name.removeprefix("heartbeat.")
+    secret = name.removeprefix("heartbeat.").replace("channel_", "channel.", 1)
     return f"`heartbeatctl set-secret {secret}` stores it anew, `heartbeatctl set-secret --remove {secret}` forgets it"
 
 
 def only_line(data: bytes) -> str:
     """The one line that a key, or a URL, is in a file of its own. Raises ValueError, without any text of it, for all else."""
+    text = all_lines(data)
+    if "\n" in text:
+        raise ValueError("has more than one line")
+    return text
+
+
+def all_lines(data: bytes) -> str:
+    """The text that headers are in a file of their own. Raises ValueError, without any text of it, if it is none."""
     if len(data) > LARGEST_BYTES:
         raise ValueError("is larger than 8 KiB")
     text = decoded(data).strip()
     if not text:
         raise ValueError("is empty")
-    if "\n" in text:
-        raise ValueError("has more than one line")
     return text
 
 

@@ -26,6 +26,7 @@ from heartbeatd.config.secrets import (
 from heartbeatd.errors import ConfigError, ExitCode
 
 SECTIONS = [group.name for group in groups_of(Config)]
+ARRAYS = [group.name for group in groups_of(Config) if group.many]
 SHIPPED = Path(__file__).resolve().parents[2] / "etc/heartbeat/config.toml"
 WORKING = """
 [agent]
@@ -301,7 +302,8 @@ def test_a_misspelt_key_finds_its_way_home(key: str, data: st.DataObject) -> Non
     known = {s.name for s in SETTINGS if s.section == section} | set(SECTIONS)
     if not misspelt or misspelt in known or len(word) < 6:
         return
-    mapping = {section: {misspelt: 1}} if name else {misspelt: {}}
+    table = {misspelt: 1}
+    mapping: dict[str, object] = {section: [table] if section in ARRAYS else table} if name else {misspelt: {}}
     with pytest.raises(ConfigError) as caught:
         parse(mapping, "file")
     assert re.search(rf"did you mean .*{re.escape(key)}", str(caught.value)), str(caught.value)

@@ -21,7 +21,7 @@ class Agent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    name: str = option(Text("letters", "[a-z]"), REQUIRED, "What it is called.")
+    name: str = option(Text("letters", "[a-z]"), REQUIRED, "What it is called.", example="phone")
     url: Secret = option(Url(), "", "Where alerts go.", example="https://host/", secret=True)
     timeout_seconds: float = option(Number(0.1, 60), 2.0, "For one try.")
 
@@ -97,7 +97,7 @@ def test_an_array_is_printed_as_a_comment_and_in_the_manual() -> None:
     """The file as it is shipped has no such table; without the marks of the comments it has one."""
     printed = config_toml(Example)
     assert tomllib.loads(printed) == {"agent": {}}
-    assert "#[[channel]]\n\n# What it is called. Allowed: letters.\n#name =\n\n" in printed
+    assert '#[[channel]]\n\n# What it is called. Allowed: letters.\n#name = "phone"\n\n' in printed
     assert '# Example: url = "https://host/"\n#url = ""\n' in printed
     assert (
         "## [[channel]]\n\nThose who are told.\n\n*name*\n\tWhat it is called. Allowed: letters.\n"

@@ -7,6 +7,7 @@ import argparse
 import itertools
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from heartbeatd.config.model import Config
@@ -42,9 +43,10 @@ def config_toml(root: type[object] = Config) -> str:
         lines += [f"# {group.about}", f"#{group.heading}" if group.many else group.heading, ""]
         for name, option in options_of(group.type).items():
             lines += [f"# {line}" for line in _wrapped(f"{option.about} Allowed: {option.kind.allowed}.", 100)]
-            if option.example:
+            needed = option.default is REQUIRED
+            if option.example and not needed:
                 lines.append(f"# Example: {name} = {_toml(option.example)}")
-            lines += [f"#{name} = {_toml(option.default)}".rstrip(), ""]
+            lines += [f"#{name} = {_toml(option.example if needed else option.default)}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -211,6 +213,10 @@ def _literal(body: bytes, language: str) -> str:
 def _toml(value: Value | None) -> str:
     if value is REQUIRED:
         return ""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {_toml(one)}' for name, one in value.items())} }}" if value else "{}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, require_regular
 
-_FILE = "file that the user heartbeat can read"
-
 
 def create_ssl_context(ca_file: str = "") -> ssl.SSLContext:
     """A context that checks certificates and names. Raises ConfigError if `ca_file` cannot be used.
@@ -23,15 +21,22 @@ def create_ssl_context(ca_file: str = "") -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if ca_file:
-        try:
-            require_regular(Path(ca_file))
-            context.load_verify_locations(ca_file)
-        except OSError as error:  # ssl.SSLError among it
-            # A name that leads nowhere is not repeated: it may be a secret, put into the wrong setting.
-            there = isinstance(error, NotRegularFile | PermissionError | ssl.SSLError)
-            named = ca_file if there else "the file it names"
-            hint = (
-                f"it should be a {'PEM file of certificate authorities' if isinstance(error, ssl.SSLError) else _FILE}"
-            )
-            raise ConfigError(Problem("heartbeat.ca_file", f"{named}: {error.strerror or error}", hint)) from None
+        trust_too(context, ca_file, "heartbeat.ca_file", "heartbeat")
     return context
+
+
+def trust_too(context: ssl.SSLContext, ca_file: str, setting: str, user: str) -> None:
+    """Have the context trust the authorities in `ca_file`, too. Raises ConfigError, naming the `setting`, if `user` cannot."""
+    try:
+        require_regular(Path(ca_file))
+        context.load_verify_locations(ca_file)
+    except OSError as error:  # ssl.SSLError among it
+        # A name that leads nowhere is not repeated: it may be a secret, put into the wrong setting.
+        there = isinstance(error, NotRegularFile | PermissionError | ssl.SSLError)
+        named = ca_file if there else "the file it names"
+        kind = (
+            "PEM file of certificate authorities"
+            if isinstance(error, ssl.SSLError)
+            else f"file that the user {user} can read"
+        )
+        raise ConfigError(Problem(setting, f"{named}: {error.strerror or error}", f"it should be a {kind}")) from None

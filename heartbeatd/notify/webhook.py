@@ -1,32 +1,16 @@
 """The webhook: one POST of an alert to n8n. Delivered means 2xx; everything else is to be tried again."""
 
-from enum import StrEnum
-
 from heartbeatd.cancel import CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.notification import Notification, QueuedNotification, for_this_try
-from heartbeatd.core.payload import json_text
+from heartbeatd.core.notification import QueuedNotification, for_this_try
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
-
-
-class Failure(StrEnum):
-    """What a try that failed says about the alert, and about those behind it."""
-
-    DOWN = "down"  # the webhook takes nothing at present, or nothing with these credentials, or at this address
-    ERROR = "error"  # it broke off over this alert, or over any
-    REFUSED = "refused"  # it does not take this alert
-    LATE = "late"  # it was sent this alert, and may have taken it, but did not answer in time
-    UNREADABLE = "unreadable"  # what is stored is no alert
-
-
-class NotDelivered(Exception):
-    """This try failed; the text says why, without the URL's user info or query."""
-
-    def __init__(self, reason: str, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(reason)
+from heartbeatd.notify.failure import Failure as Failure
+from heartbeatd.notify.failure import NotDelivered as NotDelivered
+from heartbeatd.notify.n8n import RESPOND, explained
+from heartbeatd.notify.n8n import body_of as body_of
+from heartbeatd.notify.n8n import failure_of as failure_of
 
 
 class Webhook:
@@ -47,7 +31,7 @@ class Webhook:
         except RequestError as error:
             raise self._unanswered(error) from None
         if not 200 <= answer.status < 300:
-            raise NotDelivered(f"HTTP {answer.status}{_explained(answer.status)}", failure_of(answer.status))
+            raise NotDelivered(f"HTTP {answer.status}{explained(answer.status)}", failure_of(answer.status))
         return answer.status
 
     def distrust(self) -> None:
@@ -65,29 +49,3 @@ class Webhook:
             return NotDelivered(str(error), Failure.ERROR)
         late = f"it was sent and not answered within {self._timeout_s:g} s; {RESPOND}"
         return NotDelivered(late, Failure.LATE)
-
-
-def body_of(notification: Notification) -> bytes:
-    """`notification` as n8n is told it, see heartbeat-protocol(7): JSON with `title`, `message` and `details`."""
-    body = {"title": notification.title, "message": notification.message, "details": notification.details}
-    return json_text(body).encode()
-
-
-def failure_of(status: int) -> Failure:
-    """What an answer that is no 2xx says. 401 and 403 are about the credentials, 404 about the flow; 408, 425, 429, 5xx pass."""
-    if status == 500:
-        return Failure.ERROR
-    if 400 <= status < 500 and status not in (401, 403, 404, 408, 425, 429):
-        return Failure.REFUSED
-    return Failure.DOWN
-
-
-RESPOND = "if this is n8n, set Respond of its Webhook node to Immediately"
-
-
-def _explained(status: int) -> str:
-    if status == 404:
-        return " (n8n answers so while the workflow is not active, or to a wrong path)"
-    if 300 <= status < 400:
-        return " (redirects are not followed: set alerts.webhook_url to the address that answers itself)"
-    return ""

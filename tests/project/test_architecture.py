@@ -26,7 +26,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "net": {"cancel", "files"},
     "probes": {"cancel", "containers", "net"},
     "store": {"cancel", "clock", "files", "journal"},
-    "notify": {"cancel", "clock", "journal", "net"},
+    "notify": {"cancel", "clock", "config", "journal", "net"},
     "rules": set(),
     "heartbeats": {"cancel", "clock"},
     "gaps": {"clock", "journal"},

@@ -41,7 +41,7 @@ def test_every_room_is_on_the_map() -> None:
 def test_the_picture_of_the_processes_shows_every_unit() -> None:
     """Those of systemd/, no more and no fewer."""
     units = {path.name for path in (TOP / "systemd").iterdir() if path.suffix in (".service", ".socket", ".timer")}
-    assert set(re.findall(r"[\w-]+\.(?:service|socket|timer)", picture("processes"))) == units
+    assert set(re.findall(r"[\w@-]+\.(?:service|socket|timer)", picture("processes"))) == units
 
 
 def test_the_picture_of_the_cycle_shows_its_steps() -> None:

@@ -1,0 +1,149 @@
+"""The notifier: one process, which tries once to deliver one notification to one channel, says how that went, and is gone.
+
+systemd starts it for each connection to heartbeatd-notify.socket (`Accept=yes`, as inetd did): standard input is the connection,
+on which one line of JSON asks, and one answers (`notify/protocol.py`). There is no server here, and no queue: whoever asked has
+the notification still, and asks again.
+
+The try's deadline covers name resolution and whatever the libraries do. When it is over, a second thread says so, and ends the
+process as it stands; should even that thread be held up, SIGALRM ends it, and after that systemd does (`RuntimeMaxSec=`). The
+clock starts when the libraries are loaded: how long that takes says nothing about the channel.
+"""
+
+import argparse
+import contextlib
+import os
+import pwd
+import signal
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+from traceback import walk_stack, walk_tb
+
+from heartbeatd.config.alerting import load_alerting
+from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.core.plain import plain
+from heartbeatd.errors import ConfigError
+from heartbeatd.notify.channels import Channel, open_channel
+from heartbeatd.notify.failure import Failure, NotDelivered
+from heartbeatd.notify.names import refuse_blocked
+from heartbeatd.notify.protocol import LARGEST_BYTES, LONGEST_S, Answer, Try
+from heartbeatd.notify.stage import before_sending
+
+READ_S = 5.0  # for whoever asks to have asked
+MARGIN_S = 2.0
+
+
+def main() -> int:
+    """Exit status 0, whatever became of the try; 2 if it was not started as the unit does."""
+    arguments = _arguments()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process, wherever it hangs
+    signal.setitimer(signal.ITIMER_REAL, LONGEST_S + READ_S)
+    try:
+        connection = socket.socket(fileno=os.dup(0))
+        asked_by = _uid(connection, arguments.peer)
+    except (OSError, ValueError, IndexError) as error:
+        print(f"standard input is no connection: start heartbeatd-notify.socket instead ({error})", file=sys.stderr)
+        return 2
+    if asked_by not in (0, _allowed(arguments.user)):
+        print(f"user {asked_by} asked and was sent away", file=sys.stderr)
+        return 0
+    refuse_blocked()
+    reply = Reply(connection)
+    reply.end_with(attempt(connection, arguments.config, reply))
+    return 0
+
+
+class Reply:
+    """The answer, which is given once, and ends the process: by whoever comes first, the try or its deadline."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+
+    def end_with(self, answer: Answer) -> None:
+        self._lock.acquire()  # for good: whoever comes second waits here for the end
+        with contextlib.suppress(OSError):  # whoever asked has gone, and will ask again
+            self._connection.sendall(answer.encode())
+        os._exit(0)  # whatever a library has left running
+
+
+def attempt(connection: socket.socket, config: Path, reply: Reply) -> Answer:
+    """Does what is asked. How it ended, if that was before its deadline."""
+    try:
+        asked = Try.parse(_line(connection))
+    except ValueError as error:
+        return Answer(Failure.UNREADABLE, str(error))
+    try:
+        channel = open_channel(asked.channel, load_alerting(config), asked.timeout_s)
+        start_clock(channel, asked, reply)
+        return Answer(status=channel.deliver(asked.notification))
+    except NotDelivered as error:
+        return Answer(error.failure, plain(str(error)))
+    except ConfigError as error:
+        return Answer(Failure.DOWN, plain(str(error)))
+    except Exception as error:  # noqa: BLE001 - a library's: a try that failed like any other. Its text may hold a secret
+        frames = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        print(f"{type(error).__name__} at {' '.join(frames)}", file=sys.stderr)
+        return Answer(Failure.ERROR, type(error).__name__)
+
+
+def start_clock(channel: Channel, asked: Try, reply: Reply) -> None:
+    """From here on this thread has until the deadline."""
+    thread = threading.get_ident()
+    clock = threading.Timer(asked.timeout_s, lambda: reply.end_with(_late(channel, asked, thread)))
+    clock.daemon = True
+    signal.setitimer(signal.ITIMER_REAL, asked.timeout_s + MARGIN_S)
+    clock.start()
+
+
+def _late(channel: Channel, asked: Try, thread: int) -> Answer:
+    """What is known of a try that `thread` is still at."""
+    frame = sys._current_frames()[thread]
+    stage = before_sending(at.f_code.co_name for at, _ in walk_stack(frame))
+    if stage:
+        return Answer(Failure.DOWN, f"timeout: gave up while {stage}, after {asked.timeout_s:g} s")
+    hint = f"; {channel.hint}" if channel.hint else ""
+    return Answer(Failure.LATE, f"it was sent and not answered within {asked.timeout_s:g} s{hint}")
+
+
+def _line(connection: socket.socket) -> bytes:
+    """The line that asks. Raises ValueError if none comes."""
+    connection.settimeout(READ_S)
+    data = bytearray()
+    try:
+        while b"\n" not in data and (more := connection.recv(65536)):
+            data += more
+            if len(data) > LARGEST_BYTES:
+                raise ValueError("this is larger than 256 KiB")
+    except OSError:
+        raise ValueError("nobody asked for anything") from None
+    return bytes(data)
+
+
+def _uid(connection: socket.socket, peer: str) -> int:
+    """Who is at the other end. In a user namespace of its own (PrivateUsers=) this process cannot tell; systemd can."""
+    if peer:
+        return int(peer.split("-")[2])
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(uid)
+
+
+def _allowed(user: str) -> int:
+    """The user that is answered, beside root; without a name the one that this runs as."""
+    try:
+        return pwd.getpwnam(user).pw_uid if user else os.getuid()
+    except KeyError:
+        return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="notify", description="One try to deliver one notification to one channel.")
+    parser.add_argument("--config", type=Path, default=DEFAULT_PATH)
+    parser.add_argument("--peer", default="", help="who asks, as systemd found them: NUMBER-PID-UID (the unit's %%i)")
+    parser.add_argument("--user", default="", help="who is answered beside root (default: the user this runs as)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""All other channels, by Apprise: e-mail, ntfy, Matrix and a hundred more.
+
+Apprise says True or False, and why in its log alone; what it said last is the reason here.
+"""
+
+import logging
+import re
+import ssl
+from urllib.parse import unquote
+
+from heartbeatd.config.model import ChannelConfig
+from heartbeatd.core.alerting import Event
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.redact import Redactor
+from heartbeatd.core.subject import Severity
+from heartbeatd.notify.failure import Failure, NotDelivered
+from heartbeatd.notify.n8n import failure_of
+
+_LIBRARY = "apprise is not installed: apt install apprise"
+_SHORTEST = 4  # a piece of a URL that is shorter hides nothing
+
+
+class Apprise:
+    """One channel."""
+
+    hint = ""
+
+    def __init__(self, channel: ChannelConfig, timeout_s: float) -> None:
+        """Raises NotDelivered if Apprise is not installed, or can make no use of the URL."""
+        try:
+            import apprise
+        except ImportError:
+            raise NotDelivered(_LIBRARY, Failure.DOWN) from None
+        self._apprise, url = apprise, channel.url.reveal()
+        self._log = _Log()
+        # As long as a try may take, unless the URL says otherwise (cto=, rto=): the deadline comes first.
+        apprise.URLBase.socket_connect_timeout = apprise.URLBase.socket_read_timeout = timeout_s + 1
+        asset = apprise.AppriseAsset(app_id="heartbeatd", app_desc="heartbeatd", async_mode=False)
+        service = apprise.Apprise.instantiate(url, asset=asset)
+        if service is None:
+            said = Redactor(_pieces(url))(self._log.last(" (", ")"))
+            raise NotDelivered(f"Apprise can make nothing of its URL{said}", Failure.REFUSED)
+        shown = service.url(privacy=True)
+        self._redact = Redactor(piece for piece in _pieces(url) if piece not in shown)
+        if service.verify_certificate:
+            # smtplib checks no certificate unless it is given a context, and Apprise 1.2 gives it none.
+            ssl._create_stdlib_context = lambda **_: ssl.create_default_context()  # type: ignore[attr-defined]
+        self._sender = apprise.Apprise(asset=asset)
+        self._sender.add(service)
+
+    def deliver(self, notification: Notification) -> None:
+        """With the severity as a type of Apprise's, which each service shows in its own way."""
+        done = self._sender.notify(
+            title=notification.title,
+            body=notification.message,
+            notify_type=self._type(notification),
+            body_format=self._apprise.NotifyFormat.TEXT,
+        )
+        if not done:
+            reason = self._redact(self._log.last()) or "Apprise does not say why"
+            raise NotDelivered(reason, _failure(reason))
+
+    def _type(self, notification: Notification) -> str:
+        types = self._apprise.NotifyType
+        if notification.details.get("event") == Event.RECOVERY:
+            return str(types.SUCCESS)
+        by_severity = {Severity.CRITICAL: types.FAILURE, Severity.WARNING: types.WARNING}
+        return str(by_severity.get(notification.severity, types.INFO))
+
+
+def _failure(reason: str) -> Failure:
+    """By the status or the words that Apprise's plugins and Python's libraries use. ntfy's 41301 is a 413."""
+    if status := re.search(r"error=(\d{3})", reason):
+        return failure_of(int(status.group(1)))
+    if re.search(r"timed out|timeout", reason, re.IGNORECASE):
+        return Failure.LATE
+    return Failure.DOWN if re.search(r"connection|socket|resolution", reason, re.IGNORECASE) else Failure.ERROR
+
+
+class _Log(logging.Handler):
+    """What Apprise has logged last: a warning or error, and the exception that it tells of at level debug."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self._warning = self._exception = ""
+        log = logging.getLogger("apprise")
+        log.setLevel(logging.DEBUG)
+        log.propagate = False
+        log.addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().strip()
+        if (
+            record.exc_info and record.exc_info[1]
+        ):  # "Unhandled Notification Exception": by a plugin that tidies up, as a rule
+            if self._warning:
+                return
+            text = f"{text}: {type(record.exc_info[1]).__name__}"
+        if record.levelno >= logging.WARNING:
+            self._warning, self._exception = text, ""
+        elif text.startswith(("Socket Exception:", "I/O Exception:")):
+            self._exception = text.partition(":")[2].strip()
+
+    def last(self, before: str = "", after: str = "") -> str:
+        """Both, between `before` and `after`; "" if nothing was said."""
+        said = ": ".join(text.rstrip(".") for text in (self._warning, self._exception) if text)
+        return f"{before}{said}{after}" if said else ""
+
+
+def _pieces(url: str) -> tuple[str, ...]:
+    """What a URL is made of, each as it is written and as it is meant."""
+    pieces = [url, *re.split(r"[/:@?&=,]+", url.partition("://")[2])]
+    return tuple(form for piece in pieces for form in {piece, unquote(piece)} if len(form) >= _SHORTEST)

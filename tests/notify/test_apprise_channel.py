@@ -1,0 +1,191 @@
+"""The notifier and Apprise, for real: e-mail over TLS, JSON, ntfy, Gotify, syslog, against servers that take it or do not."""
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.subject import Severity
+from heartbeatd.notify.failure import Failure
+from heartbeatd.notify.protocol import Answer
+from tests.support import certificates
+from tests.support.notifier import PROBLEM, about, ask
+from tests.support.receiver import Receiver
+from tests.support.scripted import Scripted, answers, hangs_up, silent
+
+pytestmark = pytest.mark.slow  # a build has neither Apprise nor aiosmtpd
+PASSWORD = "hidden-password"
+
+
+def send(folder: Path, url: str, timeout_s: float = 30.0, told: Notification = PROBLEM) -> Answer:
+    """What the notifier says of one try to deliver to a channel with this URL. Nothing of the URL that is hidden may be in it."""
+    config = folder / "config.toml"
+    config.write_text(f'[[channel]]\nname = "phone"\nurl = "{url}"\n')
+    answer = ask(config, about("phone", timeout_s, told))
+    assert "hidden" not in answer.reason
+    return answer
+
+
+@dataclass
+class Mailbox:
+    """A mail server that asks for TLS and a password, and what it was given."""
+
+    port: int
+    messages: list[bytes] = field(default_factory=list)
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Keep the message."""
+        self.messages.append(envelope.original_content or b"")
+        return "250 OK"
+
+    def authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
+        """As any server does; `handled=False` has it answer 535."""
+        good = isinstance(data, LoginPassword) and data.password == PASSWORD.encode()
+        return AuthResult(success=good, handled=good)
+
+    def url(self, password: str = PASSWORD, more: str = "") -> str:
+        """For Apprise."""
+        to = "from=nas@example.org&to=me@example.org"
+        return f"mailtos://nas:{password}@localhost:{self.port}?{to}&mode=starttls{more}"
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
+    """Its certificate is of an authority that nobody trusts."""
+    context: ssl.SSLContext = certificates.make(tmp_path).server("mail")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        box = Mailbox(free.getsockname()[1])
+    server = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=box.port,
+        tls_context=context,
+        require_starttls=True,
+        auth_required=True,
+        authenticator=box.authenticate,
+    )
+    server.start()
+    yield box
+    server.stop()
+
+
+def test_an_e_mail_arrives(tmp_path: Path, mailbox: Mailbox) -> None:
+    """Over TLS, with a password, and as it was written."""
+    assert send(tmp_path, mailbox.url(more="&verify=no")) == Answer()
+    (received,) = (message_from_bytes(data, policy=policy.default) for data in mailbox.messages)
+    assert received["Subject"] == "nas: the Worker is unreachable"
+    assert received["To"] == "me@example.org"
+    body = received.get_body(("plain", "html"))
+    assert body is not None
+    assert "It does not answer." in body.get_content()
+
+
+def test_a_mail_server_that_refuses(tmp_path: Path, mailbox: Mailbox) -> None:
+    """A wrong password, and a certificate of nobody's: said in words, with no word of the password."""
+    wrong = send(tmp_path, mailbox.url("hidden-and-wrong", "&verify=no"))
+    assert wrong.failure is Failure.DOWN
+    assert "535" in wrong.reason
+    untrusted = send(tmp_path, mailbox.url())
+    assert (untrusted.failure, "certificate" in untrusted.reason.lower()) == (Failure.DOWN, True), untrusted
+    assert mailbox.messages == []
+
+
+def test_json_arrives_with_the_severity(tmp_path: Path, receiver: Receiver) -> None:
+    """As Apprise's own types, which each service shows in its own way; a recovery is good news."""
+    url = receiver.url("/hook").replace("http:", "json:")
+    for severity, event, kind in (
+        (Severity.OK, "test", "info"),
+        (Severity.WARNING, "problem", "warning"),
+        (Severity.CRITICAL, "problem", "failure"),
+        (Severity.OK, "recovery", "success"),
+    ):
+        assert send(tmp_path, url, told=replace(PROBLEM, severity=severity, details={"event": event})) == Answer()
+        body = receiver.received("/hook")[-1].body
+        assert (body["title"], body["message"]) == ("nas: the Worker is unreachable", "It does not answer.")
+        assert body["type"] == kind
+
+
+REFUSALS = [
+    ("ntfy://user:hidden-word@{}/topic", 401, {"code": 40101, "http": 401, "error": "unauthorized"}, Failure.DOWN),
+    ("ntfy://{}/topic", 403, {"code": 40301, "http": 403, "error": "forbidden"}, Failure.DOWN),
+    ("ntfy://{}/topic", 429, {"code": 42901, "http": 429, "error": "limit reached"}, Failure.DOWN),
+    ("ntfy://{}/topic", 413, {"code": 41301, "http": 413, "error": "message too large"}, Failure.REFUSED),
+    ("gotify://{}/Ahidden-token", 401, {"error": "Unauthorized", "errorCode": 401}, Failure.DOWN),
+    ("gotify://{}/Ahidden-token", 500, {"error": "Internal Server Error"}, Failure.ERROR),
+    ("json://{}/", 400, {}, Failure.REFUSED),
+    ("json://{}/", 503, {}, Failure.DOWN),
+]
+
+
+@pytest.mark.parametrize(("url", "status", "body", "failure"), REFUSALS)
+def test_what_services_refuse(tmp_path: Path, url: str, status: int, body: dict[str, object], failure: Failure) -> None:
+    """The status is among Apprise's words, and means what it means of a webhook."""
+    with Scripted(answers(status, "Content-Type: application/json\r\n", json.dumps(body).encode())) as server:
+        answer = send(tmp_path, url.format(f"127.0.0.1:{server.port}"))
+    assert (answer.failure, f"error={status}" in answer.reason) == (failure, True), answer
+
+
+def test_services_that_are_not_there_or_never_answer(tmp_path: Path) -> None:
+    """Nothing that was not sent counts as late."""
+    refused = send(tmp_path, "gotify://127.0.0.1:9/Ahidden-token")
+    assert (refused.failure, "refused" in refused.reason) == (Failure.DOWN, True), refused
+    with Scripted(silent) as server:
+        late = send(tmp_path, f"json://127.0.0.1:{server.port}/", 2.0)
+        mail = send(tmp_path, f"mailto://nas:hidden@localhost:{server.port}?from=a@example.org&to=me@example.org", 2.0)
+    assert late == Answer(Failure.LATE, "it was sent and not answered within 2 s")
+    assert mail == Answer(Failure.DOWN, "timeout: gave up while connecting, after 2 s")
+    with Scripted(hangs_up) as server:
+        assert send(tmp_path, f"json://127.0.0.1:{server.port}/").failure in (Failure.DOWN, Failure.ERROR)
+
+
+def test_what_apprise_can_make_nothing_of(tmp_path: Path) -> None:
+    """Known schemes, and no sense behind them; an https:// address of no service that it knows."""
+    for url in ("tgram://hidden", "mailto://", "https://example.org/hidden-path"):
+        answer = send(tmp_path, url)
+        assert answer.failure in (Failure.REFUSED, Failure.DOWN), answer
+        assert answer.reason
+
+
+def test_without_apprise(tmp_path: Path, receiver: Receiver) -> None:
+    """It is said what to install, and nothing else changes."""
+    (tmp_path / "apprise.py").write_text("raise ImportError\n")
+    url = receiver.url("/hook")
+    config = tmp_path / "config.toml"
+    config.write_text(f'[alerts]\nwebhook_url = "{url}"\n[[channel]]\nname = "phone"\nurl = "json://127.0.0.1:9/"\n')
+    answer = ask(config, about("phone"), PYTHONPATH=str(tmp_path))
+    assert answer == Answer(Failure.DOWN, "apprise is not installed: apt install apprise")
+    assert ask(config, about("webhook"), PYTHONPATH=str(tmp_path)) == Answer(status=200)
+
+
+def test_the_url_is_a_credential_or_in_a_file(tmp_path: Path, receiver: Receiver) -> None:
+    """The credential wins over the file, that over the setting; one that is of no use is named, and what mends it."""
+    folder, file = tmp_path / "credentials", tmp_path / "url"
+    folder.mkdir()
+    config = tmp_path / "config.toml"
+    config.write_text(f'[[channel]]\nname = "phone"\nurl = "json://127.0.0.1:9/"\nurl_file = "{file}"\n')
+    missing = ask(config, about("phone"))
+    assert (missing.failure, "channel[1].url_file" in missing.reason) == (Failure.DOWN, True)
+    file.write_text(receiver.url("/file").replace("http:", "json:") + "\n")
+    assert ask(config, about("phone")) == Answer()
+    for identifier in ("heartbeat.channel.plain_phone", "heartbeat.channel_phone"):
+        (folder / identifier).write_text(receiver.url(f"/{identifier}").replace("http:", "json:"))
+        assert ask(config, about("phone"), CREDENTIALS_DIRECTORY=str(folder)) == Answer()
+        assert len(receiver.received(f"/{identifier}")) == 1
+    assert len(receiver.received("/file")) == 1
+    (folder / "heartbeat.channel_phone").write_text("hidden")
+    wrong = ask(config, about("phone"), CREDENTIALS_DIRECTORY=str(folder))
+    assert wrong.failure is Failure.DOWN
+    assert "`heartbeatctl set-secret channel.phone`" in wrong.reason
+    assert "hidden" not in wrong.reason
+    unknown = ask(config, about("telephone"))
+    assert unknown == Answer(Failure.DOWN, "channel telephone: is not set (name it in a section [[channel]])")

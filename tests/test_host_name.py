@@ -2,14 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.agent import AgentProcess, environment, python
+from tests.support.agent import AgentProcess, run_python
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.support.wait import wait_until
 
@@ -62,8 +61,8 @@ def test_heartbeatctl_under_a_name_that_is_no_text(receiver: Receiver, tmp_path:
     """No verb minds."""
     config = tmp_path / "config.toml"
     config.write_text(f'{reporting(receiver)}[storage]\npath = "{tmp_path}/metrics.db"\n')
-    words = [*host(tmp_path, b"\xffweb"), *python("heartbeatd.ctl", verb[0], "--config", config, *verb[1:])]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    prefix = host(tmp_path, b"\xffweb")
+    done = run_python("-m", "heartbeatd.ctl", verb[0], "--config", config, *verb[1:], prefix=prefix)
     assert "Traceback" not in done.stderr
     if verb[0] in ("once", "test-alert"):
         assert done.returncode == 0, done.stdout + done.stderr

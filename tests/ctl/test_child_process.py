@@ -1,8 +1,6 @@
 """Work in a process apart: what it comes to, and that nobody waits for one that hangs."""
 
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError
 from tests.store.test_disk_files import disk, sh
-from tests.support.agent import CHECKOUT, environment
+from tests.support.agent import run_python
 
 __all__ = ["disk"]
 
@@ -55,14 +53,6 @@ def test_without_a_word_it_hung(work: object) -> None:
 def test_nobody_waits_for_a_frozen_filesystem(disk: Path) -> None:
     """The process ends while its child cannot, and so does whoever reads its output to the end."""
     sh(f"fsfreeze -f {disk}")
-    done = subprocess.run(
-        [sys.executable, "-c", WRITES, disk / "file"],
-        cwd=CHECKOUT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-c", WRITES, disk / "file")
     assert (done.stdout, done.stderr, done.returncode) == ("before\ndisk does not come back\n", "", 0)
     assert not (disk / "file").exists()

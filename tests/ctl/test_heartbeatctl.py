@@ -21,7 +21,7 @@ from heartbeatd.core.worker import WorkerState
 from heartbeatd.ctl.__main__ import VERBS
 from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
-from tests.support.agent import CHECKOUT, environment, python
+from tests.support.agent import run_python
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.support.states import announced
 
@@ -51,16 +51,7 @@ def config(tmp_path: Path, receiver: Receiver) -> Path:
 
 def ctl(*words: str | Path, stdin: str = "", prefix: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run heartbeatctl; no output of it ever shows a traceback or a secret."""
-    done = subprocess.run(
-        [*prefix, *python("heartbeatd.ctl", *words)],
-        cwd=CHECKOUT,
-        env=environment(),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-m", "heartbeatd.ctl", *words, stdin=stdin, prefix=prefix)
     for shown in (done.stdout, done.stderr):
         assert "Traceback" not in shown
         assert "hidden-key" not in shown

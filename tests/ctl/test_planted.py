@@ -4,7 +4,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import lru_cache
@@ -17,7 +16,7 @@ from heartbeatd.errors import StoreError
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
 from tests.store.conftest import NOW_NS, alert, row
-from tests.support.agent import CHECKOUT, environment, python
+from tests.support.agent import run_python
 from tests.support.states import announced
 
 pytestmark = pytest.mark.slow  # a hundred processes
@@ -43,16 +42,7 @@ def config(tmp_path: Path) -> Path:
 def ctl(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run heartbeatctl with bounds that the old code went beyond; what it prints is always plain."""
     bounds = ["prlimit", f"--as={MOST_BYTES}", f"--cpu={MOST_CPU_S}"]
-    done = subprocess.run(
-        [*bounds, *python("heartbeatd.ctl", *words)],
-        cwd=CHECKOUT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-m", "heartbeatd.ctl", *words, prefix=bounds)
     assert "Traceback" not in done.stderr
     for line in (done.stdout + done.stderr).split("\n"):
         assert line.isprintable(), line
@@ -283,10 +273,7 @@ except StoreError as error:
 
 def test_a_filesystem_that_hangs_holds_nobody_up(config: Path, tmp_path: Path) -> None:
     """What waits in the kernel cannot be interrupted: it is left behind, and the process ends."""
-    words = [sys.executable, "-c", HANGS, str(config), str(tmp_path / "metrics.db")]
-    done = subprocess.run(
-        words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_python("-c", HANGS, config, tmp_path / "metrics.db")
     assert done.returncode == 1
     assert done.stderr.endswith("the file or its filesystem did not answer within 0.2 s\n")
 

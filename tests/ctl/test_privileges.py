@@ -13,7 +13,7 @@ import pytest
 
 from heartbeatd.store.database import Database
 from tests.store.conftest import NOW_NS, row
-from tests.support.agent import PACKAGE, environment, python
+from tests.support.agent import run_python
 
 pytestmark = [
     pytest.mark.slow,  # many processes
@@ -25,10 +25,9 @@ CLOSED = 'socket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that everybody can enter, and only root can change; with the package, for the checkout may be for root alone."""
+    """A folder that everybody can enter, and only root can change."""
     folder = Path(tempfile.mkdtemp(prefix="heartbeat-rights-", dir="/var/tmp"))
     folder.chmod(0o755)
-    shutil.copytree(PACKAGE, folder / "heartbeatd")
     yield folder
     shutil.rmtree(folder)
 
@@ -49,19 +48,10 @@ def give(path: Path) -> Path:
     return path
 
 
-def ctl(place: Path, *words: str | Path, user: str = "root") -> subprocess.CompletedProcess[str]:
+def ctl(*words: str | Path, user: str = "root") -> subprocess.CompletedProcess[str]:
     """Run heartbeatctl as that user."""
     prefix = [] if user == "root" else ["setpriv", f"--reuid={user}", "--clear-groups"]
-    done = subprocess.run(
-        [*prefix, *python("heartbeatd.ctl", *words)],
-        cwd=place,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python("-m", "heartbeatd.ctl", *words, prefix=prefix)
     assert "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -71,7 +61,7 @@ def test_root_writes_through_no_link_of_somebody_elses(place: Path) -> None:
     data, roots = give(place / "data"), place / "etc"
     roots.mkdir()
     (data / "sub").symlink_to(roots)
-    done = ctl(place, "once", "--store", "--config", configured(place, data / "sub/metrics.db"))
+    done = ctl("once", "--store", "--config", configured(place, data / "sub/metrics.db"))
     assert done.returncode == 1
     assert list(roots.iterdir()) == []
 
@@ -83,7 +73,7 @@ def test_root_reads_as_the_owner_of_the_folder(place: Path, words: tuple[str, ..
     with closing(Database.open(data / "metrics.db", NOW_NS)) as store:
         store.record([row(1)], (), (), flush=True)
     (data / "metrics.db").chmod(0o600)
-    done = ctl(place, *words, "--config", configured(place, data / "metrics.db"))
+    done = ctl(*words, "--config", configured(place, data / "metrics.db"))
     assert done.returncode == 1
     assert "the user nobody may not read it" in done.stdout + done.stderr
     assert "sudo" not in done.stdout + done.stderr
@@ -92,7 +82,7 @@ def test_root_reads_as_the_owner_of_the_folder(place: Path, words: tuple[str, ..
 def test_what_root_stores_for_somebody_else_is_theirs(place: Path) -> None:
     """The agent that runs as the folder's owner can go on with it."""
     data = give(place / "data")
-    assert ctl(place, "once", "--store", "--config", configured(place, data / "metrics.db")).returncode == 0
+    assert ctl("once", "--store", "--config", configured(place, data / "metrics.db")).returncode == 0
     assert {pwd.getpwuid(file.stat().st_uid).pw_name for file in data.iterdir()} == {NOBODY}
 
 
@@ -104,7 +94,7 @@ def test_root_opens_no_database_where_others_can_put_one(place: Path, mode: int)
     os.chown(data, 0, pwd.getpwnam(NOBODY).pw_gid)
     data.chmod(mode)
     for words in (("status",), ("once", "--store")):
-        done = ctl(place, *words, "--config", configured(place, data / "metrics.db"))
+        done = ctl(*words, "--config", configured(place, data / "metrics.db"))
         assert done.returncode == 1
         assert "others than root can write there" in done.stdout + done.stderr
     assert list(data.iterdir()) == []
@@ -114,7 +104,7 @@ def test_root_stays_root_where_all_is_roots(place: Path) -> None:
     """A link of root's own is root's choice."""
     (place / "real").mkdir()
     (place / "data").symlink_to("real")
-    assert ctl(place, "once", "--store", "--config", configured(place, place / "data/metrics.db")).returncode == 0
+    assert ctl("once", "--store", "--config", configured(place, place / "data/metrics.db")).returncode == 0
     assert (place / "real/metrics.db").stat().st_uid == 0
 
 
@@ -128,7 +118,7 @@ def test_root_stays_root_where_all_is_roots(place: Path) -> None:
 )
 def test_without_rights_each_verb_says_so_in_a_line(place: Path, words: tuple[str, ...]) -> None:
     """Exit status 77: the configuration is neither refused nor known to be without a Worker."""
-    done = ctl(place, *words, "--config", configured(place, place / "metrics.db"), user=NOBODY)
+    done = ctl(*words, "--config", configured(place, place / "metrics.db"), user=NOBODY)
     assert done.returncode == 77
     (line,) = done.stderr.splitlines()
     assert line.startswith("heartbeatctl: not allowed: run it with sudo (")
@@ -143,7 +133,7 @@ def test_a_database_that_is_not_for_us(place: Path) -> None:
     config.chmod(0o644)
     (place / "data").mkdir(mode=0o700)
     for verb in ("status", "history"):
-        done = ctl(place, verb, "--config", config, user=NOBODY)
+        done = ctl(verb, "--config", config, user=NOBODY)
         assert done.returncode == 77
         assert len(done.stderr.splitlines()) == 1
         assert "not allowed: run it with sudo" in done.stderr
@@ -152,7 +142,7 @@ def test_a_database_that_is_not_for_us(place: Path) -> None:
 def test_an_env_file_that_is_not_for_us(place: Path) -> None:
     """It is not said to make no sense."""
     (place / ".env").touch(mode=0o600)
-    assert ctl(place, "import-env", place / ".env", user=NOBODY).returncode == 77
+    assert ctl("import-env", place / ".env", user=NOBODY).returncode == 77
 
 
 def test_a_key_file_that_is_not_for_us(place: Path) -> None:
@@ -161,7 +151,7 @@ def test_a_key_file_that_is_not_for_us(place: Path) -> None:
     config.write_text(f'{config.read_text()}[heartbeat]\nsecret_key_file = "{key}"\n')
     config.chmod(0o644)
     key.touch(mode=0o600)
-    assert ctl(place, "check", "--offline", "--config", config, user=NOBODY).returncode == 77
+    assert ctl("check", "--offline", "--config", config, user=NOBODY).returncode == 77
     key.unlink()
     key.symlink_to(key)  # nobody can read that
-    assert ctl(place, "check", "--offline", "--config", config, user=NOBODY).returncode == 78
+    assert ctl("check", "--offline", "--config", config, user=NOBODY).returncode == 78

@@ -1,8 +1,6 @@
 """Answers that never end: each is given up after a bounded time, and a bounded number of bytes, whatever the deadline is."""
 
 import ssl
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from heartbeatd.net.http import Client, Request
 from heartbeatd.net.message import INTERIM_ANSWERS
 from heartbeatd.net.target import Target
 from tests.net.conftest import MakeClient
-from tests.support.agent import CHECKOUT, environment
+from tests.support.agent import run_python
 from tests.support.certificates import Authority
 from tests.support.scripted import Script, Scripted, endless, says
 
@@ -164,13 +162,5 @@ def test_memory(tmp_path: Path, line: bytes) -> None:
         Scripted(says(large)) as two,
         Scripted(says(large)) as three,
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", PEAK, usual.url, one.url, two.url, three.url],
-            cwd=CHECKOUT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
+        done = run_python("-c", PEAK, usual.url, one.url, two.url, three.url)
     assert int(done.stdout) < 2048, f"{done.stdout} KiB more"

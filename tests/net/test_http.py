@@ -2,8 +2,6 @@
 
 import gc
 import ssl
-import subprocess
-import sys
 import threading
 import time
 import warnings
@@ -18,7 +16,7 @@ from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
 from tests.net.conftest import MakeClient
-from tests.support.agent import CHECKOUT, environment
+from tests.support.agent import run_python
 from tests.support.certificates import Authority
 from tests.support.scripted import Connection, Scripted, answers, endless, hangs_up, resets, says, silent
 
@@ -284,14 +282,8 @@ def test_tls_1_2_at_the_least(tmp_path: Path, authority: Authority) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # which is the point
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     with Scripted(answers(), tls=old) as server:
-        done = subprocess.run(
-            [sys.executable, "-c", _ONE_REQUEST, server.url, authority.file],
-            cwd=CHECKOUT,
-            env=environment(OPENSSL_CONF=str(tmp_path / "openssl.cnf")),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        openssl = str(tmp_path / "openssl.cnf")
+        done = run_python("-c", _ONE_REQUEST, server.url, authority.file, OPENSSL_CONF=openssl)
         assert server.requests == [b""]
     assert done.stdout.startswith("tls: "), done.stdout + done.stderr
 

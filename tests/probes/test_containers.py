@@ -5,8 +5,6 @@ import gc
 import os
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -23,7 +21,7 @@ from heartbeatd.core.sample import ProbeStatus
 from heartbeatd.probes import base
 from heartbeatd.probes.base import Reading
 from heartbeatd.probes.containers import Containers
-from tests.support.agent import CHECKOUT, environment
+from tests.support.agent import run_python
 from tests.support.engine import Engine, own_engine, reading
 from tests.support.wait import wait_until
 
@@ -87,8 +85,8 @@ print(reading.value, reading.report.status, reading.report.detail)
 
 def as_daemon(engine: Path, reader: Path) -> str:
     """Value, status and detail, as one line."""
-    words = [sys.executable, "-c", AS_DAEMON, str(engine), str(reader)]
-    done = subprocess.run(words, cwd=CHECKOUT, env=environment(), capture_output=True, text=True, check=True)
+    done = run_python("-c", AS_DAEMON, engine, reader)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 

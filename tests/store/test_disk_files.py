@@ -22,6 +22,7 @@ from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.database import Database
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
+from tests.support.agent import run_python
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
@@ -199,12 +200,7 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
             "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], (), (), flush=True)\n"
             "print(*[s.announced for s in store.states().values()], len(store.pending())); store.close()"
         )
-        done = subprocess.run(
-            ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "/usr/bin/python3", "-c", code, path],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_python("-c", code, path, prefix=("setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"))
         assert (done.stdout, done.stderr) == ("error 1\n", "")
         assert ids(path) == [row(n).id for n in (1, 2, 3, 9)]
         assert whole(path)

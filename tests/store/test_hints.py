@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.test_disk_files import disk, sh
-from tests.support.agent import CHECKOUT, environment
+from tests.support.agent import AS_NOBODY, run_python
 
 __all__ = ["disk"]
 pytestmark = pytest.mark.namespaces
@@ -32,10 +32,8 @@ def folder() -> Iterator[Path]:
 
 def said(path: Path, **more_environment: str) -> str:
     """What an agent that runs as `nobody` says when it opens the database; nothing if it can."""
-    words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", OPEN, str(path)]
-    done = subprocess.run(
-        words, cwd=CHECKOUT, env=environment(**more_environment), capture_output=True, text=True, check=True
-    )
+    done = run_python("-c", OPEN, path, prefix=AS_NOBODY, **more_environment)
+    assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
@@ -133,12 +131,6 @@ def test_what_is_no_regular_file(folder: Path, kind: str) -> None:
 def test_what_the_system_does_not_write(folder: Path) -> None:
     """An error below SQLite is named as one, with the code; nobody claims to know that the disk fails."""
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))\n{OPEN}"
-    done = subprocess.run(
-        ["/usr/bin/python3", "-c", limited, folder / "metrics.db"],
-        cwd=CHECKOUT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_python("-c", limited, folder / "metrics.db")
     assert "(SQLITE_IOERR_" in done.stdout
     assert ": the system could not read or write it; `dmesg` says whether" in done.stdout

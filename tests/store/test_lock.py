@@ -4,7 +4,6 @@ import fcntl
 import os
 import signal
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from heartbeatd.clock import SystemClock
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
 from heartbeatd.store.lock import InUseError
 from tests.store.conftest import row
-from tests.support.agent import CHECKOUT, AgentProcess
+from tests.support.agent import AgentProcess, checkout_for_all, run_python
 from tests.support.wait import wait_until
 
 TOML = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
@@ -29,14 +28,7 @@ def test_a_second_agent_is_refused_and_told_of_the_first(tmp_path: Path) -> None
     """Exit status 1, so that systemd tries again; the first goes on; when it is gone, by a kill too, the next one starts."""
     with AgentProcess(tmp_path, TOML) as first:
         first.ready().cycles(1)
-        second = subprocess.run(
-            [sys.executable, "-m", "heartbeatd", "--config", first.config],
-            cwd=CHECKOUT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        second = run_python("-m", "heartbeatd", "--config", first.config)
         assert second.returncode == 1
         assert f"another heartbeatd has this database (pid {first.process.pid})" in second.stderr
         assert "Traceback" not in second.stderr
@@ -105,7 +97,11 @@ def test_a_lock_file_of_somebody_elses_stops_nobody(path: Path, mode: int) -> No
     os.chown(folder, 61234, 61234)
     as_user = ["setpriv", "--reuid=61234", "--regid=61234", "--clear-groups", "/usr/bin/python3", "-c", code]
     with subprocess.Popen(
-        [*as_user, folder / "metrics.db"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*as_user, folder / "metrics.db"],
+        cwd=checkout_for_all(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "''\n"

@@ -1,12 +1,16 @@
-"""The agent as a process of its own, as systemd would start it, and what it tells the service manager."""
+"""The agent as a process of its own, as systemd would start it, and what it tells the service manager; other programs of ours."""
 
+import atexit
 import contextlib
+import functools
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +24,7 @@ import heartbeatd
 CHECKOUT = Path(__file__).resolve().parents[2]
 # What is under test: the checkout's, what a build has made, or what is installed.
 PACKAGE = Path(heartbeatd.__file__).parent
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 
 def python(*words: str | Path) -> list[str]:
@@ -31,6 +36,33 @@ def environment(**more: str) -> dict[str, str]:
     """This process's environment without what systemd may have put there, and with `more`."""
     ours = ("NOTIFY_SOCKET", "JOURNAL_STREAM", "CREDENTIALS_DIRECTORY", "WATCHDOG_USEC", "INVOCATION_ID")
     return {**{name: value for name, value in os.environ.items() if name not in ours}, **more}
+
+
+@functools.cache
+def checkout_for_all() -> Path:
+    """Package and tests where every user may read them, for children that run as another: the checkout may not be."""
+    folder = Path(tempfile.mkdtemp(prefix="heartbeat-checkout-", dir="/var/tmp"))
+    atexit.register(shutil.rmtree, folder)
+    for source in (PACKAGE, CHECKOUT / "tests"):
+        shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+    return folder
+
+
+def run_python(
+    *words: str | Path, prefix: Sequence[str] = (), stdin: str = "", **more_environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours (`-m`) or some code (`-c`) to its end; `prefix` may have another user run it."""
+    return subprocess.run(
+        [*prefix, sys.executable, *words],
+        cwd=checkout_for_all() if prefix else CHECKOUT,
+        env=environment(**more_environment),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 class AgentProcess:
@@ -62,7 +94,7 @@ class AgentProcess:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._prefix, *python("heartbeatd", "--config", self.config)],
-                cwd=CHECKOUT,
+                cwd=checkout_for_all() if self._prefix else CHECKOUT,
                 env=environment(NOTIFY_SOCKET=str(notify), **self._environment),
                 stdin=subprocess.DEVNULL,
                 stderr=log,

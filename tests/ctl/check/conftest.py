@@ -17,9 +17,8 @@ from heartbeatd.ctl.check.registry import Check
 from heartbeatd.ctl.check.situation import Situation, identity
 from heartbeatd.ctl.service import Service
 from heartbeatd.runtime import Runtime
-from tests.support.agent import CHECKOUT, environment, python
+from tests.support.agent import AS_NOBODY, checkout_for_all, environment, python
 
-_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 Found = Callable[[Check, Situation], list[Finding]]
 
 
@@ -53,8 +52,8 @@ def found_by_nobody(given: Situation, *, prefix: Sequence[str | Path] = ()) -> d
     """By subject, what the user nobody finds, as the sandbox starts it."""
     assert os.geteuid() == 0
     done = subprocess.run(
-        [*map(str, prefix), *_NOBODY, *python("heartbeatd.ctl.check.in_sandbox")],
-        cwd=CHECKOUT,
+        [*map(str, prefix), *AS_NOBODY, *python("heartbeatd.ctl.check.in_sandbox")],
+        cwd=checkout_for_all(),
         env=environment(),
         input=pickle.dumps(given),
         capture_output=True,

@@ -12,6 +12,7 @@ from heartbeatd.ctl.check.finding import Finding, Verdict, ok
 from heartbeatd.errors import Problem, StoreError
 from tests.ctl.check.conftest import situation
 from tests.ctl.test_heartbeatctl import ctl
+from tests.support.agent import AS_NOBODY
 
 OFFLINE = ("check", "--offline", "--config")
 
@@ -87,9 +88,8 @@ def test_a_key_that_is_not_for_whoever_asks() -> None:
         (folder / "key").chmod(0o600)
         config = folder / "config.toml"
         config.write_text(f'[heartbeat]\nurl = "http://127.0.0.1:9/"\nsecret_key_file = "{folder}/key"\n')
-        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-        done = ctl(*OFFLINE, config, prefix=nobody)
-        as_json = ctl(*OFFLINE, config, "--json", prefix=nobody)
+        done = ctl(*OFFLINE, config, prefix=AS_NOBODY)
+        as_json = ctl(*OFFLINE, config, "--json", prefix=AS_NOBODY)
     finally:
         shutil.rmtree(folder)
     assert done.returncode == 77

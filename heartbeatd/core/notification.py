@@ -59,76 +59,79 @@ def of_announcement(
 ) -> Notification:
     """The notification of an announcement, in these words. `heartbeat_url` is shown without user info and query."""
     observed = announcement.observed
-    details = _details(
-        agent,
-        event_id,
-        announcement.event,
-        str(observed.subject),
-        announcement.since_ns,
-        observed.at_ns,
-        heartbeat_url,
+    is_worker = observed.subject == WORKER
+    details = _Details(
+        event=announcement.event,
+        subject=str(observed.subject),
         previous=announcement.previous,
         current=observed.state,
+        worker_status=int(observed.value) if is_worker and observed.value is not None else None,
         cause=observed.reason,
-        duration_seconds=announcement.duration_s,
+        since_ns=announcement.since_ns,
+        at_ns=observed.at_ns,
+        duration_s=announcement.duration_s,
     )
-    if observed.subject == WORKER:
-        details["worker_status"] = None if observed.value is None else int(observed.value)
-    else:
-        details |= {"severity": observed.severity, "value": observed.value}
-    return Notification(event_id, observed.at_ns, observed.severity, text.title, text.message, details)
+    made = _notification(agent, event_id, observed.severity, text, details, heartbeat_url)
+    if is_worker:
+        return made
+    return replace(made, details={**made.details, "severity": observed.severity, "value": observed.value})
 
 
 def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Notification:
     """The notification of event `gap`: the agent, or the whole host, did not run for a while."""
-    text = gap_text(agent.host, gap, agent.zone)
-    details = _details(
-        agent,
-        event_id,
-        Event.GAP,
-        "host" if gap.kind in (GapKind.SHUTDOWN, GapKind.POWER) else "agent",
-        gap.since_ns,
-        gap.until_ns,
-        heartbeat_url,
+    details = _Details(
+        event=Event.GAP,
+        subject="host" if gap.kind in (GapKind.SHUTDOWN, GapKind.POWER) else "agent",
         cause=gap.kind,
-        duration_seconds=round(gap.duration_s, 3),
+        since_ns=gap.since_ns,
+        at_ns=gap.until_ns,
+        duration_s=round(gap.duration_s, 3),
     )
-    return Notification(event_id, gap.until_ns, _SEVERITIES[Event.GAP], text.title, text.message, details)
+    text = gap_text(agent.host, gap, agent.zone)
+    return _notification(agent, event_id, _SEVERITIES[Event.GAP], text, details, heartbeat_url)
 
 
 def of_test(agent: AgentInfo, at_ns: int, event_id: str, heartbeat_url: str) -> Notification:
     """A notification of event `test`: the same shape, with nothing wrong behind it."""
+    details = _Details(event=Event.TEST, subject=str(WORKER), since_ns=at_ns, at_ns=at_ns)
     text = test_text(agent.host, at_ns, agent.zone)
-    details = _details(agent, event_id, Event.TEST, str(WORKER), at_ns, at_ns, heartbeat_url)
-    return Notification(event_id, at_ns, _SEVERITIES[Event.TEST], text.title, text.message, details)
+    return _notification(agent, event_id, _SEVERITIES[Event.TEST], text, details, heartbeat_url)
 
 
-def _details(
-    agent: AgentInfo,
-    event_id: str,
-    event: Event,
-    subject: str,
-    since_ns: int,
-    at_ns: int,
-    heartbeat_url: str,
-    **told: object,
-) -> dict[str, object]:
-    """All fields in their order; what `told` does not name does not apply to the event, and is null."""
-    return {
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What a notification says to programs; what does not apply to its event is null."""
+
+    event: Event
+    subject: str
+    since_ns: int
+    at_ns: int
+    previous: str | None = None
+    current: str | None = None
+    worker_status: int | None = None
+    cause: str | None = None
+    duration_s: float | None = None
+
+
+def _notification(
+    agent: AgentInfo, event_id: str, severity: Severity, text: Text, details: _Details, heartbeat_url: str
+) -> Notification:
+    told = {
         "event_id": event_id,
-        "event": event,
+        "event": details.event,
         "host": agent.host,
-        "subject": subject,
-        "previous": None,
-        "current": None,
-        "worker_status": None,
-        "cause": None,
-        "since": rfc3339(since_ns),
-        "at": rfc3339(at_ns),
-        "duration_seconds": None,
-        "timestamp_lima": to_lima(at_ns),
+        "subject": details.subject,
+        "previous": details.previous,
+        "current": details.current,
+        "worker_status": details.worker_status,
+        "cause": details.cause,
+        "since": rfc3339(details.since_ns),
+        "at": rfc3339(details.at_ns),
+        "duration_seconds": details.duration_s,
+        "timestamp_lima": to_lima(details.at_ns),
         "heartbeat_url": heartbeat_url or None,
-    } | told
+    }
+    return Notification(event_id, details.at_ns, severity, text.title, text.message, told)
 
 
 def to_queue(

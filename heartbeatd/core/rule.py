@@ -17,6 +17,7 @@ from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text import Text
+from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.timefmt import Zone
 
 
@@ -63,7 +64,7 @@ def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> E
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
     verdict = alerting.evaluate(states, observations, rule.policy)
-    told = tuple((due, rule.text(agent.host, due, agent.zone)) for due in verdict.announcements)
+    told = tuple((due, with_flapping(rule.text(agent.host, due, agent.zone), due)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)
 
 

@@ -11,6 +11,8 @@ from heartbeatd.core.alert_state import AlertState, moments, shifted
 from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Announcement, Event, advance, evaluate
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
+from heartbeatd.core.text import Text
+from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.worker import WORKER, WorkerState
@@ -165,7 +167,7 @@ def test_a_flapping_worker(patience: Policy) -> None:
     assert recovery.event is Event.RECOVERY
     assert recovery.observed.at_ns - recovery.since_ns == STEADY_S * S
     assert recovery.flapping > 90
-    text = worker_text("nas", recovery, LIMA_ZONE, "https://worker/")
+    text = with_flapping(Text("title", "message"), recovery)
     assert f"flapping: {recovery.flapping} changes" in text.title
     assert "once it has lasted for 10 min" in text.message
 

@@ -203,6 +203,7 @@ def test_a_flapping_subject(world: World, caplog: pytest.LogCaptureFixture) -> N
     at_once = Rule("test", observe, Policy(), text)
     world.run(make(world, at_once), *[1013, 950] * 10)
     assert len(world.bodies()) == 7
+    assert world.bodies()[-1]["title"] == "nas: air is low, flapping: 7 changes in an hour"
     found = [told for told in entries(caplog, MessageId.SUBJECT_CHANGED) if "not announced" in told[1]]
     assert len(found) == 19 - 7
     level, line, fields = found[-1]

@@ -1,9 +1,9 @@
 """What is told of the Worker: that it has changed, why, and what follows."""
 
-from heartbeatd.core.alerting import MOST_CHANGES, STEADY_S, Announcement, Event
+from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.heartbeat import Cause, is_no_route
 from heartbeatd.core.text import Text
-from heartbeatd.core.timefmt import Zone, clock, format_duration, plural
+from heartbeatd.core.timefmt import Zone, clock, format_duration
 from heartbeatd.core.worker import WorkerState
 
 CAUSES: dict[str, str] = {
@@ -51,14 +51,7 @@ def consequence(state: str, cause: str | None) -> str:
 def worker_text(host: str, announcement: Announcement, zone: Zone, heartbeat_url: str) -> Text:
     """The text for a change of the Worker's state."""
     make = _recovery if announcement.event is Event.RECOVERY else _not_ok
-    text = make(host, announcement, zone, heartbeat_url)
-    if not announcement.flapping:
-        return text
-    number = announcement.flapping
-    changes = plural(number, "change") if number < MOST_CHANGES else f"{MOST_CHANGES} changes or more"
-    flapping = f"flapping: {changes} in an hour"
-    held_back = f"Until it is steady, a change is only announced once it has lasted for {format_duration(STEADY_S)}."
-    return Text(f"{text.title}, {flapping}", f"{text.message} It is {flapping}. {held_back}")
+    return make(host, announcement, zone, heartbeat_url)
 
 
 def _not_ok(host: str, announcement: Announcement, zone: Zone, heartbeat_url: str) -> Text:

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = _config(words) if words else DEFAULT_PATH
     # A reload asked for while the agent is still loading asks for nothing: the file has not been read yet. It must not kill.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    from heartbeatd.app import run
+    from heartbeatd.run import run
 
     return run(path)
 

@@ -1,164 +1,155 @@
-"""One run of the agent: the configuration is loaded, the components are built, and cycles run until a signal ends them."""
+"""From a `Config` to all that runs by it: the one place where the agent is put together. To load it is to load nearly all."""
 
-import faulthandler
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from heartbeatd import __version__, exit_record, journal
-from heartbeatd.config.load import load
+from heartbeatd import components
 from heartbeatd.config.model import Config
-from heartbeatd.config.remarks import remarks
-from heartbeatd.config.secrets import load_credentials
+from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import Start
+from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
-from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, Problem
-from heartbeatd.journal import NOTICE, MessageId, journal_fields
-from heartbeatd.loop import Loop, Signals
-from heartbeatd.runtime import Runtime, host_name, open_store, store_options
+from heartbeatd.core.rule import RuleSettings
+from heartbeatd.core.schedule import Tick
+from heartbeatd.cycle import Cycle, Edges
+from heartbeatd.errors import ConfigError, Problem
+from heartbeatd.gaps import GapOptions, Gaps
+from heartbeatd.heartbeats import Heartbeats
+from heartbeatd.journal import NOTICE
+from heartbeatd.net.heartbeat import Heartbeat
+from heartbeatd.net.http import Client
+from heartbeatd.notify.outbox import Outbox
+from heartbeatd.notify.webhook import Webhook
+from heartbeatd.probes.registry import Probes
+from heartbeatd.report import Reporter
+from heartbeatd.rules import all_rules
+from heartbeatd.runtime import Runtime, open_store, store_options
+from heartbeatd.steps import Steps
 from heartbeatd.store.background import BackgroundStore
-
-if TYPE_CHECKING:
-    from heartbeatd.assembly import Assembly
 
 log = logging.getLogger("heartbeatd")
 
 
+@dataclass(frozen=True, slots=True)
 class App:
-    """The configuration in force and what runs by it. Raises HeartbeatdError if the file cannot be used."""
+    """The agent by one configuration. A reload makes the next one."""
 
-    def __init__(self, path: Path, runtime: Runtime) -> None:
-        self._path, self._runtime = path, runtime
-        self.config = load(path, load_credentials())
-        runtime.redactor.learn(self.config.secrets)
-        self.host = host_name(self.config, runtime.names)
-        self.last_row_ns: int | None = None
-        if self.config.heartbeat.ca_file:
-            _check_authorities(self.config.heartbeat.ca_file)
-        self._store = open_store(self.config, runtime)
-        self._start = Start(runtime.boot_id)
-        self._components: Assembly | None = None
+    config: Config
+    runtime: Runtime
+    store: BackgroundStore
+    found: Start
+    agent: AgentInfo
+    probes: Probes
+    pinger: Client
+    heartbeat: Heartbeat | None
+    webhook: Webhook | None
+    outbox: Outbox | None
+    cycle: Cycle
+    gaps: Gaps
+    steps: Steps
 
-    def start(self) -> "Assembly":
-        """What runs. Looks at how the run before this one ended."""
-        self._start = Start(self._runtime.boot_id, exit_record.consume(), exit_record.failure_told())
-        before = self._store.previous_run
-        self.last_row_ns = before.last_row_ns if before is not None else None
-        work = self._components = self._build(self.config, self._store)
-        work.start()
-        work.prepare(self._runtime.cancel)
-        return work
+    @property
+    def interval_s(self) -> int:
+        return self.config.agent.interval_seconds
 
-    def reload(self) -> "Assembly":
-        """Swap the configuration whole, or raise HeartbeatdError and leave everything as it was."""
-        config = load(self._path, load_credentials())
-        self._runtime.redactor.learn(config.secrets)
-        old, kept = self._store, self._store
-        if config.storage.path != self.config.storage.path:
-            kept = open_store(config, self._runtime)
-            if kept.error:
-                kept.close()
-                raise ConfigError(Problem(f"{self._path}: storage.path", kept.error))
+    @property
+    def longest_cycle_s(self) -> float:
+        return self.config.longest_cycle_s
+
+    def start(self) -> None:
+        """Take up what was announced, and begin to deliver alerts."""
+        self.cycle.start()
+        if self.outbox is not None:
+            self.outbox.start()
+
+    def run(self, tick: Tick) -> None:
+        """One cycle, and what is to be told of the time before this run, if that can be told now."""
+        told = self.steps.take("tell how long nothing ran before this start", self.gaps.tell)
+        self.cycle.run(tick, told or ())
+
+    def reload(self, config: Config, path: Path) -> "App":
+        """The agent by that configuration, which is the one in the file `path`, started in place of this one.
+
+        Raises HeartbeatdError if it cannot be; then this one goes on as if nobody had asked: until all of the new one is there,
+        nothing of this one is touched.
+        """
+        store = self.store if config.storage.path == self.config.storage.path else self._other_store(config, path)
         try:
-            new = self._build(config, kept)
+            new = build(config, self.runtime, store, self.found)
         except BaseException:
-            if kept is not old:
-                kept.close()
+            if store is not self.store:
+                store.close()
             raise
         self._stop()
-        if kept is not old:
-            old.move_to(kept)
-        kept.adjust(store_options(config))
+        if store is not self.store:
+            self.store.move_to(store)
+        store.adjust(store_options(config))
         new.start()
-        self.config, self._store, self._components = config, kept, new
-        self._say_name()
-        say_what_is_off(config, self.host)
+        if new.agent.host != self.agent.host:
+            log.log(
+                NOTICE,
+                "this host goes by the name %s from now on; before, it was %s",
+                new.agent.host,
+                self.agent.host,
+            )
         return new
-
-    def _say_name(self) -> None:
-        """Said once, when it is another one than before the reload."""
-        before, self.host = self.host, host_name(self.config, self._runtime.names)
-        if self.host != before:
-            log.log(NOTICE, "this host goes by the name %s from now on; before, it was %s", self.host, before)
 
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
         self._stop()
-        self._store.close()
-        self._runtime.close()
+        self.store.close()
 
-    def _build(self, config: Config, ledger: BackgroundStore) -> "Assembly":
-        from heartbeatd.assembly import Assembly
+    def shift(self, by_ns: int) -> None:
+        """The wall clock was stepped by `by_ns`."""
+        self.runtime.shift(by_ns)
+        self.cycle.shift(by_ns)
 
-        return Assembly(config, self._runtime, ledger, self._start)
+    def distrust(self) -> None:
+        """Go on with no connection, and no late answer of the resolver, of the time before."""
+        self.runtime.resolver.forget()
+        for kept in (self.pinger, self.heartbeat, self.webhook):
+            if kept is not None:
+                kept.distrust()
+
+    def _other_store(self, config: Config, path: Path) -> BackgroundStore:
+        """Raises HeartbeatdError if it cannot be written now."""
+        store = open_store(config, self.runtime)
+        if store.error:
+            store.close()
+            raise ConfigError(Problem(f"{path}: storage.path", store.error))
+        return store
 
     def _stop(self) -> None:
-        if self._components is not None:
-            self._components.stop()
+        """Let go of all but the store, with which the next one may go on."""
+        if self.outbox is not None:
+            self.outbox.close()
+        for kept in (self.webhook, self.heartbeat, self.pinger, self.probes):
+            if kept is not None:
+                kept.close()
 
 
-def _check_authorities(ca_file: str) -> None:
-    """Raises ConfigError. Only loading the file shows it, and who is ready has nothing left to refuse."""
-    from heartbeatd.net.tls import create_ssl_context
-
-    create_ssl_context(ca_file)
-
-
-def say_what_is_off(config: Config, host: str) -> None:
-    """A warning for each of the `remarks`."""
-    for remark in remarks(config, host):
-        log.warning("%s", remark)
-
-
-def run(path: Path) -> int:
-    """Run by the configuration in `path` until SIGTERM or SIGINT. The exit status is an `ExitCode`; 78 is a file refused."""
-    faulthandler.enable()  # the watchdog's SIGABRT leaves the stack of every thread in the journal
-    runtime = Runtime()
-    signals = Signals(runtime.cancel)
-    journal.setup_logging(runtime.redactor)
-    service = runtime.service
-    try:
-        app = App(path, runtime)
-    except HeartbeatdError as error:
-        kind = MessageId.CONFIG_REFUSED if isinstance(error, ConfigError) else MessageId.STORE_FAILED
-        for problem in error.problems:
-            log.error("%s", problem, extra=journal_fields(kind, where=problem.where, path=problem.where, waiting=0))
-        service.status(_refusal(error))
-        return error.exit_code
-    _announce(app, runtime)
-    try:
-        work = app.start()
-        Loop(runtime.clock, runtime.cancel, signals, service, app.reload, app.last_row_ns).run(work)
-    finally:
-        service.stopping()
-        app.close()
-        log.log(NOTICE, "stopped", extra=journal_fields(MessageId.STOPPED))
-    return ExitCode.OK
-
-
-def _refusal(error: HeartbeatdError) -> str:
-    """For STATUS=, which every local user may read: of a configuration only where it is wrong."""
-    if not isinstance(error, ConfigError):
-        return f"not started: {error.problems[0]}"
-    first, *others = error.problems
-    more = f", and {len(others)} more" if others else ""
-    return f"configuration refused: {first.where}{more}; what is wrong there: sudo heartbeatctl check"
-
-
-def _announce(app: App, runtime: Runtime) -> None:
-    config = app.config
-    service = runtime.service
-    service.set_watchdog(config.agent.interval_seconds, config.longest_cycle_s)
-    service.ready("started, waiting for the first slot")
-    url = config.heartbeat.url
-    log.log(
-        NOTICE,
-        "heartbeatd %s started on %s: every %d s, Worker %s, database %s",
-        __version__,
-        app.host,
-        config.agent.interval_seconds,
-        redact_url(url) if url else "none",
-        config.storage.path,
-        extra=journal_fields(MessageId.STARTED, version=__version__, host=app.host),
+def build(config: Config, runtime: Runtime, store: BackgroundStore, found: Start) -> App:
+    """All that runs by `config`, built and not started. `found`: what this process found at its start. Raises ConfigError."""
+    agent, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
+    heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
+    internet_url = redact_url(config.internet.url)
+    announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
+    probes, pinger = components.probes(config, runtime)
+    heartbeat, webhook = components.heartbeat(config, runtime), components.webhook(config, runtime)
+    heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
+    outbox = Outbox(store.queue(), webhook, runtime.clock, runtime.boot_id) if webhook is not None else None
+    cycle = Cycle(
+        Edges(probes, heartbeats, store, outbox, runtime.service),
+        all_rules(RuleSettings(announced_after, heartbeat_url, internet_url)),
+        Reporter(agent, interval_s, internet_url, LogCycles(config.agent.log_cycles)),
+        agent,
+        heartbeat_url,
+        runtime.boot_id,
+        runtime.clock,
+        runtime.cancel,
     )
-    say_what_is_off(config, app.host)
+    options = GapOptions(interval_s, config.alerts.gap_alert_seconds)
+    gaps = Gaps(store, found, runtime.clock, options, agent, heartbeat_url, notifies=outbox is not None)
+    return App(config, runtime, store, found, agent, probes, pinger, heartbeat, webhook, outbox, cycle, gaps, Steps())

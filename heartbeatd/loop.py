@@ -79,7 +79,7 @@ class Signals:
 
 
 class Loop:
-    """The loop. `reload` gives the work of the configuration as it is now; it raises HeartbeatdError to keep the old one.
+    """The loop. `reload` gives the work of the configuration as it is now; whatever it raises, the old one is kept.
 
     `last_row_ns` is when the run before this one sampled its last row, if there was one.
     """
@@ -170,10 +170,11 @@ class Loop:
         self._service.reloading(self._clock.monotonic_ns())
         try:
             work = self._reload_work()
-        except HeartbeatdError as error:
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw is logged with where it was
             log.error(
                 "configuration not reloaded, the old one stays in force: %s",
                 error,
+                exc_info=None if isinstance(error, HeartbeatdError) else error,
                 extra=journal_fields(MessageId.CONFIG_REFUSED),
             )
             self._service.reloaded("reload failed, the old configuration stays in force: see the journal", taken=False)

@@ -190,8 +190,11 @@ def test_a_failing_cycle_is_one_cycle(caplog: pytest.LogCaptureFixture) -> None:
     assert "nobody foresaw this" in caplog.text
 
 
-def test_reloading() -> None:
-    """SIGHUP, however often, is one reload between two cycles; a refused one leaves the old work running."""
+@pytest.mark.parametrize(
+    "error", [ConfigError(Problem("file", "is bad")), RuntimeError("nobody foresaw this")], ids=repr
+)
+def test_reloading(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    """SIGHUP, however often, is one reload between two cycles; one that fails, in whichever way, leaves the old work running."""
     clock, waiter, service = SteppedClock(), CancelToken(), Service()
     signals = Signals(waiter)
     reloads = 0
@@ -209,7 +212,7 @@ def test_reloading() -> None:
         nonlocal reloads
         reloads += 1
         if reloads == 1:
-            raise ConfigError(Problem("file", "is bad"))
+            raise error
         return work
 
     Loop(clock, waiter, signals, service, reload).run(work)
@@ -223,6 +226,8 @@ def test_reloading() -> None:
         "reloaded",
     ]
     assert "failed" in service.heard[1]
+    assert f"the old one stays in force: {error}" in caplog.text
+    assert [record.exc_info is not None for record in caplog.records] == [isinstance(error, RuntimeError), False]
 
 
 def test_a_reload_to_a_shorter_interval_misses_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,8 +9,8 @@ from tests.support.agent import CHECKOUT, environment
 
 TOP = 15
 TIMES = 5
-TO_READY = "import heartbeatd.__main__, heartbeatd.app"
-AFTER = f"{TO_READY}; print('READY', file=__import__('sys').stderr, flush=True); import heartbeatd.assembly"
+TO_READY = "import heartbeatd.__main__, heartbeatd.run"
+AFTER = f"{TO_READY}; print('READY', file=__import__('sys').stderr, flush=True); import heartbeatd.app"
 
 
 @dataclass(frozen=True, slots=True)

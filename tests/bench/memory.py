@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from heartbeatd import assembly
+from heartbeatd import app
 from heartbeatd.config.load import load
 from heartbeatd.config.model import Config
 from heartbeatd.containers.client import SOCKET
@@ -61,15 +61,14 @@ def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
     process = Runtime()
     store = open_store(config, process)
-    work = assembly.Assembly(config, process, store, Start(process.boot_id))
-    work.start()
-    work.prepare(process.cancel)
+    agent = app.build(config, process, store, Start(process.boot_id))
+    agent.start()
+    agent.probes.prepare(process.cancel)
     for number in range(1, cycles + 1):
-        work.run(Tick(number * NS_PER_S))
+        agent.run(Tick(number * NS_PER_S))
         if number % (cycles // looks) == 0:
             yield Look.now(number)
-    work.stop()
-    store.close()
+    agent.close()
     process.close()
 
 

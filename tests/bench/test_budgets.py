@@ -36,7 +36,7 @@ AFTER_READY = {
     "bz2",
     "email",
     "heartbeatd.net.http",
-    "heartbeatd.assembly",
+    "heartbeatd.app",
     "http.client",
     "lzma",
     "psutil",
@@ -81,9 +81,9 @@ NEVER = {
 }
 LOADED = """
 import json, sys
-from heartbeatd import __main__, app
+from heartbeatd import __main__, run
 before = sorted(sys.modules)
-from heartbeatd import assembly
+from heartbeatd import app
 print(json.dumps([before, sorted(sys.modules)]))
 """
 

@@ -51,6 +51,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "clock slewed": (clocks.clock_is_slewed, 120, 8),
     "clock without RTC": (clocks.clock_of_a_machine_without_rtc, 1, 1),
     "outage before a boot": (clocks.outage_before_a_boot, 1, 1),
+    "killed while a clock is awaited": (clocks.killed_while_the_clock_is_waited_for, 1, 1),
     "clock set back while off": (clocks.clock_set_back_while_nothing_ran, 1, 1),
     "clock stepped, alert waiting": (clocks.clock_is_stepped_while_an_alert_waits, 1, 1),
     "a long cycle": (clocks.long_cycle, 1, 1),

@@ -110,6 +110,16 @@ def outage_before_a_boot(stage: Stage) -> Outcome:
     return outcome
 
 
+def killed_while_the_clock_is_waited_for(stage: Stage) -> Outcome:
+    """The same, and the agent is killed before the step: the one after it tells the outage, which ended when it ended."""
+    outcome = Outcome(f"off for {OFF_S} s, the clock resumes, kill -9 after 3 s, then it is stepped")
+    gaps = _gaps_after_an_outage(stage, outcome, booted=True, starts=2)
+    outcome.expect([gap["cause"] for gap in gaps] == ["power loss or crash"], f"alerts: {gaps}")
+    lengths = [gap["duration_seconds"] for gap in gaps]
+    outcome.expect(all(OFF_S <= length_s <= OFF_S + 4 for length_s in lengths), f"lengths: {lengths}")
+    return outcome
+
+
 def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
     """Within one boot: the kernel's own clock tells how long it was, once the wall clock is right again, and once."""
     outcome = Outcome(f"kill -9, {OFF_S} s, the clock set back by {OFF_S - 1} s meanwhile, and forward later")
@@ -121,10 +131,10 @@ def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
     return outcome
 
 
-def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool) -> list[dict[str, Any]]:
+def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool, starts: int = 1) -> list[dict[str, Any]]:
     """Killed, off, started by a clock that is behind, which is then stepped: what was told, which must not be before the step."""
     wall = Wall(stage)
-    toml = stage.toml(alerts="gap_alert_seconds = 2\n")
+    toml = stage.toml(alerts=f"gap_alert_seconds = {OFF_S // 2}\n")
     with stage.agent(toml, **wall.environment) as agent:
         sleep_s(2)
         agent.process.kill()
@@ -134,6 +144,11 @@ def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool) -> li
             before.execute("UPDATE run SET boot_id = ?, booted_ns = booted_ns - 1000000000", ("0" * 32,))
     sleep_s(OFF_S)
     wall.set(f"-{OFF_S - 1}")
+    for _ in range(starts - 1):
+        with stage.agent(toml, **wall.environment) as agent:
+            sleep_s(3)
+            agent.process.kill()
+            agent.process.wait()
     with stage.agent(toml, **wall.environment) as agent:
         sleep_s(3)
         outcome.expect(not stage.delivered(), f"told by a clock that cannot be believed: {stage.events()}")

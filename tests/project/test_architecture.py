@@ -36,8 +36,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "loop": {"cancel", "clock", "journal"},
     "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
     "components": {"config", "net", "notify", "probes", "runtime"},
-    "assembly": {
-        *{"cancel", "components", "config", "cycle", "gaps", "heartbeats", "notify"},
+    "app": {
+        *{"components", "config", "cycle", "gaps", "heartbeats", "journal", "net", "notify", "probes"},
         *{"report", "rules", "runtime", "steps", "store"},
     },
     "ctl": {
@@ -55,8 +55,8 @@ MAY_KNOW: dict[str, set[str]] = {
         "runtime",
         "store",
     },
-    "app": {"config", "exit_record", "files", "journal", "loop", "net", "runtime", "store", "assembly"},
-    "__main__": {"app", "config"},
+    "run": {"app", "config", "exit_record", "journal", "loop", "net", "runtime", "store"},
+    "__main__": {"config", "run"},
     "__init__": set(),
 }
 # The core calculates: it reads no clock, no file, no environment, and asks nobody anything.

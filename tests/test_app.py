@@ -1,0 +1,129 @@
+"""The agent put together, and what a reload leaves in force: all of the new configuration, or all of the old one."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heartbeatd.app import App, build
+from heartbeatd.config.load import parse
+from heartbeatd.config.model import Config
+from heartbeatd.core.gap import Start
+from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.errors import HeartbeatdError
+from heartbeatd.runtime import Runtime, open_store
+from tests.store.conftest import ids
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.wait import wait_until
+
+FILE = Path("config.toml")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook."""
+    with Receiver() as listening:
+        yield listening
+
+
+@pytest.fixture
+def runtime() -> Iterator[Runtime]:
+    """Of this process."""
+    made = Runtime()
+    yield made
+    made.close()
+
+
+class Running:
+    """An agent as `run` has it: after a reload, the new one."""
+
+    def __init__(self, config: Config, runtime: Runtime) -> None:
+        self.app: App = build(config, runtime, open_store(config, runtime), Start(runtime.boot_id))
+        self.app.start()
+        self._slots = 0
+
+    def cycle(self) -> None:
+        """One tick."""
+        self._slots += 1
+        self.app.run(Tick(self._slots * 10 * NS_PER_S))
+
+    def reload(self, config: Config) -> None:
+        """As a file with that configuration would have it."""
+        self.app = self.app.reload(config, FILE)
+
+
+def configured(receiver: Receiver, path: Path, hostname: str = "one", **heartbeat: object) -> Config:
+    """A configuration that reports to the receiver; `path` is its database."""
+    return parse(
+        {
+            "agent": {"hostname": hostname},
+            "heartbeat": {"url": receiver.url(WORKER), "secret_key": "k", **heartbeat},
+            "alerts": {"webhook_url": receiver.url(WEBHOOK), "alert_after": 1},
+            "docker": {"socket": ""},
+            "internet": {"url": "http://127.0.0.1:9/"},
+            "storage": {"path": str(path)},
+        }
+    )
+
+
+@pytest.fixture
+def running(receiver: Receiver, runtime: Runtime, tmp_path: Path) -> Iterator[Running]:
+    """An agent that has had a cycle."""
+    made = Running(configured(receiver, tmp_path / "one.db"), runtime)
+    made.cycle()
+    yield made
+    made.app.close()
+
+
+def test_a_reload_swaps_all_of_it(
+    running: Running, receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Name, database and webhook; what was announced goes along, so that what changes next is told once."""
+    caplog.set_level(logging.INFO)
+    running.reload(configured(receiver, tmp_path / "two.db", "two"))
+    assert "goes by the name two from now on; before, it was one" in caplog.text
+    receiver.answer(WORKER, 503)
+    running.cycle()
+    assert [len(ids(tmp_path / name)) for name in ("one.db", "two.db")] == [1, 1]
+    wait_until(lambda: receiver.received(WEBHOOK))
+    (alert,) = receiver.received(WEBHOOK)
+    assert (alert.body["details"]["host"], alert.body["details"]["previous"]) == ("two", "ok")
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_reload_that_cannot_be_built_leaves_the_old_one(
+    running: Running, receiver: Receiver, tmp_path: Path, *, elsewhere: bool
+) -> None:
+    """Authorities that cannot be read, with the same database or another one, which was open by then: the old one goes on."""
+    other = tmp_path / ("two.db" if elsewhere else "one.db")
+    bad = configured(receiver, other, "two", ca_file=str(tmp_path / "none.pem"))
+    with pytest.raises(HeartbeatdError, match=r"heartbeat\.ca_file"):
+        running.reload(bad)
+    assert_goes_on(running, receiver, tmp_path / "one.db")
+    if elsewhere:
+        running.reload(configured(receiver, other, "two"))  # nobody holds its lock any more
+        running.cycle()
+        assert len(ids(other)) == 1
+
+
+@pytest.mark.parametrize("path", ["no/folder.db", "taken.db"])
+def test_a_database_that_cannot_be_used_leaves_the_old_one(
+    running: Running, receiver: Receiver, tmp_path: Path, runtime: Runtime, path: str
+) -> None:
+    """A folder that is not there; a database that another agent has."""
+    taken = open_store(configured(receiver, tmp_path / "taken.db"), runtime)
+    with pytest.raises(HeartbeatdError):
+        running.reload(configured(receiver, tmp_path / path, "two"))
+    assert_goes_on(running, receiver, tmp_path / "one.db")
+    taken.close()
+
+
+def assert_goes_on(running: Running, receiver: Receiver, path: Path) -> None:
+    """The next cycle is stored and sent as before, and an alert is delivered."""
+    receiver.answer(WORKER, 503)
+    running.cycle()
+    assert len(ids(path)) == 2
+    wait_until(lambda: receiver.received(WEBHOOK))
+    (alert,) = receiver.received(WEBHOOK)
+    assert (alert.body["details"]["host"], alert.body["details"]["event"]) == ("one", "problem")

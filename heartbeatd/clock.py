@@ -1,6 +1,8 @@
-"""The clocks, behind a small Protocol: what time it is, and how much time has really passed."""
+"""The clocks, behind a small Protocol: what time it is, how much time has really passed, and waiting for a moment."""
 
+import select
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +14,7 @@ AGREES_S = 5  # a hardware clock shows whole seconds, and drifts by a few while 
 
 
 class Clock(Protocol):
-    """Three clocks, all in ns: they are read here and nowhere else, and handed on as values."""
+    """Three clocks, all in ns, handed to whoever needs them."""
 
     def now_ns(self) -> int:
         """The wall clock, since the epoch. May be stepped at any moment."""
@@ -25,6 +27,9 @@ class Clock(Protocol):
 
     def vouched(self) -> bool:
         """True if something says that the wall clock is right: a time server, or a hardware clock."""
+
+    def select(self, readable: Sequence[int], writable: Sequence[int], until_ns: int) -> list[int]:
+        """Wait for one of these descriptors, until that moment of `monotonic_ns`. Those that are ready, if any."""
 
 
 def booted_ns(clock: Clock) -> int:
@@ -40,13 +45,8 @@ def boot_id() -> str:
 class SystemClock:
     """The machine's own clocks (clock_gettime(2))."""
 
-    def now_ns(self) -> int:
-        """CLOCK_REALTIME."""
-        return time.time_ns()
-
-    def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC."""
-        return time.monotonic_ns()
+    now_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.monotonic_ns)
 
     def boottime_ns(self) -> int:
         """CLOCK_BOOTTIME."""
@@ -60,6 +60,15 @@ class SystemClock:
         return SYNCHRONISED.exists() or any(
             abs(shown_s - self.now_ns() / 1e9) <= AGREES_S for shown_s in map(_hardware_clock_s, _hardware_clocks())
         )
+
+    def select(self, readable: Sequence[int], writable: Sequence[int], until_ns: int) -> list[int]:
+        """By select(2): poll(2) counts in milliseconds, and would have each cycle begin half of one later."""
+        left_ns = until_ns - time.monotonic_ns()
+        to_read, to_write, _ = select.select(readable, writable, (), left_ns / 1e9 if left_ns > 0 else 0)
+        return to_read + to_write
+
+
+SYSTEM_CLOCK = SystemClock()
 
 
 def _hardware_clocks() -> list[Path]:

@@ -61,21 +61,21 @@ class ServiceManager(Protocol):
 class Signals:
     """What the signals that came in want. Made before anything else, so that none of them ever kills by default."""
 
-    def __init__(self, waiter: CancelToken) -> None:
+    def __init__(self, cancel: CancelToken) -> None:
         self.stop = False
         self.reload = False
-        self._waiter = waiter
+        self._cancel = cancel
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         self.stop = True
-        self._waiter.cancel()
+        self._cancel.cancel()
 
     def _on_reload(self, number: int, frame: FrameType | None) -> None:
         self.reload = True
-        self._waiter.wake()
+        self._cancel.wake()
 
 
 class Loop:
@@ -87,13 +87,13 @@ class Loop:
     def __init__(
         self,
         clock: Clock,
-        waiter: CancelToken,
+        cancel: CancelToken,
         signals: Signals,
         service: ServiceManager,
         reload: Callable[[], Work],
         last_row_ns: int | None = None,
     ) -> None:
-        self._clock, self._waiter, self._signals, self._service = clock, waiter, signals, service
+        self._clock, self._cancel, self._signals, self._service = clock, cancel, signals, service
         self._reload_work = reload
         self._past: tuple[Past, int] | None = None  # as of which moment of boot time
         self._mark = self._look_at_clocks()
@@ -138,7 +138,7 @@ class Loop:
         due_ns = self._clock.monotonic_ns() + slot_ns - self._clock.now_ns()
         held_back = self._signals.reload
         until_ns = min(due_ns, self._reload_from_ns) if held_back else due_ns
-        if self._waiter.wait(lambda: self._signals.stop or (self._signals.reload and not held_back), until_ns):
+        if self._cancel.wait(lambda: self._signals.stop or (self._signals.reload and not held_back), until_ns):
             return False
         if until_ns < due_ns:
             return False

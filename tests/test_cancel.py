@@ -1,87 +1,215 @@
 """Waits end, and what hangs is not started again beside itself."""
 
+import gc
 import os
 import signal
+import socket
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
 
-from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut, seconds_from_now
+from heartbeatd.cancel import Cancelled, CancelToken, SerialWorker, TimedOut
+from heartbeatd.core.schedule import NS_PER_S
+from tests.support.clocks import FakeClock
+from tests.support.wait import wait_until
+
+HANGS_S = 60
 
 
-def test_a_lane_runs_what_it_is_given() -> None:
+def test_a_worker_thread_runs_what_it_is_given() -> None:
     """On one thread, one call after the other; values and errors come back to whoever asks."""
-    lane, waiter = SerialWorker("lane"), CancelToken()
+    worker, cancel = SerialWorker("worker"), CancelToken()
     threads = set()
     for _ in range(3):
-        call = lane.start(threading.current_thread, seconds_from_now(5), waiter)
-        assert waiter.wait(call.done, call.deadline_ns)
-        threads.add(call.result())
-    failing = lane.start(lambda: 1 // 0, seconds_from_now(5), waiter)
-    waiter.wait(failing.done, failing.deadline_ns)
+        future = worker.start(threading.current_thread, cancel.deadline(HANGS_S), cancel)
+        assert cancel.wait(future.done, future.deadline_ns)
+        threads.add(future.result())
+    failing = worker.start(lambda: 1 // 0, cancel.deadline(HANGS_S), cancel)
+    assert cancel.wait(failing.done, failing.deadline_ns)
     with pytest.raises(ZeroDivisionError):
         failing.result()
     assert len(threads) == 1
     assert threading.current_thread() not in threads
-    lane.close()
+    worker.close(HANGS_S)
 
 
-def test_what_hangs_keeps_its_lane() -> None:
+def test_what_hangs_is_not_started_again() -> None:
     """The wait ends at the deadline; the next call is refused until the first has come back; no thread is added."""
-    lane, waiter, gate = SerialWorker("stuck"), CancelToken(), threading.Event()
+    clock = FakeClock()
+    worker, cancel, gate = SerialWorker("stuck"), CancelToken(clock), threading.Event()
     before = threading.active_count()
-    call = lane.start(gate.wait, seconds_from_now(0.1), waiter)
-    assert not waiter.wait(call.done, call.deadline_ns)
-    with pytest.raises(TimedOut, match="stuck does not come back"):
-        call.result()
+    future = worker.start(gate.wait, cancel.deadline(20), cancel)
+    assert not cancel.wait(future.done, future.deadline_ns)
+    assert clock.monotonic_ns() == future.deadline_ns
+    with pytest.raises(TimedOut, match="stuck timed out"):
+        future.result()
     for _ in range(10):
         with pytest.raises(TimedOut):
-            lane.start(lambda: None, seconds_from_now(1), waiter)
+            worker.start(lambda: None, cancel.deadline(1), cancel)
     assert threading.active_count() == before + 1
     gate.set()
-    assert waiter.wait(call.done, seconds_from_now(5))
-    after = lane.start(lambda: 7, seconds_from_now(5), waiter)
-    assert waiter.wait(after.done, after.deadline_ns)
+    wait_until(future.done)
+    after = worker.start(lambda: 7, cancel.deadline(1), cancel)
+    wait_until(after.done)
     assert after.result() == 7
-    lane.close()
+    worker.close(HANGS_S)
 
 
-def test_an_interruption_ends_every_wait() -> None:
-    """The one under way, and all that come after it."""
-    waiter = CancelToken()
-    threading.Timer(0.1, waiter.cancel).start()
-    began_s = time.monotonic()
-    assert not waiter.wait(lambda: False, seconds_from_now(20))
-    assert not waiter.wait(lambda: False, seconds_from_now(20))
-    assert time.monotonic() - began_s < 5
-    assert waiter.wait(lambda: True, seconds_from_now(20))
+def test_to_cancel_ends_every_wait() -> None:
+    """The one under way, and all that come after it, for news and for a connection; what is done already is done."""
+    clock = FakeClock()
+    cancel, began_ns = CancelToken(clock), clock.monotonic_ns()
+    clock.at(3, cancel.cancel)
+    assert not cancel.wait(lambda: False, cancel.deadline(20))
+    assert clock.monotonic_ns() == began_ns + 3 * NS_PER_S
+    assert not cancel.wait(lambda: False, cancel.deadline(20))
+    assert cancel.wait(lambda: True, cancel.deadline(20))
+    here, there = socket.socketpair()
+    with here, there:
+        with pytest.raises(Cancelled):
+            cancel.select((here.fileno(),), (), cancel.deadline(20))
+        there.send(b"in time")
+        assert cancel.select((here.fileno(),), (), cancel.deadline(20)) == [here.fileno()]
+    assert clock.monotonic_ns() == began_ns + 3 * NS_PER_S
 
 
-def test_a_signal_handler_may_ring() -> None:
-    """A thousand signals while the main thread waits and works: nothing deadlocks, and the wait still ends."""
-    waiter = CancelToken()
-    rung = 0
+def test_what_must_be_waited_for_is() -> None:
+    """The last write to the database, also when the agent is told to stop before it or meanwhile."""
+    clock = FakeClock()
+    cancel, written = CancelToken(clock), threading.Event()
+    clock.at(1, cancel.cancel)
+    clock.at(2, written.set)
+    clock.at(2, cancel.wake)
+    assert cancel.wait(written.is_set, cancel.deadline(20), when_cancelled=True)
+    assert not cancel.wait(lambda: False, cancel.deadline(5), when_cancelled=True)
 
-    def ring(*_: object) -> None:
-        nonlocal rung
-        rung += 1
-        waiter.wake()
 
-    before = signal.signal(signal.SIGUSR1, ring)
+def test_news_does_not_disturb_a_wait_for_a_connection() -> None:
+    """It has whoever waits for news ask again, and costs whoever waits for an answer nothing."""
+    clock = FakeClock(silences=lambda: 1)
+    cancel, asked = CancelToken(clock), 0
+
+    def done() -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    clock.at(1, cancel.wake)
+    assert not cancel.wait(done, cancel.deadline(2))
+    assert asked == 3  # at the beginning, when woken, and at the end
+    here, there = socket.socketpair()
+    with here, there:
+        clock.at(1, cancel.wake)
+        began_ns = clock.monotonic_ns()
+        assert cancel.select((here.fileno(),), (), cancel.deadline(2)) == []
+        assert clock.monotonic_ns() == began_ns + 2 * NS_PER_S
+
+
+def test_a_token_is_woken_by_another_thread() -> None:
+    """With the machine's own clock: both kinds of wait are over long before their deadlines."""
+    cancel, done = CancelToken(), threading.Event()
+    here, there = socket.socketpair()
+
+    def tell() -> None:
+        done.set()
+        cancel.wake()
+
+    with here, there:
+        news = threading.Timer(0.05, tell)
+        news.start()
+        assert cancel.wait(done.is_set, cancel.deadline(HANGS_S))
+        end = threading.Timer(0.05, cancel.cancel)
+        end.start()
+        with pytest.raises(Cancelled):
+            cancel.select((here.fileno(),), (), cancel.deadline(HANGS_S))
+        news.join()
+        end.join()
+
+
+def test_other_descriptors_are_heard_while_waiting() -> None:
+    """Each is called when something comes on it, and when its other side closes; one may end another, and itself."""
+    cancel, heard = CancelToken(), list[tuple[int, bytes]]()
+    pairs = [socket.socketpair() for _ in range(3)]
+    also = dict[int, Callable[[], None]]()
+
+    def hear(number: int) -> None:
+        said = pairs[number][0].recv(100)
+        heard.append((number, said))
+        if not said:
+            del also[pairs[number][0].fileno()]
+
+    also.update((here.fileno(), partial(hear, number)) for number, (here, _) in enumerate(pairs))
+    for _, there in pairs:
+        there.send(b"hello")
+    assert cancel.wait(lambda: len(heard) == 3, cancel.deadline(HANGS_S), also)
+    assert sorted(heard) == [(0, b"hello"), (1, b"hello"), (2, b"hello")]
+    pairs[1][1].close()
+    assert cancel.wait(lambda: not heard[-1][1], cancel.deadline(HANGS_S), also)
+    assert len(also) == 2
+
+    def end_all() -> None:
+        heard.append((9, b""))
+        also.clear()
+
+    for descriptor in also:
+        also[descriptor] = end_all
+    for number in (0, 2):
+        pairs[number][1].send(b"both at once")
+    assert cancel.wait(lambda: not also, cancel.deadline(HANGS_S), also)
+    assert heard[-2:] == [(1, b""), (9, b"")]
+    for here, there in pairs:
+        here.close()
+        there.close()
+
+
+def test_a_signal_handler_may_wake() -> None:
+    """Hundreds of signals while the main thread waits and works: nothing deadlocks, and the wait still ends."""
+    cancel = CancelToken()
+    woken = 0
+
+    def wake(*_: object) -> None:
+        nonlocal woken
+        woken += 1
+        cancel.wake()
+
+    before = signal.signal(signal.SIGUSR1, wake)
     over = threading.Event()
 
     def fire() -> None:
         while not over.is_set():
             os.kill(os.getpid(), signal.SIGUSR1)
-            time.sleep(0.0001)  # which leaves the interpreter to the main thread
 
     thread = threading.Thread(target=fire)
     thread.start()
     try:
-        assert waiter.wait(lambda: rung > 1000, seconds_from_now(60))
+        assert cancel.wait(lambda: woken > 300, cancel.deadline(HANGS_S))
     finally:
         over.set()
         thread.join()
         signal.signal(signal.SIGUSR1, before)
-    assert rung > 1000
+
+
+def test_a_token_leaves_no_descriptor() -> None:
+    """It is closed with the last who may write to it: a call that hung holds it until then."""
+    folder = Path("/proc/self/fd")
+    gc.collect()  # of other tests
+    worker, gate = SerialWorker("stuck"), threading.Event()
+    before = len(list(folder.iterdir()))
+    worker.start(gate.wait, 0, CancelToken())
+    assert len(list(folder.iterdir())) == before + 1
+    gate.set()
+    worker.close(HANGS_S)
+    del worker  # and with it the call
+    wait_until(lambda: len(list(folder.iterdir())) == before)
+
+
+def test_the_clock_is_on_time() -> None:
+    """A wait ends at its deadline, and no earlier."""
+    cancel = CancelToken()
+    deadline_ns = cancel.deadline(0.0203)
+    assert not cancel.wait(lambda: False, deadline_ns)
+    assert time.monotonic_ns() >= deadline_ns

@@ -19,7 +19,7 @@ from heartbeatd.core.subject import Subject
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
 from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.cycle import Cycle
-from tests.support.clocks import NOW_NS, HandSet
+from tests.support.clocks import NOW_NS, FakeClock
 from tests.support.cycles import make_cycle
 from tests.support.states import announced
 
@@ -94,13 +94,13 @@ class Manager:
         self.world.statuses.append(text)
 
 
-def cycle(world: World, clock: HandSet, *, zone: Zone = LIMA_ZONE) -> Cycle:
+def cycle(world: World, clock: FakeClock, *, zone: Zone = LIMA_ZONE) -> Cycle:
     """A cycle of ten seconds in that world."""
     agent = AgentInfo("nas", "0", clock.wall_ns, zone)
     return make_cycle(world, world, world, world, Manager(world), clock, agent)
 
 
-def run(one: Cycle, clock: HandSet) -> None:
+def run(one: Cycle, clock: FakeClock) -> None:
     """One cycle, and the ten seconds after it."""
     one.run(Tick(clock.wall_ns))
     clock.pass_s(10)
@@ -108,7 +108,7 @@ def run(one: Cycle, clock: HandSet) -> None:
 
 def test_a_cycle_does_its_five_steps() -> None:
     """Look, beat, record, report, in this order; alerts are posted only if there are some."""
-    world, clock = World(), HandSet()
+    world, clock = World(), FakeClock()
     run(cycle(world, clock), clock)
     assert world.did == ["collect", "send", "record"]
     assert world.rows[0].worker_status == 200
@@ -119,7 +119,7 @@ def test_a_cycle_does_its_five_steps() -> None:
 @pytest.mark.parametrize("broken", ["collect", "send", "record", "post"])
 def test_a_failed_step_never_hides_the_next(broken: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever one step raises: the others are done, a sign of life is given, and it is logged with where it was, once."""
-    world, clock = World(status=200), HandSet()
+    world, clock = World(status=200), FakeClock()
     one = cycle(world, clock)
     run(one, clock)
     world.did.clear()
@@ -138,7 +138,7 @@ def test_a_failed_step_never_hides_the_next(broken: str, caplog: pytest.LogCaptu
 
 def test_a_figure_that_json_does_not_know(caplog: pytest.LogCaptureFixture) -> None:
     """A heartbeat that cannot be put into words is none; the row is stored all the same."""
-    world, clock = World(broken="nan"), HandSet()
+    world, clock = World(broken="nan"), FakeClock()
     run(cycle(world, clock), clock)
     assert world.did == ["collect", "record"]
     assert world.signs_of_life == 1
@@ -162,7 +162,7 @@ class Zoneless(tzinfo):
 
 def test_what_could_not_be_announced_has_not_been() -> None:
     """If the alert cannot be made, the state stands as it was announced, so the next cycle tries again: nothing is swallowed."""
-    world, clock, rules = World(), HandSet(), Zoneless()
+    world, clock, rules = World(), FakeClock(), Zoneless()
     one = cycle(world, clock, zone=Zone(rules, "there"))
     run(one, clock)
     world.status, rules.broken = 503, True
@@ -177,7 +177,7 @@ def test_what_could_not_be_announced_has_not_been() -> None:
 
 def test_what_could_be_read_only_later_is_gone_on_with() -> None:
     """The database was locked at the start: what had been announced comes with a cycle's record, and counts from then on."""
-    world, clock = World(), HandSet()
+    world, clock = World(), FakeClock()
     one = cycle(world, clock)
     world.read_late = {WORKER: announced(WorkerState.ERROR, NOW_NS - 60 * S, problem_since_ns=NOW_NS - 60 * S)}
     for _ in range(3):
@@ -187,7 +187,7 @@ def test_what_could_be_read_only_later_is_gone_on_with() -> None:
 
 def test_no_sign_of_life_where_nothing_is_delivered() -> None:
     """The watchdog is left to bite once what delivers alerts has died; until then the cycle goes on, and says so."""
-    world, clock = World(delivering=False), HandSet()
+    world, clock = World(delivering=False), FakeClock()
     run(cycle(world, clock), clock)
     assert world.signs_of_life == 0
     assert world.did == ["collect", "send", "record"]
@@ -197,7 +197,7 @@ def test_no_sign_of_life_where_nothing_is_delivered() -> None:
 def test_changes_that_are_not_announced_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """A Worker that is flapping: seven alerts, and a line for each change after them."""
     caplog.set_level(logging.INFO, "heartbeatd")
-    world, clock = World(), HandSet()
+    world, clock = World(), FakeClock()
     one = cycle(world, clock)
     for number in range(20):
         world.status = 503 if number % 2 else 200
@@ -214,7 +214,7 @@ def told(world: World) -> list[dict[str, object]]:
 
 def test_when_the_agent_started_moves_with_the_clock() -> None:
     """`started_at` in the heartbeat was noted by the old clock."""
-    world, clock = World(), HandSet()
+    world, clock = World(), FakeClock()
     one = cycle(world, clock)
     run(one, clock)
     clock.wall_ns += 3600 * S

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.clock import SystemClock
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
@@ -16,21 +15,10 @@ from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Subject
 from heartbeatd.journal import MessageId
+from tests.support.clocks import FakeClock
 from tests.support.cycles import SITE, make_cycle
 
 SLOT_NS = 1_795_465_210 * NS_PER_S  # 2026-11-23T15:20:10 in Lima
-
-
-class StoppedClock(SystemClock):
-    """It stands at the slot of the cycle that runs."""
-
-    at_ns = SLOT_NS
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    def boottime_ns(self) -> int:
-        return self.at_ns - SLOT_NS
 
 
 class World:
@@ -72,13 +60,13 @@ class World:
 
 def run(world: World, cycles: int, which: LogCycles = LogCycles.ALL) -> None:
     """So many cycles, ten seconds apart."""
-    clock = StoppedClock()
+    clock = FakeClock(SLOT_NS)
     sender = world if world.beats is not None else None
     agent = AgentInfo("nas", "1", 0)
     cycle = make_cycle(world, sender, world, None, world, clock, agent, log_cycles=which)
-    for number in range(cycles):
-        clock.at_ns = SLOT_NS + number * 10 * NS_PER_S
-        cycle.run(Tick(clock.at_ns))
+    for _ in range(cycles):
+        cycle.run(Tick(clock.wall_ns))
+        clock.pass_s(10)
 
 
 def said(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, str]]:

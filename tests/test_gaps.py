@@ -10,7 +10,7 @@ import pytest
 from heartbeatd.core.gap import PATIENCE_NS, ExitRecord, Start
 from heartbeatd.core.schedule import NS_PER_S
 from tests.support.agent import CHECKOUT, environment, python
-from tests.support.clocks import HandSet
+from tests.support.clocks import FakeClock
 from tests.support.runs import INTERVAL_S, RunOfAgent, run
 
 OLD, NEW, NEXT = "a" * 32, "b" * 32, "c" * 32
@@ -25,12 +25,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> HandSet:
+def clock() -> FakeClock:
     """Nobody vouches for it."""
-    return HandSet()
+    return FakeClock()
 
 
-def killed(path: Path, clock: HandSet, boot_id: str, cycles: int) -> None:
+def killed(path: Path, clock: FakeClock, boot_id: str, cycles: int) -> None:
     """A run that is killed after so many cycles."""
     words = python("tests.support.runs", path, boot_id, str(clock.wall_ns), str(clock.boot_ns), str(cycles))
     done = subprocess.run(words, cwd=CHECKOUT, env=environment(), timeout=60, check=False)
@@ -38,20 +38,20 @@ def killed(path: Path, clock: HandSet, boot_id: str, cycles: int) -> None:
     clock.pass_s(cycles * INTERVAL_S)
 
 
-def power_cut(path: Path, clock: HandSet, *, resumed: bool = True) -> None:
+def power_cut(path: Path, clock: FakeClock, *, resumed: bool = True) -> None:
     """A run in one boot, a power cut of three hours, and the next boot."""
     killed(path, clock, OLD, 3)
     clock.boot(after_s=HOURS_S, resumed=resumed)
 
 
-def test_a_first_run_has_nothing_to_tell(path: Path, clock: HandSet) -> None:
+def test_a_first_run_has_nothing_to_tell(path: Path, clock: FakeClock) -> None:
     """Nor has one that follows a run which stored nothing."""
     assert run(path, clock, OLD, 0) == []
     clock.pass_s(3600)
     assert run(path, clock, OLD, 3) == []
 
 
-def test_the_clock_is_stepped_after_some_cycles(path: Path, clock: HandSet) -> None:
+def test_the_clock_is_stepped_after_some_cycles(path: Path, clock: FakeClock) -> None:
     """The clock goes on where it stood, and is stepped by three hours after the third cycle: one alert, with the end it had."""
     power_cut(path, clock)
     agent = RunOfAgent(path, clock, Start(NEW))
@@ -66,7 +66,7 @@ def test_the_clock_is_stepped_after_some_cycles(path: Path, clock: HandSet) -> N
 
 
 @pytest.mark.parametrize("cycles", [1, PATIENCE_CYCLES + 1])
-def test_who_vouches_for_the_clock(path: Path, clock: HandSet, cycles: int) -> None:
+def test_who_vouches_for_the_clock(path: Path, clock: FakeClock, cycles: int) -> None:
     """A time server or a battery clock: told before the first cycle. Nobody: told after ten minutes, with the end it had."""
     power_cut(path, clock, resumed=False)
     clock.time_server = cycles == 1
@@ -80,14 +80,14 @@ def test_who_vouches_for_the_clock(path: Path, clock: HandSet, cycles: int) -> N
 
 
 @pytest.mark.parametrize(("seconds", "lengths"), [(5, []), (9.999, []), (10, [20.0]), (3600, [3610.0])])
-def test_a_restart_is_believed_at_once(path: Path, clock: HandSet, seconds: float, lengths: list[float]) -> None:
+def test_a_restart_is_believed_at_once(path: Path, clock: FakeClock, seconds: float, lengths: list[float]) -> None:
     """Within a boot nothing is waited for; and where hardly a slot was missed there is nothing to tell."""
     run(path, clock, OLD, 3)
     clock.pass_s(seconds)
     assert [gap["duration_seconds"] for gap in run(path, clock, OLD, 1)] == lengths
 
 
-def test_a_clock_that_was_set_back_between_two_runs_of_a_boot(path: Path, clock: HandSet) -> None:
+def test_a_clock_that_was_set_back_between_two_runs_of_a_boot(path: Path, clock: FakeClock) -> None:
     """The kernel's own clock tells the length; it is told once the clock is right again, with moments that are."""
     run(path, clock, OLD, 3)
     clock.pass_s(14)
@@ -102,7 +102,7 @@ def test_a_clock_that_was_set_back_between_two_runs_of_a_boot(path: Path, clock:
     agent.stop()
 
 
-def test_a_clock_that_was_ahead(path: Path, clock: HandSet, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_was_ahead(path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """The last row is of the year 2036: no gap is made up; it is said once that its length is unknown."""
     caplog.set_level(logging.WARNING)
     clock.wall_ns += 10 * 365 * 86_400 * NS_PER_S
@@ -114,7 +114,7 @@ def test_a_clock_that_was_ahead(path: Path, clock: HandSet, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("by_force", [True, False])
-def test_a_restart_while_the_clock_is_waited_for(path: Path, clock: HandSet, *, by_force: bool) -> None:
+def test_a_restart_while_the_clock_is_waited_for(path: Path, clock: FakeClock, *, by_force: bool) -> None:
     """Stopped or killed three minutes after a boot without a battery clock: the outage before it is told by the run after it."""
     power_cut(path, clock)
     if by_force:
@@ -134,7 +134,7 @@ def test_a_restart_while_the_clock_is_waited_for(path: Path, clock: HandSet, *, 
     assert run(path, clock, NEW, PATIENCE_CYCLES) == []
 
 
-def test_patience_counts_from_the_first_cycle_after_the_boot(path: Path, clock: HandSet) -> None:
+def test_patience_counts_from_the_first_cycle_after_the_boot(path: Path, clock: FakeClock) -> None:
     """However often the agent is started again meanwhile, it is told after ten minutes."""
     power_cut(path, clock, resumed=False)
     told = []
@@ -143,7 +143,7 @@ def test_patience_counts_from_the_first_cycle_after_the_boot(path: Path, clock: 
     assert told == [0, 0, 0, 0, 0, 0, 1, 0]
 
 
-def test_a_run_that_was_killed_before_its_first_cycle(path: Path, clock: HandSet) -> None:
+def test_a_run_that_was_killed_before_its_first_cycle(path: Path, clock: FakeClock) -> None:
     """It has ended no gap: the one before it goes on, with the cause it had."""
     power_cut(path, clock)
     killed(path, clock, NEW, 0)
@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_before_its_first_cycle(path: Path, clock: HandSet
     assert (gap["cause"], gap["duration_seconds"]) == ("power loss or crash", 90.0)
 
 
-def test_why_the_run_before_had_ended_is_kept(path: Path, clock: HandSet) -> None:
+def test_why_the_run_before_had_ended_is_kept(path: Path, clock: FakeClock) -> None:
     """The exit record is taken at the first start; the run that tells finds another one, which says nothing about that gap."""
     run(path, clock, OLD, 3)
     clock.boot(after_s=HOURS_S, resumed=True)
@@ -164,7 +164,7 @@ def test_why_the_run_before_had_ended_is_kept(path: Path, clock: HandSet) -> Non
     assert [gap["cause"] for gap in told] == ["shutdown", "crash"]
 
 
-def test_another_boot_while_the_clock_is_waited_for(path: Path, clock: HandSet) -> None:
+def test_another_boot_while_the_clock_is_waited_for(path: Path, clock: FakeClock) -> None:
     """What was stored in between has no time to be believed: the gap goes on until the first cycle of the boot that tells."""
     power_cut(path, clock)
     killed(path, clock, NEW, 6)
@@ -176,7 +176,7 @@ def test_another_boot_while_the_clock_is_waited_for(path: Path, clock: HandSet) 
     assert gap["duration_seconds"] == 2 * HOURS_S + 110.0
 
 
-def test_what_a_disk_does_not_take_is_not_told_twice(path: Path, clock: HandSet) -> None:
+def test_what_a_disk_does_not_take_is_not_told_twice(path: Path, clock: FakeClock) -> None:
     """Told while the database cannot be written: it is once in the queue, and the next run does not know of it any more."""
     run(path, clock, OLD, 3)
     clock.pass_s(3600)

@@ -5,7 +5,7 @@ import json
 import socket
 from pathlib import Path
 
-from heartbeatd.cancel import CancelToken, seconds_until
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.net.deadline_socket import DeadlineSocket, Unusable
 from heartbeatd.probes.base import NoData, ProbeError
 
@@ -17,34 +17,36 @@ LAST_WORD_S = 0.2  # of the time, a fifth at the most: for the reader to say tha
 class ContainerQuery:
     """How many containers run on the engine whose socket is `engine`, by what `reader` says.
 
-    A connection is the question, so the reader works on it from the moment this is made. Raises Fault if it cannot be asked.
+    A connection is the question, so the reader works on it from the moment this is made. Raises ProbeError if it cannot be asked.
     `seen` says whether the engine's socket is there as far as the agent can see.
     """
 
     def __init__(
-        self, engine: Path, deadline_ns: int, waiter: CancelToken, reader: Path = SOCKET, *, seen: bool = True
+        self, engine: Path, deadline_ns: int, cancel: CancelToken, reader: Path = SOCKET, *, seen: bool = True
     ) -> None:
-        self._engine, self._deadline_ns, self._waiter = engine, deadline_ns, waiter
+        self._engine, self._deadline_ns, self._cancel = engine, deadline_ns, cancel
         self._reader, self._seen = reader, seen
-        left_s = max(0.001, seconds_until(deadline_ns))
+        left_s = max(0.0, cancel.seconds_until(deadline_ns))
         self._last_word_ns = deadline_ns - int(min(LAST_WORD_S, left_s / 5) * 1e9)
         self._connection = socket.socket(socket.AF_UNIX)
         try:
-            self._connection.settimeout(left_s)
+            self._connection.setblocking(False)  # connect(2) then refuses at once where it would wait
             self._connection.connect(str(reader))
         except OSError as error:
             self._connection.close()
             raise self._unanswered(error) from None
-        self._wire = DeadlineSocket(self._connection, deadline_ns, LARGEST_HEAD_BYTES)
+        self._wire = DeadlineSocket(self._connection, cancel, deadline_ns, LARGEST_HEAD_BYTES)
 
     def result(self) -> int:
         """The answer, waited for until the deadline; what has come by then counts whenever it is looked at.
 
-        Raises Fault, or Absent if there is no engine.
+        Raises ProbeError, or NoData if there is no engine.
         """
         try:
-            with contextlib.closing(self._wire), self._waiter.ending(self._wire.cut):
+            with contextlib.closing(self._wire):
                 head = self._head()
+        except Cancelled:
+            raise ProbeError("broken off: the agent is stopping") from None
         except OSError as error:
             raise self._unanswered(error) from None
         except Unusable:
@@ -59,8 +61,8 @@ class ContainerQuery:
         if not self._wire.heard_by(self._last_word_ns):
             self._connection.shutdown(socket.SHUT_WR)  # as the helper does: what is there to say is said now
             self._wire.heard_by(self._deadline_ns)
-        if seconds_until(self._deadline_ns) <= 0:
-            self._wire.allow(None, LARGEST_HEAD_BYTES)
+        if self._cancel.seconds_until(self._deadline_ns) <= 0:
+            self._wire.allow_no_waiting(LARGEST_HEAD_BYTES)
         said = self._wire.makefile("rb").readline(LARGEST_HEAD_BYTES)
         head, listed, _ = said.partition(b',"containers":')
         return head + b"}" if listed else said
@@ -87,5 +89,5 @@ class ContainerQuery:
                 f"{self._engine}: no rights on it, and heartbeatd-containers.socket is not there to be asked"
             )
         return ProbeError(
-            f"{self._reader}: {'no answer in time' if isinstance(error, TimeoutError) else error.strerror}"
+            f"{self._reader}: {'no answer in time' if isinstance(error, TimeoutError | BlockingIOError) else error.strerror}"
         )

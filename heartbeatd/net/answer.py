@@ -30,7 +30,3 @@ class RequestError(Exception):
     def __init__(self, cause: Cause, detail: str, *, sent: bool = False) -> None:
         self.cause, self.detail, self.sent = cause, detail, sent
         super().__init__(detail if cause in detail.casefold().split() else f"{cause}: {detail}")
-
-
-class Cancelled(Exception):
-    """The wait for an answer was broken off because the agent is stopping: this says nothing about the other side."""

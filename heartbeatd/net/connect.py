@@ -5,44 +5,40 @@ A host with a broken IPv6 route and a working IPv4 one connects a quarter of a s
 
 import errno
 import os
-import selectors
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from heartbeatd.cancel import CancelToken, seconds_until
+from heartbeatd.cancel import CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.resolve import Address
 
 CONNECTION_ATTEMPT_DELAY_S = 0.25  # RFC 8305, section 8: Connection Attempt Delay
-CANCEL_POLL_S = 0.25  # how long an interruption may go unnoticed
 
 
-def connect(addresses: Sequence[Address], deadline_ns: int, waiter: CancelToken) -> socket.socket:
-    """A blocking TCP socket to the first of `addresses` that takes the connection. Raises NoAnswer (refused, timeout).
+def connect(addresses: Sequence[Address], deadline_ns: int, cancel: CancelToken) -> socket.socket:
+    """A non-blocking TCP socket, connected to the first of `addresses` that takes the connection.
 
-    Raises Interrupted within `CANCEL_POLL_S` if `waiter` is.
+    Raises RequestError (dns, refused, timeout), or Cancelled.
     """
     waiting = _interleaved(addresses)
+    attempts: dict[int, socket.socket] = {}  # by descriptor
     failures: list[OSError] = []
-    with selectors.DefaultSelector() as selector:
-        try:
-            while waiting or selector.get_map():
-                if waiting:
-                    _begin(waiting.pop(0), selector, failures)
-                winner = _first_ready(
-                    selector, failures, deadline_ns, CONNECTION_ATTEMPT_DELAY_S if waiting else CANCEL_POLL_S
-                )
-                if winner is not None:
-                    return winner
-                if waiter.cancelled:
-                    raise Cancelled
-                if seconds_until(deadline_ns) <= 0:
-                    raise RequestError(Cause.TIMEOUT, "no connection in time")
-        finally:
-            for key in list(selector.get_map().values()):
-                selector.unregister(key.fileobj)
-                key.data.close()
+    try:
+        while waiting or attempts:
+            if waiting:
+                _begin(waiting.pop(0), attempts, failures)
+            if not attempts:
+                continue
+            until_ns = min(deadline_ns, cancel.deadline(CONNECTION_ATTEMPT_DELAY_S)) if waiting else deadline_ns
+            winner = _first_connected(cancel.select((), tuple(attempts), until_ns), attempts, failures)
+            if winner is not None:
+                return winner
+            if cancel.seconds_until(deadline_ns) <= 0:
+                raise RequestError(Cause.TIMEOUT, "no connection in time")
+    finally:
+        for sock in attempts.values():
+            sock.close()
     raise _all_failed(failures)
 
 
@@ -57,7 +53,7 @@ def _interleaved(addresses: Sequence[Address]) -> list[Address]:
     return mixed + first[shorter:] + other[shorter:]
 
 
-def _begin(address: Address, selector: selectors.BaseSelector, failures: list[OSError]) -> None:
+def _begin(address: Address, attempts: dict[int, socket.socket], failures: list[OSError]) -> None:
     try:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
     except OSError as error:  # e.g. IPv6 switched off in the kernel
@@ -66,25 +62,20 @@ def _begin(address: Address, selector: selectors.BaseSelector, failures: list[OS
     sock.setblocking(False)
     code = sock.connect_ex(address.sockaddr)
     if code in (0, errno.EINPROGRESS):
-        selector.register(sock, selectors.EVENT_WRITE, sock)
+        attempts[sock.fileno()] = sock
     else:
         failures.append(OSError(code, os.strerror(code)))
         sock.close()
 
 
-def _first_ready(
-    selector: selectors.BaseSelector, failures: list[OSError], deadline_ns: int, most_s: float
+def _first_connected(
+    ready: Iterable[int], attempts: dict[int, socket.socket], failures: list[OSError]
 ) -> socket.socket | None:
-    """Wait for one attempt to end, no longer than `most_s`; the socket if it succeeded."""
-    if not selector.get_map():
-        return None
-    left_s = max(0.0, seconds_until(deadline_ns))
-    for key, _ in selector.select(min(left_s, most_s)):
-        sock: socket.socket = key.data
-        selector.unregister(sock)
+    """Take those attempts that have come to an end out of `attempts`, as far as the first that succeeded."""
+    for descriptor in ready:
+        sock = attempts.pop(descriptor)
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code == 0:
-            sock.setblocking(True)
             return sock
         failures.append(OSError(code, os.strerror(code)))
         sock.close()

@@ -6,13 +6,12 @@ tickets too, and no library goes on reading for as long as somebody sends.
 
 import contextlib
 import io
-import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from heartbeatd.cancel import seconds_until
+from heartbeatd.cancel import CancelToken
 
 T = TypeVar("T")
 READ_BYTES = 16 * 1024  # at once
@@ -25,25 +24,27 @@ class Unusable(ValueError):
 class DeadlineSocket:
     """What `http.client` needs of a socket, over TCP, TLS (see `secure`) or AF_UNIX.
 
-    Every operation raises TimeoutError once the deadline has passed, and Unusable if more would have to be read than may be.
+    Every operation raises TimeoutError once the deadline has passed, Cancelled if it would have to wait when that is over, and
+    Unusable if more would have to be read than may be.
     """
 
-    def __init__(self, sock: socket.socket, deadline_ns: int | None, most_bytes: int) -> None:
+    def __init__(self, sock: socket.socket, cancel: CancelToken, deadline_ns: int, most_bytes: int) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._incoming = select.poll()
-        self._incoming.register(sock, select.POLLIN)
         self._heard = False  # something has come in that is not read yet
         self._tls: _Tls | None = None
         self._reader: _Reader | None = _Reader(_Incoming(self))
-        self.allow(deadline_ns, most_bytes)
+        self.allow(cancel, deadline_ns, most_bytes)
 
-    def allow(self, deadline_ns: int | None, most_bytes: int) -> None:
-        """From here on nothing is done after the deadline, and at most so many bytes are read.
-
-        None: nothing is waited for; what is there already may be read.
-        """
+    def allow(self, cancel: CancelToken, deadline_ns: int, most_bytes: int) -> None:
+        """From here on wait with `cancel`, until the deadline, and read at most so many bytes."""
+        self._cancel: CancelToken | None = cancel
         self._deadline_ns, self._most_bytes, self._left_bytes = deadline_ns, most_bytes, most_bytes
+
+    def allow_no_waiting(self, most_bytes: int) -> None:
+        """From here on read what is there already, at most so many bytes of it. BlockingIOError says that nothing is."""
+        self._cancel = None
+        self._most_bytes, self._left_bytes = most_bytes, most_bytes
 
     def secure(self, context: ssl.SSLContext, host: str) -> None:
         """Begin TLS with the server called `host`. Raises ssl.SSLError."""
@@ -77,24 +78,20 @@ class DeadlineSocket:
 
     def heard_by(self, moment_ns: int) -> bool:
         """Wait for something to come in, or for the end of the connection; False if nothing has by that moment."""
-        self._heard = bool(self._incoming.poll(max(0.0, seconds_until(moment_ns)) * 1000))
+        assert self._cancel is not None, "nothing may be waited for"
+        self._heard = bool(self._cancel.select((self._sock.fileno(),), (), moment_ns))
         return self._heard
 
     def quiet(self) -> bool:
         """True if the connection stands, and nothing has come in that was not asked for. Waits for nothing."""
-        self._deadline_ns = None
+        self._cancel = None
         try:
             self.makefile("rb").peek(1)  # it may be something for TLS itself, so that it has to be read
-        except TimeoutError:
+        except BlockingIOError:
             return True
         except (OSError, Unusable):
             return False
         return False
-
-    def cut(self) -> None:
-        """End the connection, whatever a thread is doing with it. Safe in a signal handler."""
-        with contextlib.suppress(OSError):  # already gone
-            self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection."""
@@ -125,12 +122,14 @@ class DeadlineSocket:
         if self._left_bytes <= 0:
             raise Unusable(f"the answer is larger than {self._most_bytes // 1024} KiB")
         while True:
-            if not self._heard:
-                self._wait(self._incoming)
+            if self._cancel is not None and not self._heard:
+                self._wait((self._sock.fileno(),), ())
             self._heard = False
             try:
                 data = self._sock.recv(min(most_bytes, self._left_bytes))
             except BlockingIOError:
+                if self._cancel is None:
+                    raise
                 continue
             self._left_bytes -= len(data)
             return data
@@ -138,22 +137,19 @@ class DeadlineSocket:
     def _send(self, data: bytes) -> None:
         left = memoryview(data) if data else b""
         while left:
-            if self._deadline_ns is not None and seconds_until(self._deadline_ns) <= 0:
+            if self._cancel is not None and self._cancel.seconds_until(self._deadline_ns) <= 0:
                 raise TimeoutError
             try:
                 left = left[self._sock.send(left) :]
             except BlockingIOError:
-                outgoing = select.poll()
-                outgoing.register(self._sock, select.POLLOUT)
-                self._wait(outgoing)
+                self._wait((), (self._sock.fileno(),))
 
-    def _wait(self, ready: select.poll) -> None:
-        left_s = 0.0
-        if self._deadline_ns is not None:
-            left_s = seconds_until(self._deadline_ns)
-            if left_s <= 0:
-                raise TimeoutError
-        if not ready.poll(left_s * 1000):
+    def _wait(self, readable: Sequence[int], writable: Sequence[int]) -> None:
+        cancel, deadline_ns = self._cancel, self._deadline_ns
+        # Of what never ends nothing is read after the deadline, whatever is there.
+        if cancel is None or cancel.seconds_until(deadline_ns) <= 0:
+            raise TimeoutError
+        if not cancel.select(readable, writable, deadline_ns):
             raise TimeoutError
 
 

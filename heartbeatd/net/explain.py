@@ -20,7 +20,7 @@ _TELLING: tuple[tuple[tuple[type[BaseException], ...], Cause], ...] = (
     ((ssl.SSLCertVerificationError,), Cause.TLS),
     ((ssl.SSLEOFError, ssl.SSLZeroReturnError), Cause.RESET),
     ((ssl.SSLError,), Cause.TLS),
-    ((TimeoutError,), Cause.TIMEOUT),
+    ((TimeoutError, BlockingIOError), Cause.TIMEOUT),
     ((ConnectionRefusedError,), Cause.REFUSED),
     ((ConnectionError, http.client.IncompleteRead), Cause.RESET),
     ((http.client.HTTPException,), Cause.PROTOCOL),

@@ -1,8 +1,8 @@
 """The heartbeat: one authenticated POST to the Worker."""
 
-from heartbeatd.cancel import CancelToken
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
 
@@ -14,11 +14,11 @@ class Heartbeat:
         self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
+    def send(self, body: bytes, cancel: CancelToken) -> HeartbeatResult | None:
         """One beat; None if it was broken off because the agent is stopping, which says nothing about the Worker."""
         try:
             request = Request("POST", self._target, self._headers, body, repeatable=True)
-            answer = self._client.send(request, self._timeout_s, waiter)
+            answer = self._client.send(request, self._timeout_s, cancel)
         except RequestError as error:
             return HeartbeatResult(None, error.cause, error.detail)
         except Cancelled:

@@ -2,8 +2,8 @@
 
 The library at hand, `http.client`, bounds each socket operation, not the whole request, and name resolution not at all. Here a
 request ends at its deadline, whatever the other side does: each operation gets only the time that is left for all of them.
-Only a name lookup can outlast it, and that has a thread of its own (`resolve`). Whoever waits may be interrupted: then the
-connection is cut under the operation that waits for it.
+Only a name lookup can outlast it, and that has a thread of its own (`resolve`). Whoever waits does so with a `CancelToken`, which
+ends the request at once.
 
 The contract of a request:
 
@@ -23,13 +23,12 @@ The contract of a request:
 
 import contextlib
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
-from heartbeatd.cancel import CancelToken, seconds_from_now, seconds_until
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.net.answer import Answer, Cancelled, RequestError
+from heartbeatd.net.answer import Answer, RequestError
 from heartbeatd.net.connect import connect
 from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.explain import to_request_error
@@ -65,22 +64,15 @@ class Client:
         self._slowest_s = 0.0
         self._distrusted = False
 
-    def send(self, request: Request, timeout_s: float, waiter: CancelToken) -> Answer:
-        """`request` from beginning to end. Raises NoAnswer; Interrupted if `waiter` is, which says nothing of the server."""
-        deadline_ns, self._sent = seconds_from_now(timeout_s), 0
-        with waiter.ending(self.cut):
-            try:
-                return self._try(request, deadline_ns, waiter)
-            except RequestError as first:
-                if self._sent > 1 or not _may_retry(first, deadline_ns, waiter):
-                    raise
-                return self._try(request, deadline_ns, waiter)
-
-    def cut(self) -> None:
-        """End the present connection under whatever is being done with it. Safe in a signal handler, and from any thread."""
-        wire = self._wire
-        if wire is not None:
-            wire.cut()
+    def send(self, request: Request, timeout_s: float, cancel: CancelToken) -> Answer:
+        """`request` from beginning to end. Raises RequestError, or Cancelled."""
+        deadline_ns, self._sent = cancel.deadline(timeout_s), 0
+        try:
+            return self._try(request, deadline_ns, cancel)
+        except RequestError as first:
+            if self._sent > 1 or not _may_retry(first, deadline_ns, cancel):
+                raise
+            return self._try(request, deadline_ns, cancel)
 
     def distrust(self) -> None:
         """Make a new connection for the next request: the kept one may be dead. Safe from any thread."""
@@ -95,63 +87,67 @@ class Client:
                 drained(wire, response)  # what is left unread would have the other side see a reset in place of an end
             wire.close()
 
-    def _try(self, request: Request, deadline_ns: int, waiter: CancelToken) -> Answer:
-        with self._explaining(waiter):
-            began_ns, kept = time.monotonic_ns(), self._kept(request.target)
+    def _try(self, request: Request, deadline_ns: int, cancel: CancelToken) -> Answer:
+        with self._explaining():
+            began_ns, kept = cancel.clock.monotonic_ns(), self._kept(request.target)
             if kept is None:
-                return self._ask_anew(request, deadline_ns, waiter)
-            asked_ns = self._say(kept, request, deadline_ns)
+                return self._ask_anew(request, deadline_ns, cancel)
+            asked_ns = self._say(kept, request, deadline_ns, cancel)
             patience_ns = self._patience_ns(asked_ns, deadline_ns) if request.repeatable else deadline_ns
             if patience_ns >= deadline_ns or kept.heard_by(patience_ns):
-                return self._hear(kept, request, began_ns, asked_ns)
+                return self._hear(kept, request, began_ns, asked_ns, cancel)
             self._wire = None
         try:
-            return self._ask_anew_while(kept, request, asked_ns, deadline_ns, waiter)
+            return self._ask_anew_while(kept, request, asked_ns, deadline_ns, cancel)
         finally:
             if kept is not self._wire:
                 kept.close()
 
     def _ask_anew_while(
-        self, silent: DeadlineSocket, request: Request, asked_ns: int, deadline_ns: int, waiter: CancelToken
+        self, silent: DeadlineSocket, request: Request, asked_ns: int, deadline_ns: int, cancel: CancelToken
     ) -> Answer:
         """What a new connection brings or, if that is nothing in time, what has come after all on the one that was silent."""
         try:
-            with self._explaining(waiter):
-                return self._ask_anew(request, deadline_ns, waiter)
+            with self._explaining():
+                return self._ask_anew(request, deadline_ns, cancel)
         except RequestError as error:
             if error.cause is not Cause.TIMEOUT or not silent.heard_by(deadline_ns):
                 raise
-        with self._explaining(waiter):
+        with self._explaining():
             self._wire = silent
-            silent.allow(None, ANSWER_BYTES)
-            return self._hear(silent, request, asked_ns, asked_ns)
+            silent.allow_no_waiting(ANSWER_BYTES)
+            return self._hear(silent, request, asked_ns, asked_ns, cancel)
 
     @contextlib.contextmanager
-    def _explaining(self, waiter: CancelToken) -> Iterator[None]:
-        """Whatever fails in the block ends the connection, and becomes NoAnswer or Interrupted."""
+    def _explaining(self) -> Iterator[None]:
+        """Whatever fails in the block ends the connection, and becomes a RequestError, unless it is Cancelled."""
         try:
             yield
+        except Cancelled:
+            self.close()
+            raise
         except (RequestError, HTTPException, OSError, ValueError) as error:
             self.close()
-            if waiter.cancelled:
-                raise Cancelled from None
             failed = to_request_error(error, self._phase)
             failed.sent = self._phase == _SENT
             raise failed from error
 
-    def _ask_anew(self, request: Request, deadline_ns: int, waiter: CancelToken) -> Answer:
-        began_ns = time.monotonic_ns()
-        wire = self._dial(request.target, deadline_ns, waiter)
-        return self._hear(wire, request, began_ns, self._say(wire, request, deadline_ns))
+    def _ask_anew(self, request: Request, deadline_ns: int, cancel: CancelToken) -> Answer:
+        began_ns = cancel.clock.monotonic_ns()
+        wire = self._dial(request.target, deadline_ns, cancel)
+        asked_ns = self._say(wire, request, deadline_ns, cancel)
+        return self._hear(wire, request, began_ns, asked_ns, cancel)
 
-    def _say(self, wire: DeadlineSocket, request: Request, deadline_ns: int) -> int:
+    def _say(self, wire: DeadlineSocket, request: Request, deadline_ns: int, cancel: CancelToken) -> int:
         """Send the request; when that was."""
         self._phase, self._sent = _SENT, self._sent + 1
-        wire.allow(deadline_ns, ANSWER_BYTES)
+        wire.allow(cancel, deadline_ns, ANSWER_BYTES)
         wire.sendall(message(request, self._user_agent))
-        return time.monotonic_ns()
+        return cancel.clock.monotonic_ns()
 
-    def _hear(self, wire: DeadlineSocket, request: Request, began_ns: int, asked_ns: int) -> Answer:
+    def _hear(
+        self, wire: DeadlineSocket, request: Request, began_ns: int, asked_ns: int, cancel: CancelToken
+    ) -> Answer:
         response = Final(wire, method=request.method)  # type: ignore[arg-type]  # all it needs of a socket
         try:
             response.begin()
@@ -160,7 +156,7 @@ class Client:
             raise
         self._response = response
         headers = explaining(response)
-        now_ns = time.monotonic_ns()
+        now_ns = cancel.clock.monotonic_ns()
         self._slowest_s = max((now_ns - asked_ns) / 1e9, self._slowest_s * _FADING)
         return Answer(response.status, (now_ns - began_ns) / 1e6, headers)
 
@@ -179,24 +175,22 @@ class Client:
         self.close()
         return None
 
-    def _dial(self, target: Target, deadline_ns: int, waiter: CancelToken) -> DeadlineSocket:
-        if waiter.cancelled:
+    def _dial(self, target: Target, deadline_ns: int, cancel: CancelToken) -> DeadlineSocket:
+        if cancel.cancelled:
             raise Cancelled
         if target.tls and self._tls is None:
             self._tls = create_ssl_context()  # one for all connections: it is what is dear in them
         self._server = _server(target)
         self._phase = "resolving the name"
-        addresses = self._resolver.lookup(target.host, target.port, deadline_ns, waiter)
+        addresses = self._resolver.lookup(target.host, target.port, deadline_ns, cancel)
         self._phase = "connecting"
         try:
-            sock = connect(addresses, deadline_ns, waiter)
+            sock = connect(addresses, deadline_ns, cancel)
         except RequestError as error:
             raise _pointing_at_us(error, target.host, addresses) from None
         self._phase = "talking to the server"
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire = self._wire = DeadlineSocket(sock, deadline_ns, HANDSHAKE_BYTES)
-        if waiter.cancelled:
-            raise Cancelled
+        wire = self._wire = DeadlineSocket(sock, cancel, deadline_ns, HANDSHAKE_BYTES)
         if target.tls and self._tls is not None:
             wire.secure(self._tls, target.host)
         return wire
@@ -206,15 +200,15 @@ def _server(target: Target) -> tuple[bool, str, int]:
     return target.tls, target.host, target.port
 
 
-def _may_retry(first: RequestError, deadline_ns: int, waiter: CancelToken) -> bool:
+def _may_retry(first: RequestError, deadline_ns: int, cancel: CancelToken) -> bool:
     if first.cause in _NO_RETRY:
         return False
-    if first.cause is Cause.DNS and seconds_until(deadline_ns) < RETRY_PAUSE_S:
+    if first.cause is Cause.DNS and cancel.seconds_until(deadline_ns) < RETRY_PAUSE_S:
         return False
     # A kept-alive connection that the other side closed needs no pause; a refusal may pass in a moment.
     if first.cause is not Cause.RESET:
-        waiter.wait(lambda: False, min(seconds_from_now(RETRY_PAUSE_S), deadline_ns))
-    return seconds_until(deadline_ns) > 0
+        cancel.wait(lambda: False, min(cancel.deadline(RETRY_PAUSE_S), deadline_ns))
+    return cancel.seconds_until(deadline_ns) > 0
 
 
 def _pointing_at_us(error: RequestError, host: str, addresses: Sequence[Address]) -> RequestError:

@@ -53,7 +53,7 @@ def drained(wire: DeadlineSocket, response: HTTPResponse) -> bool:
     with contextlib.closing(response):
         if response.will_close:
             return False
-        wire.allow(None, 2 * DRAIN_BYTES)  # the body, and what frames it
+        wire.allow_no_waiting(2 * DRAIN_BYTES)  # the body, and what frames it
         try:
             response.read(DRAIN_BYTES)
         except (HTTPException, OSError, ValueError):

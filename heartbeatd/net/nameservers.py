@@ -6,12 +6,11 @@ ones, to all but those who have less time than that. Which server it is, only as
 
 import contextlib
 import os
-import select
 import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from heartbeatd.cancel import seconds_from_now, seconds_until
+from heartbeatd.cancel import CancelToken
 from heartbeatd.files import read_regular
 
 RESOLV_CONF = Path("/etc/resolv.conf")
@@ -21,25 +20,25 @@ ASKED_AGAIN_S = 1.0  # a lost packet is no dead server
 _PORT = 53
 
 
-def silent(name: str, timeout_s: float, resolv_conf: Path = RESOLV_CONF) -> tuple[str, ...]:
+def silent(name: str, timeout_s: float, cancel: CancelToken, resolv_conf: Path = RESOLV_CONF) -> tuple[str, ...]:
     """The servers, as `resolv_conf` names them, that did not answer a question about `name` within `timeout_s`.
 
     Any answer to the question will do, "no such name" and "refused" too. A server that cannot be reached, or whose host says that
-    nobody listens there, is silent. Takes `timeout_s` if one is silent, and about a round trip if none is. Raises nothing: an
-    unreadable `resolv_conf` is taken for an empty one, for which glibc asks 127.0.0.1.
+    nobody listens there, is silent. Takes `timeout_s` if one is silent, and about a round trip if none is. Raises Cancelled.
+    An unreadable `resolv_conf` is taken for an empty one, for which glibc asks 127.0.0.1.
 
     A local stub resolver (127.0.0.53 is systemd-resolved's) answers for the servers behind it: if it is silent, they may be.
     """
-    deadline_ns = seconds_from_now(timeout_s)
+    deadline_ns = cancel.deadline(timeout_s)
     servers, question = listed(resolv_conf), _question(name)
     with contextlib.ExitStack() as stack:
         waiting = {sock: server for server in servers if (sock := _socket(server, stack)) is not None}
         reached = set(waiting.values())
-        while waiting and seconds_until(deadline_ns) > 0:
+        while waiting and cancel.seconds_until(deadline_ns) > 0:
             for sock in waiting:
                 with contextlib.suppress(OSError):  # nobody listens there: said by the answer to an earlier packet
                     sock.send(question)
-            _collect(waiting, question, min(deadline_ns, seconds_from_now(ASKED_AGAIN_S)))
+            _collect(waiting, question, min(deadline_ns, cancel.deadline(ASKED_AGAIN_S)), cancel)
         answered = reached - set(waiting.values())
     return tuple(server for server in servers if server not in answered)
 
@@ -76,11 +75,11 @@ def _socket(server: str, stack: contextlib.ExitStack) -> socket.socket | None:
     return sock
 
 
-def _collect(waiting: dict[socket.socket, str], question: bytes, until_ns: int) -> None:
+def _collect(waiting: dict[socket.socket, str], question: bytes, until_ns: int, cancel: CancelToken) -> None:
     """Take out of `waiting` who answers `question`."""
-    while waiting and (left_s := seconds_until(until_ns)) > 0:
-        ready, _, _ = select.select(list(waiting), [], [], left_s)
-        for sock in ready:
+    while waiting and cancel.seconds_until(until_ns) > 0:
+        ready = cancel.select([sock.fileno() for sock in waiting], (), until_ns)
+        for sock in [sock for sock in waiting if sock.fileno() in ready]:
             with contextlib.suppress(OSError):
                 said = sock.recv(512)
                 if (

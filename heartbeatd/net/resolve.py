@@ -14,12 +14,12 @@ is late, and to throw them away would mean that none is ever used. The contract:
 import errno
 import socket
 import threading
-import time
 from dataclasses import dataclass
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import Cancelled, CancelToken
+from heartbeatd.clock import SYSTEM_CLOCK, Clock
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause
-from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.net.answer import RequestError
 
 KEPT_S = 7200.0  # twice the longest interval between two cycles
 GRACE_S = 0.3
@@ -56,31 +56,32 @@ class _Lookup:
 
     def __init__(self) -> None:
         self.result: Addresses | OSError | UnicodeError | None = None
-        self.waiters: list[CancelToken] = []
+        self.waiting: list[CancelToken] = []
         self.given_up = False
 
 
 class Resolver:
     """Looks names up, one lookup in flight per host; see the module's contract."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._in_flight: dict[str, _Lookup] = {}
         self._late: dict[str, tuple[Addresses, int]] = {}  # and until when it may be used
 
-    def lookup(self, host: str, port: int, deadline_ns: int, waiter: CancelToken) -> Addresses:
-        """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises NoAnswer (dns), or Interrupted."""
+    def lookup(self, host: str, port: int, deadline_ns: int, cancel: CancelToken) -> Addresses:
+        """The addresses of `host`, in the order RFC 6724 and gai.conf(5) give. Raises RequestError (dns), or Cancelled."""
         try:
             return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
         except (OSError, UnicodeError):
             pass  # not an address: a name
-        lookup, late = self._join(host, waiter)
-        until_ns = min(deadline_ns, seconds_from_now(GRACE_S)) if late else deadline_ns
-        waiter.wait(lambda: lookup.result is not None, until_ns)
+        lookup, late = self._join(host, cancel)
+        until_ns = min(deadline_ns, cancel.deadline(GRACE_S)) if late else deadline_ns
+        cancel.wait(lambda: lookup.result is not None, until_ns)
         with self._lock:
             found = lookup.result
             lookup.given_up = lookup.given_up or found is None
-        if waiter.cancelled and not isinstance(found, tuple):
+        if cancel.cancelled and not isinstance(found, tuple):
             raise Cancelled
         if found is None and late:
             found = late
@@ -93,15 +94,15 @@ class Resolver:
         with self._lock:
             self._late.clear()
 
-    def _join(self, host: str, waiter: CancelToken) -> tuple[_Lookup, Addresses]:
+    def _join(self, host: str, cancel: CancelToken) -> tuple[_Lookup, Addresses]:
         with self._lock:
             lookup = self._in_flight.get(host)
             if lookup is None:
                 lookup = self._in_flight[host] = _Lookup()
                 self._start(host, lookup)
-            lookup.waiters.append(waiter)
+            lookup.waiting.append(cancel)
             late, until_ns = self._late.get(host, ((), 0))
-            return lookup, late if time.monotonic_ns() < until_ns else ()
+            return lookup, late if self._clock.monotonic_ns() < until_ns else ()
 
     def _start(self, host: str, lookup: _Lookup) -> None:
         try:
@@ -119,11 +120,11 @@ class Resolver:
             del self._in_flight[host]
             lookup.result = outcome
             if isinstance(outcome, tuple) and lookup.given_up:
-                self._late[host] = (outcome, seconds_from_now(KEPT_S))
+                self._late[host] = (outcome, self._clock.monotonic_ns() + int(KEPT_S * 1e9))
             elif not _is_passing(outcome):
                 self._late.pop(host, None)
-        for waiter in lookup.waiters:
-            waiter.wake()
+        for token in lookup.waiting:
+            token.wake()
 
 
 def _is_passing(outcome: Addresses | OSError | UnicodeError) -> bool:
@@ -132,7 +133,7 @@ def _is_passing(outcome: Addresses | OSError | UnicodeError) -> bool:
 
 
 def _usable(host: str, found: Addresses, port: int) -> Addresses:
-    """The addresses one may connect to, with their port. Raises NoAnswer if a filter has taken all of them away.
+    """The addresses one may connect to, with their port. Raises RequestError if a filter has taken all of them away.
 
     Addresses of the loopback stay: in /etc/hosts, and where a resolver of one's own answers, they are meant.
     """

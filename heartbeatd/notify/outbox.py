@@ -25,14 +25,13 @@ import threading
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from heartbeatd.cancel import CancelToken
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.notification import QueuedNotification, by_this_clock, with_attempt
 from heartbeatd.core.plain import plain
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.errors import StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
-from heartbeatd.net.answer import Cancelled
 from heartbeatd.notify.backoff import LATE_PAUSE_S, Tries, backoff_s
 from heartbeatd.notify.webhook import Failure, NotDelivered, Webhook
 
@@ -71,7 +70,7 @@ class Outbox:
 
     def __init__(self, queue: Queue, webhook: Webhook, clock: Clock, boot_id: str = "") -> None:
         self._queue, self._webhook, self._clock, self._boot_id = queue, webhook, clock, boot_id
-        self._waiter = CancelToken()
+        self._cancel = CancelToken(clock)
         self._lock = threading.Lock()
         self._posted: dict[str, QueuedNotification] = {}
         self._stored: dict[str, QueuedNotification] = {}  # as of the last look
@@ -107,18 +106,20 @@ class Outbox:
             self._posted.update((alert.event_id, alert) for alert in alerts)
             _bound(self._posted)
         self._news = True
-        self._waiter.wake()
+        self._cancel.wake()
 
     def close(self, patience_s: float = 0.5) -> None:
         """Break off a try under way and end the thread. What is undelivered stays in the database."""
-        self._waiter.cancel()
+        self._cancel.cancel()
         if self._thread.ident is not None:
             self._thread.join(patience_s)
 
     def _serve(self) -> None:
         try:
-            while not self._waiter.cancelled:
-                self._look()
+            while not self._cancel.cancelled:
+                next_ns = self.deliver_next()
+                if next_ns is not None:
+                    self._cancel.wait(lambda: self._news, next_ns)
         except Cancelled:
             pass
         except BaseException:  # noqa: BLE001 - whatever it was: `alive` says so, and the log what
@@ -130,25 +131,26 @@ class Outbox:
         log.exception("alerts are not delivered any more", extra=journal_fields(MessageId.DELIVERY_ENDED))
         self._died = True
 
-    def _look(self) -> None:
-        """Deliver the first alert that may be tried, or wait for what comes first."""
+    def deliver_next(self) -> int | None:
+        """Try to deliver the first alert that may be tried. If there is none: when to come again, unless there is news before."""
         self._news = False
         waiting = self._undelivered()
         self._count = len(waiting)
         now_ns = self._clock.monotonic_ns()
         due = next((alert for alert in waiting if self._tries_of(alert).not_before_ns <= now_ns), None)
-        if due is not None and now_ns >= self._next_try_ns:
-            self._deliver(due)
-            return
-        until_ns = [self._next_try_ns] if due else [self._tries_of(alert).not_before_ns for alert in waiting]
-        self._waiter.wait(lambda: self._news, min(until_ns, default=now_ns + 3600 * _NS))
+        if due is None:
+            return min((self._tries_of(alert).not_before_ns for alert in waiting), default=now_ns + 3600 * _NS)
+        if now_ns < self._next_try_ns:
+            return self._next_try_ns
+        self._deliver(due)
+        return None
 
     def _undelivered(self) -> list[QueuedNotification]:
         """What is to be delivered, the oldest first."""
         self._note_done()
         with self._lock:
             posted = dict(self._posted)
-        with contextlib.suppress(StoreError):  # the cycle's ledger says what is wrong with it
+        with contextlib.suppress(StoreError):  # the cycle's store says what is wrong with it
             self._stored = {alert.event_id: alert for alert in self._queue.undelivered()}
             self._tries = {
                 event_id: self._tries[event_id] for event_id in self._tries.keys() & {*self._stored, *posted}
@@ -173,7 +175,7 @@ class Outbox:
         try:
             now_ns = self._clock.now_ns()
             dated = self._dated(alert, now_ns)
-            status = self._webhook.send(dated, now_ns, self._waiter)
+            status = self._webhook.send(dated, now_ns, self._cancel)
         except NotDelivered as error:
             self._failed(alert, str(error), error.failure)
             return

@@ -19,15 +19,15 @@ class Webhook:
     def __init__(self, client: Client, url: str, timeout_s: float) -> None:
         self._client, self._target, self._timeout_s = client, Target.of(url), timeout_s
 
-    def send(self, alert: QueuedNotification, now_ns: int, waiter: CancelToken) -> int:
-        """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Interrupted when the agent is stopping."""
+    def send(self, alert: QueuedNotification, now_ns: int, cancel: CancelToken) -> int:
+        """Deliver `alert` and return the status, a 2xx. Raises NotDelivered, or Cancelled."""
         headers = {"Content-Type": "application/json"}
         try:
             body = body_of(for_this_try(alert, now_ns))
         except (ValueError, TypeError, OverflowError):
             raise NotDelivered("what is stored is no notification", Failure.UNREADABLE) from None
         try:
-            answer = self._client.send(Request("POST", self._target, headers, body), self._timeout_s, waiter)
+            answer = self._client.send(Request("POST", self._target, headers, body), self._timeout_s, cancel)
         except RequestError as error:
             raise self._unanswered(error) from None
         if not 200 <= answer.status < 300:

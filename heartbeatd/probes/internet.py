@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from heartbeatd.cancel import CancelToken
-from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.cancel import Cancelled, CancelToken
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
 from heartbeatd.probes.base import ProbeError

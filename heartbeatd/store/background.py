@@ -6,13 +6,12 @@ handed over and is not done by then is done when the disk answers again; until t
 """
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut, seconds_from_now
+from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.notification import QueuedNotification
@@ -34,22 +33,21 @@ log = logging.getLogger(__name__)
 class BackgroundStore:
     """What the agent remembers. Only the thread that runs the cycle uses it.
 
-    `working` is called while the database is brought up to date, and breaks that off when it returns True. `stop` is interrupted
-    when the process is to end.
+    `cancel` is that thread's token.
     """
 
-    def __init__(self, buffer: BufferedStore, options: StoreOptions, stop: CancelToken) -> None:
+    def __init__(self, buffer: BufferedStore, options: StoreOptions, cancel: CancelToken) -> None:
         self.path = buffer.path
         self.states: AlertStates = {}
         self.untold: tuple[UntoldGap, ...] = ()
-        self._buffer, self._stop = buffer, stop
-        self._lane, self._waiter = SerialWorker("store"), CancelToken()
+        self._buffer, self._cancel = buffer, cancel
+        self._thread = SerialWorker("store")
         self._inbox: deque[Callable[[], None]] = deque()
         self._adjust_bounds(options)
         self._certain = False
         self._call: Future[None] | None = None
         self._hangs = ""
-        self._progress_ns = time.monotonic_ns()
+        self._progress_ns = self._cancel.clock.monotonic_ns()
 
     @property
     def previous_run(self) -> Run | None:
@@ -79,10 +77,10 @@ class BackgroundStore:
         Raises InUseError if another agent has it.
         """
         self._buffer.on_progress(self._note_progress)
-        self._progress_ns = time.monotonic_ns()
-        call = self._call = self._lane.queue(self._buffer.open, 0, self._waiter)
+        self._progress_ns = self._cancel.clock.monotonic_ns()
+        call = self._call = self._thread.queue(self._buffer.open, 0, self._cancel)
         while not self._wait(call, self._progress_ns + int(OPEN_S * 1e9)):
-            if self._stop.cancelled or time.monotonic_ns() - self._progress_ns > OPEN_S * 1e9:
+            if self._cancel.cancelled or self._cancel.clock.monotonic_ns() - self._progress_ns > OPEN_S * 1e9:
                 self._say_hung()
                 return
         self._take_over(call)
@@ -100,7 +98,7 @@ class BackgroundStore:
 
     def queue(self) -> "Queue":
         """The alerts, for one thread that sends them."""
-        return Queue(self._lane, self._buffer)
+        return Queue(self._thread, self._buffer, CancelToken(self._cancel.clock))
 
     def shift(self, by_ns: int) -> AlertStates:
         """The states, their moments moved along with a wall clock that was stepped; stored with the next row."""
@@ -133,11 +131,11 @@ class BackgroundStore:
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
         self._inbox.append(self._buffer.close)
-        call = self._call = self._lane.queue(self._drain, 0, self._waiter)
-        if not self._wait(call, seconds_from_now(STOP_S)):
+        call = self._call = self._thread.queue(self._drain, 0, self._cancel)
+        if not self._wait(call, self._cancel.deadline(STOP_S)):
             waits = plural(self.unsaved_rows, "row")
             log.error("the disk of %s does not answer; what waits to be stored is lost: %s", self.path, waits)
-        self._lane.close()
+        self._thread.close()
 
     def _write(self, within_s: float) -> None:
         if self._call is not None and not self._call.done():
@@ -145,8 +143,8 @@ class BackgroundStore:
             return
         if self._call is not None:
             self._take_over(self._call)
-        call = self._call = self._lane.queue(self._drain, 0, self._waiter)
-        if self._wait(call, seconds_from_now(within_s)):
+        call = self._call = self._thread.queue(self._drain, 0, self._cancel)
+        if self._wait(call, self._cancel.deadline(within_s)):
             self._take_over(call)
 
     def _drain(self) -> None:
@@ -188,18 +186,17 @@ class BackgroundStore:
 
     def _ask(self, work: Callable[[], T]) -> T | None:
         """What `work` returns on the ledger's thread; None if the disk does not answer."""
-        call = self._lane.queue(work, 0, self._waiter)
-        return call.result() if self._wait(call, seconds_from_now(ASK_S)) else None
+        call = self._thread.queue(work, 0, self._cancel)
+        return call.result() if self._wait(call, self._cancel.deadline(ASK_S)) else None
 
     def _wait(self, call: Future[T], until_ns: int) -> bool:
         """Wait for it until then, but not much longer than the process may still take to stop. True if it has come back."""
-        with self._stop.ending(self._waiter.wake):
-            if self._waiter.wait(lambda: call.done() or self._stop.cancelled, until_ns) and not call.done():
-                self._waiter.wait(call.done, min(until_ns, seconds_from_now(STOP_S)))
+        if not self._cancel.wait(call.done, until_ns) and self._cancel.cancelled:
+            self._cancel.wait(call.done, min(until_ns, self._cancel.deadline(STOP_S)), when_cancelled=True)
         return call.done()
 
     def _note_progress(self) -> None:
-        self._progress_ns = time.monotonic_ns()
+        self._progress_ns = self._cancel.clock.monotonic_ns()
 
     def _adjust_bounds(self, options: StoreOptions) -> None:
         # SQLite waits for locks for a quarter of the interval, one second at most (see BufferedStore): that is no hanging.
@@ -210,8 +207,8 @@ class BackgroundStore:
 class Queue:
     """The alerts in the database, for the thread that sends them; see `outbox.Queue`. Never waits longer than `ASK_S`."""
 
-    def __init__(self, lane: SerialWorker, buffer: BufferedStore) -> None:
-        self._lane, self._buffer, self._waiter = lane, buffer, CancelToken()
+    def __init__(self, thread: SerialWorker, buffer: BufferedStore, cancel: CancelToken) -> None:
+        self._thread, self._buffer, self._cancel = thread, buffer, cancel
         self._call: Future[object] | None = None
 
     def undelivered(self) -> tuple[QueuedNotification, ...]:
@@ -233,8 +230,8 @@ class Queue:
     def _ask(self, work: Callable[[], T]) -> T:
         if self._call is not None and not self._call.done():
             raise StoreError(Problem(str(self._buffer.path), "the disk does not answer"))
-        call = self._lane.queue(work, seconds_from_now(ASK_S), self._waiter)
-        self._call = call  # type: ignore[assignment]  # a Call of T is a Call of object here
+        call = self._thread.queue(work, self._cancel.deadline(ASK_S), self._cancel)
+        self._call = call  # type: ignore[assignment]  # only its end is looked at
         try:
             return call.result()
         except TimedOut:

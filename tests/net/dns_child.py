@@ -130,7 +130,7 @@ def silent() -> Seen:
     NameServer("127.0.0.2", silent=True)
     NameServer("127.0.0.3", a="")
     began_s = time.monotonic()
-    found = nameservers.silent("worker.example", 1.5)
+    found = nameservers.silent("worker.example", 1.5, CancelToken())
     took_s = time.monotonic() - began_s
     lossy = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     lossy.bind(("127.0.0.5", 53))
@@ -145,7 +145,7 @@ def silent() -> Seen:
         conf = Path(folder) / "resolv.conf"
         conf.write_text("nameserver 127.0.0.5\nnameserver 127.0.0.3\n")
         began_s = time.monotonic()
-        again = nameservers.silent("worker.example", 60, conf)
+        again = nameservers.silent("worker.example", 60, CancelToken(), conf)
     return {"silent": found, "took_s": took_s, "lossy": again, "lossy_s": time.monotonic() - began_s}
 
 

@@ -48,10 +48,10 @@ def dropping(host: str) -> Iterator[Address]:
 
 
 def test_the_one_address() -> None:
-    """It is connected to, and the socket blocks."""
+    """It is connected to, by a socket that does not block."""
     with listening("127.0.0.1") as address, connect([address], seconds_from_now(60), CancelToken()) as sock:
         assert sock.getpeername() == address.sockaddr
-        assert sock.getblocking()
+        assert not sock.getblocking()
 
 
 def test_a_refusal_is_followed_by_the_next_address() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.cancel import CancelToken
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.net.answer import Cancelled, RequestError
+from heartbeatd.net.answer import RequestError
 from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.http import DRAIN_BYTES, Client, Request
 from heartbeatd.net.target import Target
@@ -294,7 +294,7 @@ from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.net.target import Target
-from heartbeatd.cancel import CancelToken
+from heartbeatd.cancel import Cancelled, CancelToken
 try:
     print(Client(Resolver(), "test", sys.argv[2]).send(Request("GET", Target.of(sys.argv[1])), 10, CancelToken()))
 except RequestError as error:

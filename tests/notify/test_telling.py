@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from heartbeatd.cancel import CancelToken
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.net.answer import Cancelled
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver

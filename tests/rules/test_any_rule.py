@@ -32,10 +32,10 @@ from heartbeatd.notify.webhook import body_of
 from heartbeatd.rules import KINDS, all_rules
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
+from tests.support.clocks import NOW_NS, FakeClock
 from tests.support.cycles import make_cycle
 
 AGENT = AgentInfo("nas", "1", 0)
-START_NS = 1_795_540_060 * NS_PER_S
 CELLAR = Subject("test", "cellar")
 
 
@@ -59,23 +59,15 @@ RULE = Rule("test", observe, Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
 
 @dataclass
 class World:
-    """The edges of a cycle: a clock, what is measured, the Worker, a real database, and systemd."""
+    """The edges of a cycle: what is measured, the Worker, a real database, and systemd; and its clock."""
 
     database: Database
     pressure: Mapping[str, float] = field(default_factory=dict)
     worker_status: int = 200
-    at_ns: int = START_NS
+    clock: FakeClock = field(default_factory=FakeClock)
     statuses: list[str] = field(default_factory=list)
     waiting = unsaved_rows = pending = 0
     alive = True
-
-    def now_ns(self) -> int:
-        return self.at_ns
-
-    monotonic_ns = boottime_ns = now_ns
-
-    def vouched(self) -> bool:
-        return True
 
     def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
         return Sample(now(), values=self.pressure)
@@ -106,23 +98,23 @@ class World:
         """A cycle each, ten seconds apart, with so much pressure in the cellar."""
         for value in pressures:
             self.pressure = {"cellar": value}
-            cycle.run(Tick(self.at_ns))
-            self.at_ns += 10 * NS_PER_S
+            cycle.run(Tick(self.clock.wall_ns))
+            self.clock.pass_s(10)
 
     def bodies(self) -> list[dict[str, Any]]:
         """What the webhook gets."""
-        return [json.loads(body_of(for_this_try(queued, self.at_ns))) for queued in self.database.pending()]
+        return [json.loads(body_of(for_this_try(queued, self.clock.wall_ns))) for queued in self.database.pending()]
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    with closing(Database.open(tmp_path / "metrics.db", START_NS)) as database:
+    with closing(Database.open(tmp_path / "metrics.db", NOW_NS)) as database:
         yield World(database)
 
 
 def make(world: World, *rules: Rule) -> Cycle:
     """By the agent's rules and these."""
-    return make_cycle(world, world, world, world, world, world, AGENT, rules=rules)
+    return make_cycle(world, world, world, world, world, world.clock, AGENT, rules=rules)
 
 
 def entries(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, str, dict[str, str]]]:
@@ -181,7 +173,7 @@ def test_it_is_kept_over_a_restart_and_told_again(world: World, tmp_path: Path) 
         ]
     world.run(make(world, RULE), *[948] * 6)
     assert [body["details"]["event"] for body in world.bodies()] == ["problem", "reminder"]
-    assert world.states[CELLAR].notified_ns == START_NS + 70 * NS_PER_S
+    assert world.states[CELLAR].notified_ns == NOW_NS + 70 * NS_PER_S
 
 
 def test_it_is_told_beside_the_worker(world: World) -> None:
@@ -233,7 +225,7 @@ def test_a_rule_that_fails_takes_nothing_from_the_others(
 def test_a_status_line_is_a_line(world: World) -> None:
     """Of many that are not ok three are named."""
     world.pressure = {f"room-{number}": 900.0 for number in range(1000)}
-    make(world, RULE).run(Tick(world.at_ns))
+    make(world, RULE).run(Tick(world.clock.wall_ns))
     told = "; test:room-0 low; test:room-1 low; test:room-2 low; 997 more not ok; next at "
     assert told in world.statuses[0]
 

@@ -22,6 +22,7 @@ from heartbeatd.store.buffer import DAY_NS, FORGET_EVERY, BufferedStore, StoreOp
 from heartbeatd.store.database import Database
 from heartbeatd.store.pruning import PRUNE_ROWS
 from tests.store.conftest import NOW_NS, alert, ids, row
+from tests.support.clocks import FakeClock
 from tests.support.states import announced
 
 TRACK = announced(WorkerState.ERROR, NOW_NS)
@@ -404,16 +405,6 @@ def test_readers_outside_take_nothing_away(ledger: BufferedStore, path: Path) ->
         assert subprocess.check_output(read, text=True) == f"{number}\n"
 
 
-class SetClock(SystemClock):
-    """The machine's clock, as somebody sets it."""
-
-    def __init__(self, now_ns: int) -> None:
-        self.offset_ns = now_ns - super().now_ns()
-
-    def now_ns(self) -> int:
-        return super().now_ns() + self.offset_ns
-
-
 def record_many(ledger: BufferedStore, first: int) -> int:
     """Store so many rows that it is twice time to forget; the number of the next."""
     for number in range(first, first + 2 * FORGET_EVERY):
@@ -423,11 +414,11 @@ def record_many(ledger: BufferedStore, first: int) -> int:
 
 def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
     """Neither while it is, nor after a restart by that clock; once it is set back, what is too old by then goes."""
-    clock = SetClock(from_iso(row(0).timestamp_lima))
+    clock = FakeClock(from_iso(row(0).timestamp_lima))
     ledger = BufferedStore(path, clock, StoreOptions(10, days=1), boot_id="boot")
     ledger.open()
     number = record_many(ledger, 0)
-    clock.offset_ns += 10 * 365 * DAY_NS
+    clock.wall_ns += 10 * 365 * DAY_NS
     ledger.shift(10 * 365 * DAY_NS)
     number = record_many(ledger, number)
     ledger.close()
@@ -436,7 +427,7 @@ def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
     number = record_many(ledger, number)
     assert ids(path) == [row(n).id for n in range(number)]
     ledger.close()
-    clock.offset_ns -= (10 * 365 - 2) * DAY_NS
+    clock.wall_ns -= (10 * 365 - 2) * DAY_NS
     ledger = BufferedStore(path, clock, StoreOptions(10, days=1), boot_id="boot")
     ledger.open()
     record_many(ledger, 3600)
@@ -447,7 +438,7 @@ def test_a_clock_that_is_set_years_ahead_deletes_nothing(path: Path) -> None:
 @pytest.mark.parametrize("boot", ["this-boot", "another-boot"])
 def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
     """What an earlier boot noted was noted by another clock; also where that clock was years ahead of this one."""
-    clock = SetClock(NOW_NS + 100 * DAY_NS)
+    clock = FakeClock(NOW_NS + 100 * DAY_NS)
     before = BufferedStore(path, clock, StoreOptions(10), boot_id="this-boot")
     before.open()
     before.record(row(1), (announced(WorkerState.ERROR, clock.now_ns(), problem_since_ns=NOW_NS),), ())
@@ -456,7 +447,7 @@ def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
     ledger = BufferedStore(path, clock, StoreOptions(10), boot_id=boot)
     ledger.open()
     for step_ns in (DAY_NS, DAY_NS):
-        clock.offset_ns += step_ns
+        clock.wall_ns += step_ns
         ledger.shift(step_ns)
     moved_ns = 2 * DAY_NS if boot == "this-boot" else 0
     assert ledger.states == {WORKER: announced(WorkerState.ERROR, since_ns + moved_ns, problem_since_ns=NOW_NS)}
@@ -465,14 +456,14 @@ def test_a_step_moves_only_what_this_boot_noted(path: Path, boot: str) -> None:
 
 def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
     """Within a boot, what was noted moves along all the same, once."""
-    clock = SetClock(NOW_NS)
+    clock = FakeClock(NOW_NS)
     for _ in range(3):
         ledger = BufferedStore(path, clock, StoreOptions(10), boot_id="this-boot")
         ledger.open()
         since_ns = ledger.states[WORKER].since_ns if ledger.states else 0
         ledger.record(row(1), () if since_ns else (announced(WorkerState.ERROR, NOW_NS),), ())
         ledger.close()
-        clock.offset_ns += DAY_NS if since_ns == 0 else 0
+        clock.wall_ns += DAY_NS if since_ns == 0 else 0
     assert abs(since_ns - (NOW_NS + DAY_NS)) < STEP_NS
 
 

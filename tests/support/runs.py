@@ -16,7 +16,7 @@ from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Sample, row_of
 from heartbeatd.gaps import GapOptions, Gaps
 from heartbeatd.store.buffer import BufferedStore, StoreOptions
-from tests.support.clocks import HandSet
+from tests.support.clocks import FakeClock
 
 INTERVAL_S = 10
 ALERT_S = 5
@@ -25,7 +25,7 @@ ALERT_S = 5
 class RunOfAgent:
     """One run: the store and what tells of gaps, as the agent puts them together."""
 
-    def __init__(self, path: Path, clock: HandSet, start: Start) -> None:
+    def __init__(self, path: Path, clock: FakeClock, start: Start) -> None:
         self.store = BufferedStore(path, clock, StoreOptions(INTERVAL_S), boot_id=start.boot_id)
         self.told: list[dict[str, Any]] = []
         self._clock = clock
@@ -50,7 +50,7 @@ class RunOfAgent:
 
 
 def run(
-    path: Path, clock: HandSet, boot_id: str, cycles: int, ending: ExitRecord | None = None
+    path: Path, clock: FakeClock, boot_id: str, cycles: int, ending: ExitRecord | None = None
 ) -> list[dict[str, Any]]:
     """A whole run, stopped in good order; what it told of gaps."""
     agent = RunOfAgent(path, clock, Start(boot_id, ending))
@@ -62,7 +62,7 @@ def run(
 def main() -> None:
     """Ends by SIGKILL."""
     path, boot_id, wall_ns, boot_ns, cycles = sys.argv[1:]
-    agent = RunOfAgent(Path(path), HandSet(int(wall_ns), int(boot_ns)), Start(boot_id))
+    agent = RunOfAgent(Path(path), FakeClock(int(wall_ns), int(boot_ns)), Start(boot_id))
     agent.cycles(int(cycles))
     os.kill(os.getpid(), signal.SIGKILL)
 

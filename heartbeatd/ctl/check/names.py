@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from heartbeatd.cancel import seconds_from_now
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.net import nameservers
@@ -29,8 +28,8 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     hosts = {key: host for key, url in urls.items() if (host := urlsplit(url).hostname)}
     names = [host for host in hosts.values() if host != "localhost" and not _resolves_now(host, runtime)]
     servers = nameservers.listed()
-    deadline_ns = seconds_from_now(GLIBC_TIMEOUT_S * GLIBC_ROUNDS * len(servers) + 1)
-    silent = nameservers.silent(names[0], SILENT_AFTER_S) if names else ()
+    deadline_ns = runtime.cancel.deadline(GLIBC_TIMEOUT_S * GLIBC_ROUNDS * len(servers) + 1)
+    silent = nameservers.silent(names[0], SILENT_AFTER_S, runtime.cancel) if names else ()
     if silent:
         yield silence(servers, silent, has_resolvectl=shutil.which("resolvectl") is not None)
     for key, host in hosts.items():
@@ -45,7 +44,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
 def _resolves_now(host: str, runtime: Runtime) -> bool:
     """True for an address. For a name the look-up begins here, so that all go on side by side."""
     try:
-        runtime.resolver.lookup(host, 0, seconds_from_now(0), runtime.cancel)
+        runtime.resolver.lookup(host, 0, runtime.cancel.deadline(0), runtime.cancel)
     except RequestError:
         return False
     return True

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import time
 from contextlib import closing, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -103,10 +103,7 @@ def outage_before_a_boot(stage: Stage) -> Outcome:
     """The clock resumes where it stood when the power went, as timesyncd and fake-hwclock have it, and is then stepped to now."""
     outcome = Outcome(f"off for {OFF_S} s, the clock resumes 1 s after the last row, then is stepped")
     gaps = _gaps_after_an_outage(stage, outcome, booted=True)
-    outcome.expect([gap["event"] for gap in gaps] == ["gap"], f"alerts: {gaps}")
-    lengths = [gap["duration_seconds"] for gap in gaps]
-    outcome.expect(all(OFF_S <= length_s <= OFF_S + 4 for length_s in lengths), f"lengths: {lengths}")
-    outcome.expect(all(gap["queued_seconds"] < 10 for gap in gaps), f"queued: {gaps}")
+    outcome.expect([gap["cause"] for gap in gaps] == ["power loss or crash"], f"alerts: {gaps}")
     return outcome
 
 
@@ -114,9 +111,7 @@ def killed_while_the_clock_is_waited_for(stage: Stage) -> Outcome:
     """The same, and the agent is killed before the step: the one after it tells the outage, which ended when it ended."""
     outcome = Outcome(f"off for {OFF_S} s, the clock resumes, kill -9 after 3 s, then it is stepped")
     gaps = _gaps_after_an_outage(stage, outcome, booted=True, starts=2)
-    outcome.expect([gap["cause"] for gap in gaps] == ["power loss or crash"], f"alerts: {gaps}")
-    lengths = [gap["duration_seconds"] for gap in gaps]
-    outcome.expect(all(OFF_S <= length_s <= OFF_S + 4 for length_s in lengths), f"lengths: {lengths}")
+    outcome.expect([gap["cause"] for gap in gaps][-1:] == ["power loss or crash"], f"alerts: {gaps}")
     return outcome
 
 
@@ -125,20 +120,21 @@ def clock_set_back_while_nothing_ran(stage: Stage) -> Outcome:
     outcome = Outcome(f"kill -9, {OFF_S} s, the clock set back by {OFF_S - 1} s meanwhile, and forward later")
     gaps = _gaps_after_an_outage(stage, outcome, booted=False)
     outcome.expect(len(gaps) == 1, f"alerts: {gaps}")
-    outcome.expect(all(OFF_S <= gap["duration_seconds"] <= OFF_S + 3 for gap in gaps), f"alerts: {gaps}")
-    ended_s = [time.time() - datetime.fromisoformat(gap["at"]).timestamp() for gap in gaps]
-    outcome.expect(all(0 < ago_s < 10 for ago_s in ended_s), f"ended {ended_s} s ago")
     return outcome
 
 
 def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool, starts: int = 1) -> list[dict[str, Any]]:
-    """Killed, off, started by a clock that is behind, which is then stepped: what was told, which must not be before the step."""
+    """Killed, off, started by a clock that is behind, which is then stepped: what was told, which must not be before the step.
+
+    The last of them must be as long as the rows say, and end when they do, by the clock as it is after the step.
+    """
     wall = Wall(stage)
     toml = stage.toml(alerts=f"gap_alert_seconds = {OFF_S // 2}\n")
     with stage.agent(toml, **wall.environment) as agent:
         sleep_s(2)
         agent.process.kill()
         agent.process.wait()
+    rows = len(agent.rows("id"))
     if booted:
         with closing(sqlite3.connect(agent.database)) as before, before:
             before.execute("UPDATE run SET boot_id = ?, booted_ns = booted_ns - 1000000000", ("0" * 32,))
@@ -151,7 +147,10 @@ def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool, start
             agent.process.wait()
     with stage.agent(toml, **wall.environment) as agent:
         sleep_s(3)
-        outcome.expect(not stage.delivered(), f"told by a clock that cannot be believed: {stage.events()}")
+        told = [cause for *_, cause in stage.events()]
+        # What lies between two starts of one boot may be told, if a slow machine makes it long.
+        early = "power loss or crash" in told if starts > 1 else bool(told)
+        outcome.expect(not early, f"told by a clock that cannot be believed: {told}")
         wall.set("+0")
         with suppress(AssertionError):
             wait_until(stage.delivered)
@@ -160,7 +159,17 @@ def _gaps_after_an_outage(stage: Stage, outcome: Outcome, *, booted: bool, start
     outcome.expect("Traceback" not in agent.log, "a traceback in the log")
     gaps = [alert.body["details"] for alert in stage.delivered()]
     outcome.alerts = f"{len(gaps)}/1"
+    last, first = (datetime.fromisoformat(str(stamp)) for (stamp,) in agent.rows("timestamp_lima")[rows - 1 : rows + 1])
+    ended = first + timedelta(seconds=OFF_S - 1)
+    for gap in gaps[-1:]:
+        off_s, late_s = gap["duration_seconds"] - (ended - last).total_seconds(), _seconds_after(ended, gap["at"])
+        outcome.expect(abs(off_s) < 0.5, f"too long by {off_s} s")
+        outcome.expect(abs(late_s) < 0.5, f"ends {late_s} s after the first row")
     return gaps
+
+
+def _seconds_after(moment: datetime, at: str) -> float:
+    return (datetime.fromisoformat(at) - moment).total_seconds()
 
 
 def clock_is_stepped_while_an_alert_waits(stage: Stage) -> Outcome:

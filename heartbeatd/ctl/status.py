@@ -2,12 +2,14 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.config.load import parse
 from heartbeatd.config.model import Config
 from heartbeatd.core.plain import plain
+from heartbeatd.core.retry_after import LONGEST_S
 from heartbeatd.ctl import database, privileges, service, start_failure
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
@@ -31,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     failed: ConfigError | NotAllowedError | None = None
     try:
         config = privileges.configuration(arguments.config)
-        snapshot = _read_snapshot(arguments.config, Path(config.storage.path))
+        snapshot = _read_snapshot(arguments.config, config)
     except ConfigError as error:
         failed, snapshot = error, _at_the_default(arguments.config)
     except NotAllowedError as error:
@@ -51,25 +53,26 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.OK if report.well else ExitCode.FAILED
 
 
-def _read_snapshot(config_file: Path, path: Path) -> Snapshot:
+def _read_snapshot(config_file: Path, config: Config) -> Snapshot:
     """What is in the database now. Raises NotAllowedError."""
     try:
-        return database.read(config_file, path, _snapshot)
+        return database.read(config_file, Path(config.storage.path), partial(_snapshot, config))
     except NotAllowedError:
         raise
     except StoreError as error:
         return Snapshot(trouble=str(error))
 
 
-def _snapshot(reader: Reader) -> Snapshot:
-    return Snapshot(reader.last_row(), reader.announced(), reader.queue())
+def _snapshot(config: Config, reader: Reader) -> Snapshot:
+    held_for = LONGEST_S // config.agent.interval_seconds + 2  # rows, for as long as the Worker may have asked to wait
+    return Snapshot(reader.last_row(), reader.announced(), reader.queue(), last_answer=reader.last_answer(held_for))
 
 
 def _at_the_default(config_file: Path) -> Snapshot:
     """Where the database is, a file that is refused does not say: the default is tried."""
-    path = Path(parse({}).storage.path)
+    config = parse({})
     try:
-        return database.read(config_file, path, _snapshot)
+        return database.read(config_file, Path(config.storage.path), partial(_snapshot, config))
     except NoDatabaseError:
         return Snapshot(
             trouble="storage.path is in the configuration, which cannot be used; there is none at the default place"

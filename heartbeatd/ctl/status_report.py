@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from heartbeatd.config.model import Config
+from heartbeatd.core import retry_after
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet
@@ -22,12 +23,16 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known."""
+    """What the database says. What keeps it from being read is in `trouble`, and then nothing else is known.
+
+    `last_answer` is the Worker's latest status within the time for which it may have asked to wait (`Retry-After`).
+    """
 
     row: StoredRow | None = None
     announced: tuple[Announced, ...] = ()
     queue: Queue | None = None
     trouble: str = ""
+    last_answer: int | None = None
 
     @property
     def worker(self) -> Announced | None:
@@ -194,7 +199,7 @@ def _worker(report: Report, row: StoredRow) -> str:
     if report.config is not None and not report.config.heartbeat.url:
         return "not configured: nothing is sent"
     status = row.worker_status
-    now = "no answer, or no heartbeat sent, in the last cycle"
+    now = "no answer in the last cycle" if _was_sent(report) else "no answer, or no heartbeat sent, in the last cycle"
     if status is not None:
         rule = rule_for(status)
         now = f"HTTP {status}, {rule.state if rule else 'which means nothing'}"
@@ -202,6 +207,12 @@ def _worker(report: Report, row: StoredRow) -> str:
     if announced is None:
         return now
     return f"{now}; announced: {announced.state or UNKNOWN}{_since(announced, report.zone)}"
+
+
+def _was_sent(report: Report) -> bool:
+    """True if a heartbeat was sent for certain: the Worker cannot have asked to wait, nor was the agent stopping."""
+    may_wait = report.snapshot.last_answer in retry_after.STATUSES
+    return report.config is not None and bool(report.running) and not report.starting and not may_wait
 
 
 def _since(announced: Announced, zone: Zone) -> str:

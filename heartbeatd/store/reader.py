@@ -75,6 +75,15 @@ class Reader:
             if isinstance(subject, str)
         )
 
+    def last_answer(self, rows: int) -> int | None:
+        """The latest status of the Worker in the last so many rows; None if it has answered in none of them."""
+        found = self._all(
+            "SELECT worker_status FROM metrics WHERE rowid > (SELECT max(rowid) FROM metrics) - ?"
+            " AND worker_status IS NOT NULL ORDER BY rowid DESC LIMIT 1",
+            rows,
+        )
+        return whole(found[0][0]) if found else None
+
     def queue(self) -> Queue:
         """Of several alerts with an error, the youngest was tried last: they leave in order."""
         ((waiting,),) = self._all(f"SELECT count(*) FROM alerts WHERE {_WAITING}")

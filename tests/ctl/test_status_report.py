@@ -148,7 +148,7 @@ def test_systemd_that_does_not_answer() -> None:
 @pytest.mark.parametrize(
     ("status", "line"),
     [
-        (None, "no answer, or no heartbeat sent, in the last cycle"),
+        (None, "no answer in the last cycle"),
         (503, "HTTP 503, error"),
         (99, "HTTP 99, which means nothing"),
     ],
@@ -158,6 +158,23 @@ def test_what_the_worker_answered(status: int | None, line: str) -> None:
     assert f"worker      {line}; announced" in told(
         replace(WELL, snapshot=replace(GOOD, row=row(worker_status=status)))
     )
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        replace(WELL, config=None),
+        replace(WELL, unit=replace(ACTIVE, active="inactive", sub="dead")),
+        replace(WELL, unit=replace(ACTIVE, since_monotonic_us=(UP_S - 2) * 1_000_000)),
+        replace(WELL, snapshot=replace(GOOD, last_answer=429)),
+        replace(WELL, snapshot=replace(GOOD, last_answer=503)),
+    ],
+    ids=["no configuration", "stopped", "just started", "429 before", "503 before"],
+)
+def test_silence_where_maybe_nothing_was_sent(report: Report) -> None:
+    """No Worker may be configured, the agent may have been stopping, or the Worker may have asked to wait."""
+    silent = replace(report, snapshot=replace(report.snapshot, row=row(worker_status=None)))
+    assert "worker      no answer, or no heartbeat sent, in the last cycle; announced" in told(silent)
 
 
 def test_without_a_worker() -> None:

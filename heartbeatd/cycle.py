@@ -158,7 +158,7 @@ class Cycle:
         found = [
             self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)) for rule in self._rules
         ]
-        return together(one for one in found if one is not None)
+        return together([one for one in found if one is not None])
 
     def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
         """Without a webhook no notification is made: it would be delivered years later, if ever."""
@@ -188,7 +188,7 @@ class Cycle:
         before: AlertStates,
     ) -> None:
         reporter, skipped = self._reporter, self._edges.heartbeats.skipped
-        outcome = CycleOutcome(tick, sample, row, result, evaluation, skipped())
+        outcome = CycleOutcome(tick, sample, row, result, evaluation, evaluation.of(WORKER), skipped())
         status = self._steps.take("write the status line", lambda: reporter.status(outcome, self._notes()))
         self._steps.take("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))

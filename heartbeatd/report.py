@@ -25,19 +25,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CycleOutcome:
-    """What a cycle came to. `skipped` is why no heartbeat was sent."""
+    """What a cycle came to. `worker` is what it observed of the Worker, `skipped` why no heartbeat was sent."""
 
     tick: Tick
     sample: Sample
     row: Row
     result: HeartbeatResult | None
     evaluation: Evaluation
+    worker: Observation | None
     skipped: str
-
-    @property
-    def worker(self) -> Observation | None:
-        """What was observed of the Worker."""
-        return next((observed for observed in self.evaluation.observations if observed.subject == WORKER), None)
 
 
 class Reporter:
@@ -54,9 +50,9 @@ class Reporter:
         """`STATUS=` after this cycle; `notes` is what is out of the ordinary."""
         sample = outcome.sample
         next_at = time_of_day(outcome.tick.slot_ns + self._interval_s * NS_PER_S, self._agent.zone)
-        told = worker_state(outcome.worker, outcome.result, outcome.skipped)
-        bad = [observed for observed in outcome.evaluation.observations if not observed.ok]
-        others = bad_subjects([observed for observed in bad if observed.subject != WORKER])
+        worker, observations = outcome.worker, outcome.evaluation.observations
+        told = worker_state(worker, outcome.result, outcome.skipped)
+        others = bad_subjects([observed for observed in observations if observed is not worker and not observed.ok])
         asked = sample.asked(self._internet_url)
         return status_line(sample, told, notes=(*others, *notes), next_at=next_at, asked=asked)
 

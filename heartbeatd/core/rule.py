@@ -4,7 +4,7 @@ A rule makes observations of what a cycle saw, says when a change of them is tol
 rule's observations against what was announced, so that what one rule cannot do takes nothing from the others.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.core import alerting
@@ -15,7 +15,7 @@ from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
-from heartbeatd.core.subject import Observation
+from heartbeatd.core.subject import Observation, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.timefmt import Zone
@@ -59,6 +59,10 @@ class Evaluation:
     told: tuple[tuple[Announcement, Text], ...] = ()
     notifications: tuple[QueuedNotification, ...] = ()
 
+    def of(self, subject: Subject) -> Observation | None:
+        """What was observed of that subject."""
+        return next((observed for observed in self.observations if observed.subject == subject), None)
+
 
 def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
@@ -68,12 +72,14 @@ def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> E
     return Evaluation(observations, verdict.changed, told)
 
 
-def together(evaluations: Iterable[Evaluation]) -> Evaluation:
+def together(evaluations: Sequence[Evaluation]) -> Evaluation:
     """Those of several rules as one, in their order."""
-    found = tuple(evaluations)
-    return Evaluation(
-        tuple(observed for one in found for observed in one.observations),
-        tuple(state for one in found for state in one.changed),
-        tuple(told for one in found for told in one.told),
-        tuple(queued for one in found for queued in one.notifications),
-    )
+    whole, *others = evaluations or (Evaluation(),)
+    for one in others:
+        whole = Evaluation(
+            whole.observations + one.observations,
+            whole.changed + one.changed,
+            whole.told + one.told,
+            whole.notifications + one.notifications,
+        )
+    return whole

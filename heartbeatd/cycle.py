@@ -47,7 +47,7 @@ class Store(Protocol):
         """What was announced last of each subject, as far as it could be read."""
 
     @property
-    def pending(self) -> int:
+    def undelivered_alerts(self) -> int:
         """Notifications that have not arrived."""
 
     @property
@@ -76,7 +76,7 @@ class AlertQueue(Protocol):
         """False once nothing is delivered any more, whatever is posted."""
 
     def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
-        """Deliver these, and whatever else is pending."""
+        """Deliver these, and whatever else is undelivered."""
 
 
 class ServiceManager(Protocol):
@@ -174,7 +174,7 @@ class Cycle:
     def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[QueuedNotification, ...]) -> AlertStates:
         store, outbox = self._edges.store, self._edges.outbox
         states = self._steps.take("store what it saw", lambda: store.record(row, evaluation.changed, notifications))
-        if outbox is not None and (notifications or store.pending):
+        if outbox is not None and (notifications or store.undelivered_alerts):
             self._steps.take("pass on its alerts", lambda: outbox.post(notifications))
         return self._states if states is None else states
 

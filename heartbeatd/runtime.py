@@ -14,7 +14,8 @@ from heartbeatd.files import read_regular
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.sdnotify import NotifySocket
 from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 
 HOSTNAME_FILE = Path("/etc/hostname")
 LARGEST_BYTES = 4096

@@ -40,7 +40,7 @@ class World:
     statuses: list[str] = field(default_factory=list)
     signs_of_life: int = 0
     states: dict[Subject, AlertState] = field(default_factory=dict)
-    pending: int = 0
+    undelivered_alerts: int = 0
     waiting: int = 0
     unsaved_rows: int = 0
     delivering: bool = True

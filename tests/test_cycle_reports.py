@@ -26,7 +26,7 @@ class World:
 
     waiting = 0
     unsaved_rows = 0
-    pending = 0
+    undelivered_alerts = 0
 
     def __init__(self, samples: Sequence[Sample], beats: Sequence[HeartbeatResult | None] | None = None) -> None:
         self.samples, self.beats = iter(samples), beats

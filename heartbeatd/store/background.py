@@ -1,4 +1,4 @@
-"""The ledger on a thread of its own: a disk that does not answer holds up no cycle, no alert, no start and no stop.
+"""The store on a thread of its own: a disk that does not answer holds up no cycle, no alert, no start and no stop.
 
 A filesystem that is frozen, or a disk that is gone, can hold a thread for ever, and no timeout of SQLite's ends that. So nothing
 here touches the database: each call hands its work to the thread, which alone does, and waits for it until a deadline. What was
@@ -19,7 +19,8 @@ from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
-from heartbeatd.store.buffer import DAY_S, BufferedStore, Handed, StoreOptions
+from heartbeatd.store.buffer import Handover, StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 
 T = TypeVar("T")
 
@@ -36,15 +37,15 @@ class BackgroundStore:
     `cancel` is that thread's token.
     """
 
-    def __init__(self, buffer: BufferedStore, options: StoreOptions, cancel: CancelToken) -> None:
-        self.path = buffer.path
+    def __init__(self, store: BufferedStore, options: StoreOptions, cancel: CancelToken) -> None:
+        self.path = store.path
         self.states: AlertStates = {}
         self.untold: tuple[UntoldGap, ...] = ()
-        self._buffer, self._cancel = buffer, cancel
+        self._store, self._cancel = store, cancel
         self._thread = SerialWorker("store")
         self._inbox: deque[Callable[[], None]] = deque()
         self._adjust_bounds(options)
-        self._certain = False
+        self._states_known = False
         self._call: Future[None] | None = None
         self._hangs = ""
         self._progress_ns = self._cancel.clock.monotonic_ns()
@@ -52,33 +53,33 @@ class BackgroundStore:
     @property
     def previous_run(self) -> Run | None:
         """The run before this one, as far as it could be read."""
-        return self._buffer.previous_run
+        return self._store.previous_run
 
     @property
-    def pending(self) -> int:
+    def undelivered_alerts(self) -> int:
         """Alerts in the database that have not arrived, as of the last write."""
-        return self._buffer.pending
+        return self._store.undelivered_alerts
 
     @property
     def unsaved_rows(self) -> int:
         """How many rows are in memory only."""
-        return self._buffer.unsaved_rows + sum(
-            isinstance(job, partial) and job.func == self._buffer.note for job in self._inbox
+        return self._store.unsaved_rows + sum(
+            isinstance(job, partial) and job.func == self._store.buffer.note for job in self._inbox
         )
 
     @property
     def error(self) -> str:
         """What keeps the database from being written, or nothing."""
-        return self._hangs or self._buffer.error
+        return self._hangs or self._store.error
 
     def open(self) -> None:
         """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
 
         Raises InUseError if another agent has it.
         """
-        self._buffer.on_progress(self._note_progress)
+        self._store.on_progress(self._note_progress)
         self._progress_ns = self._cancel.clock.monotonic_ns()
-        call = self._call = self._thread.queue(self._buffer.open, 0, self._cancel)
+        call = self._call = self._thread.queue(self._store.open, 0, self._cancel)
         while not self._wait(call, self._progress_ns + int(OPEN_S * 1e9)):
             if self._cancel.cancelled or self._cancel.clock.monotonic_ns() - self._progress_ns > OPEN_S * 1e9:
                 self._say_hung()
@@ -92,45 +93,46 @@ class BackgroundStore:
         """
         if changed:
             self.states = {**self.states, **{state.subject: state for state in changed}}
-        self._inbox.append(partial(self._buffer.note, row, changed, alerts, certain=self._certain))
+        self._inbox.append(partial(self._store.buffer.note, row, changed, alerts, states_known=self._states_known))
         self._write(self._patience_s)
         return self.states
 
     def queue(self) -> "Queue":
         """The alerts, for one thread that sends them."""
-        return Queue(self._thread, self._buffer, CancelToken(self._cancel.clock))
+        return Queue(self._thread, self._store, CancelToken(self._cancel.clock))
 
     def shift(self, by_ns: int) -> AlertStates:
         """The states, their moments moved along with a wall clock that was stepped; stored with the next row."""
-        fixed = self._buffer.fixed
-        self.states = {subject: shifted(state, by_ns, fixed) for subject, state in self.states.items()}
-        self._inbox.append(partial(self._buffer.shift, by_ns))
+        earlier = self._store.buffer.earlier_boots_ns
+        self.states = {subject: shifted(state, by_ns, earlier) for subject, state in self.states.items()}
+        self._inbox.append(partial(self._store.shift, by_ns))
         return self.states
 
     def keep_untold(self, untold: tuple[UntoldGap, ...]) -> None:
         """These are the gaps that nobody was told of; stored with the next row."""
         self.untold = untold
-        self._inbox.append(partial(self._buffer.keep_untold, untold))
+        self._inbox.append(partial(self._store.buffer.keep_untold, untold))
 
     def adjust(self, options: StoreOptions) -> None:
         """Keep by other rules from now on."""
         self._adjust_bounds(options)
-        self._inbox.append(partial(self._buffer.adjust, options))
+        self._inbox.append(partial(self._store.adjust, options))
 
     def move_to(self, other: "BackgroundStore") -> None:
         """Have `other` go on with all there is here, and close."""
-        handed = self._ask(self._buffer.hand_over)
-        if handed is None:
-            handed = Handed((), (), self.states, self._certain, self._buffer.fixed, self.untold)
-        other.states = handed.states if handed.states and handed.certain else other.states
-        if other._ask(partial(other._buffer.adopt, handed)):
-            self._ask(partial(self._buffer.moved, handed, other.path))
+        handover = self._ask(self._store.hand_over)
+        if handover is None:
+            earlier = self._store.buffer.earlier_boots_ns
+            handover = Handover((), (), self.states, self._states_known, earlier, self.untold)
+        other.states = handover.states if handover.states and handover.states_known else other.states
+        if other._ask(partial(other._store.adopt, handover)):
+            self._ask(partial(self._store.moved, handover, other.path))
         other._sync()
         self.close()
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""
-        self._inbox.append(self._buffer.close)
+        self._inbox.append(self._store.close)
         call = self._call = self._thread.queue(self._drain, 0, self._cancel)
         if not self._wait(call, self._cancel.deadline(STOP_S)):
             waits = plural(self.unsaved_rows, "row")
@@ -148,11 +150,11 @@ class BackgroundStore:
             self._take_over(call)
 
     def _drain(self) -> None:
-        """On the ledger's thread: all that was handed over, and one write of it."""
+        """On the store's thread: all that was handed over, and one write of it."""
         while self._inbox:
             self._inbox.popleft()()
-        if not self._buffer.closed:
-            self._buffer.write()
+        if not self._store.closed:
+            self._store.write()
 
     def _take_over(self, call: Future[None]) -> None:
         """What a call that has come back has brought about. Raises what it raised."""
@@ -161,7 +163,7 @@ class BackgroundStore:
         self._sync()
         if self._hangs:
             self._hangs = ""
-            if not self._buffer.error:
+            if not self._store.error:
                 log.log(
                     NOTICE,
                     "%s can be written again; what waited is stored",
@@ -171,8 +173,8 @@ class BackgroundStore:
 
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
-            self.states, self._certain = self._buffer.states, self._buffer.certain
-            self.untold = self._buffer.untold
+            self.states, self._states_known = self._store.states, self._store.buffer.states_known
+            self.untold = self._store.buffer.untold
 
     def _say_hung(self) -> None:
         if not self._hangs:
@@ -185,7 +187,7 @@ class BackgroundStore:
             )
 
     def _ask(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns on the ledger's thread; None if the disk does not answer."""
+        """What `work` returns on the store's thread; None if the disk does not answer."""
         call = self._thread.queue(work, 0, self._cancel)
         return call.result() if self._wait(call, self._cancel.deadline(ASK_S)) else None
 
@@ -201,38 +203,38 @@ class BackgroundStore:
     def _adjust_bounds(self, options: StoreOptions) -> None:
         # SQLite waits for locks for a quarter of the interval, one second at most (see BufferedStore): that is no hanging.
         self._patience_s = min(1.5, 0.4 * options.interval_s)
-        self._inbox = deque(self._inbox, maxlen=max(2, DAY_S // options.interval_s))
+        self._inbox = deque(self._inbox, maxlen=max(2, options.rows_a_day))
 
 
 class Queue:
     """The alerts in the database, for the thread that sends them; see `outbox.Queue`. Never waits longer than `ASK_S`."""
 
-    def __init__(self, thread: SerialWorker, buffer: BufferedStore, cancel: CancelToken) -> None:
-        self._thread, self._buffer, self._cancel = thread, buffer, cancel
+    def __init__(self, thread: SerialWorker, store: BufferedStore, cancel: CancelToken) -> None:
+        self._thread, self._store, self._cancel = thread, store, cancel
         self._call: Future[object] | None = None
 
     def undelivered(self) -> tuple[QueuedNotification, ...]:
         """Those that have not arrived, the oldest first. Raises StoreError."""
-        return self._ask(self._buffer.undelivered)
+        return self._ask(self._store.undelivered)
 
     def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
         """A try failed. Raises StoreError."""
-        self._ask(partial(self._buffer.mark_attempt, alert, reason))
+        self._ask(partial(self._store.mark_attempt, alert, reason))
 
     def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
         """It has arrived. Raises StoreError."""
-        self._ask(partial(self._buffer.mark_delivered, alert, at_ns))
+        self._ask(partial(self._store.mark_delivered, alert, at_ns))
 
     def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
         """It is not sent any more. Raises StoreError."""
-        self._ask(partial(self._buffer.set_aside, alert, at_ns, reason))
+        self._ask(partial(self._store.set_aside, alert, at_ns, reason))
 
     def _ask(self, work: Callable[[], T]) -> T:
         if self._call is not None and not self._call.done():
-            raise StoreError(Problem(str(self._buffer.path), "the disk does not answer"))
+            raise StoreError(Problem(str(self._store.path), "the disk does not answer"))
         call = self._thread.queue(work, self._cancel.deadline(ASK_S), self._cancel)
         self._call = call  # type: ignore[assignment]  # only its end is looked at
         try:
             return call.result()
         except TimedOut:
-            raise StoreError(Problem(str(self._buffer.path), "the disk does not answer")) from None
+            raise StoreError(Problem(str(self._store.path), "the disk does not answer")) from None

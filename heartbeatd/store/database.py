@@ -24,14 +24,14 @@ from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
 from heartbeatd.store.pruning import PRUNE_ROWS, prune
 from heartbeatd.store.records import (
     ALERT,
-    COUNT_PENDING,
+    COUNT_UNDELIVERED,
     INSERT_ALERT,
     INSERT_ROW,
     INSERT_UNTOLD,
     LAST_STAMP,
-    PENDING,
     REPLACE_STATE,
     STATE,
+    UNDELIVERED,
     UNTOLD,
     moment_of,
     state_of_values,
@@ -54,7 +54,7 @@ class WriteResult:
     """After a write: the alerts still to be delivered, whoever queued them, and the number of the last one; those given up now,
     which nobody will hear of; and whether there is more that is too old."""
 
-    pending: int
+    undelivered: int
     last: int | None = None
     given_up: int = 0
     more_to_prune: bool = False
@@ -128,8 +128,8 @@ class Database(WatchedConnection):
                     self._connection.execute("DELETE FROM untold_gap")
                     self._connection.executemany(INSERT_UNTOLD, map(values_of_untold, untold))
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
-                pending, last = self._connection.execute(COUNT_PENDING).fetchone()
-                return WriteResult(pending, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
+                undelivered, last = self._connection.execute(COUNT_UNDELIVERED).fetchone()
+                return WriteResult(undelivered, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
 
     def _add(self, rows: Iterable[Row]) -> None:
         """Those that are not there yet, and the roll-ups of what is over with them."""
@@ -147,12 +147,12 @@ class Database(WatchedConnection):
             found = map(state_of_values, self._connection.execute(f"SELECT {STATE} FROM alert_state"))
             return {state.subject: state for state in found}
 
-    def pending(self, most: int = QUEUE_MOST) -> tuple[QueuedNotification, ...]:
+    def undelivered(self, most: int = QUEUE_MOST) -> tuple[QueuedNotification, ...]:
         """The alerts still to be delivered, the oldest first."""
         with translate_errors(self.path):
             rows = self._connection.execute(
                 f"SELECT {ALERT.replace('attempts', 'CAST(attempts AS INTEGER)')} FROM alerts"
-                f" WHERE {PENDING} ORDER BY number LIMIT ?",
+                f" WHERE {UNDELIVERED} ORDER BY number LIMIT ?",
                 (most,),
             ).fetchall()
             return tuple(QueuedNotification(*row) for row in rows)

@@ -2,13 +2,41 @@
 
 import sqlite3
 
-from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff, cutoff
-from heartbeatd.store.records import LAST_STAMP, PENDING
+from heartbeatd.clock import Clock
+from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff, cutoff
+from heartbeatd.store.records import LAST_STAMP, UNDELIVERED
 from heartbeatd.store.rollups import HOUR
 
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
 VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
+FORGET_EVERY = 60  # writes between two looks at what is too old to keep
+LEAP_NS = 30 * NS_PER_DAY
 PRUNE_ROWS = 500  # per pass: what is deleted at once must not be felt in the cycle
+
+
+class PruningSchedule:
+    """When it is time to look for what is too old."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._writes = 0
+        self._from_boot_ns = 0
+        self.more_to_prune = False
+
+    def hold_after_a_leap(self, day_ago_ns: int | None) -> None:
+        """For a day: rows are not too old because somebody set the clock years ahead, and will set it back.
+
+        It has leapt if the row of a day ago was sampled, as `day_ago_ns` says, more than a month back.
+        """
+        if day_ago_ns is not None and self._clock.now_ns() - day_ago_ns > LEAP_NS:
+            self._from_boot_ns = self._clock.boottime_ns() + NS_PER_DAY
+
+    def next_cutoff(self, days: int) -> RetentionCutoff | None:
+        """For the next write: what is to be kept, if it is time to look for what is not."""
+        self._writes += 1
+        due = self.more_to_prune or self._writes % FORGET_EVERY == 0
+        due = due and self._clock.boottime_ns() >= self._from_boot_ns
+        return RetentionCutoff(self._clock.now_ns(), days) if due else None
 
 
 def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, int]:
@@ -31,8 +59,8 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
         )
         _give_space_back(connection)
     given_up = connection.execute(
-        f"DELETE FROM alerts WHERE {PENDING} AND number <= (SELECT number FROM alerts"
-        f" WHERE {PENDING} ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        f"DELETE FROM alerts WHERE {UNDELIVERED} AND number <= (SELECT number FROM alerts"
+        f" WHERE {UNDELIVERED} ORDER BY number DESC LIMIT 1 OFFSET ?)",
         (QUEUE_MOST,),
     ).rowcount
     return pruned, given_up

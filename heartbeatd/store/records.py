@@ -22,8 +22,8 @@ INSERT_ALERT = (
     " SET set_aside_ns = NULL, last_error = NULL, attempts = excluded.attempts"
     f" WHERE delivered_ns IS NULL AND set_aside_ns IS NOT NULL AND last_error LIKE '{MOVED_TO}%'"
 )
-PENDING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
-COUNT_PENDING = f"SELECT count(*), max(number) FROM alerts WHERE {PENDING}"
+UNDELIVERED = "delivered_ns IS NULL AND set_aside_ns IS NULL"
+COUNT_UNDELIVERED = f"SELECT count(*), max(number) FROM alerts WHERE {UNDELIVERED}"
 STATE = (
     "subject, announced, severity, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
     " untold, untold_since_ns, changes_ns, notified_ns"

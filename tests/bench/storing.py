@@ -13,9 +13,8 @@ from typing import ParamSpec
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
-from heartbeatd.store.buffer import FORGET_EVERY
 from heartbeatd.store.database import Database, WriteResult
-from heartbeatd.store.pruning import PRUNE_ROWS
+from heartbeatd.store.pruning import FORGET_EVERY, PRUNE_ROWS
 from heartbeatd.store.reader import Reader, open_to_read
 from heartbeatd.store.rollups import DAY, HOUR
 from tests.bench.databases import STEP_NS, rows

@@ -14,7 +14,8 @@ import pytest
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.timefmt import from_iso
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from tests.bench.databases import rows
 from tests.bench.instructions import INTERVAL_S, instructions_per_cycle
 from tests.bench.stage import temporary_worker

@@ -33,7 +33,8 @@ from heartbeatd.notify.backoff import (
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.notify.webhook import Failure, Webhook, failure_of
 from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.database import Database
 from tests.store.conftest import NOW_NS, alert, row
 from tests.support.agent import CHECKOUT
@@ -99,7 +100,7 @@ def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, sta
     assert arrived(receiver, 404) == ["event-001"]
     assert arrived(receiver) == ["event-001", "event-002"]
     assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2, 1]
-    wait_until(lambda: not store.pending())
+    wait_until(lambda: not store.undelivered())
 
 
 def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Start) -> None:
@@ -107,7 +108,7 @@ def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Sta
     receiver.answer(WEBHOOK, 500)
     store.record((), (), (alert(1),), flush=True)
     first = start()
-    wait_until(lambda: store.pending()[0].attempts == 1)
+    wait_until(lambda: store.undelivered()[0].attempts == 1)
     first.close()
     receiver.answer(WEBHOOK, 200)
     start()
@@ -135,7 +136,7 @@ def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
     webhook.close()
     ledger.close()
     with closing(Database.open(path, NOW_NS)) as store:
-        assert store.pending() == ()
+        assert store.undelivered() == ()
     assert arrived(receiver) == ["event-001"]
 
 
@@ -148,7 +149,7 @@ def test_a_webhook_that_hangs_does_not_hold_up_the_end(store: Database, receiver
     began_s = time.monotonic()
     outbox.close(patience_s=5)
     assert time.monotonic() - began_s < 2
-    assert len(store.pending()) == 1
+    assert len(store.undelivered()) == 1
 
 
 def test_failures_are_said_once(
@@ -160,7 +161,7 @@ def test_failures_are_said_once(
     store.record((), (), (alert(1),), flush=True)
     start()
     wait_until(lambda: arrived(receiver))
-    wait_until(lambda: not store.pending())
+    wait_until(lambda: not store.undelivered())
     assert [r.levelno for r in caplog.records if "event-001" in r.getMessage()] == [
         logging.WARNING,
         logging.DEBUG,
@@ -203,7 +204,7 @@ def test_what_is_stored_and_no_alert_is_set_aside(
     for _ in range(2):
         outbox = start()
         wait_until(lambda: arrived(receiver) == ["event-002"])
-        wait_until(lambda: not store.pending())
+        wait_until(lambda: not store.undelivered())
         assert outbox.alive
         outbox.close()
     assert caplog.text.count("event-001") == 1
@@ -223,7 +224,7 @@ def test_damaged_texts_and_numbers_hold_nothing_up(
         other.execute("UPDATE alerts SET attempts = 'many' WHERE number = 3")
     outbox = start()
     wait_until(lambda: arrived(receiver) == ["event-003", "event-004"])
-    wait_until(lambda: not store.pending())
+    wait_until(lambda: not store.undelivered())
     assert outbox.alive
 
 
@@ -236,7 +237,7 @@ def test_an_alert_that_is_refused_holds_nothing_up(
     receiver.answer_event("event-001", status)
     store.record((), (), (alert(1), alert(2)), flush=True)
     start()
-    wait_until(lambda: not store.pending())
+    wait_until(lambda: not store.undelivered())
     assert arrived(receiver) == ["event-002"]
     assert arrived(receiver, status) == ["event-001"] * REFUSED_MOST
     assert receiver.received(WEBHOOK)[-1].answered == status  # the other one did not wait for the last try
@@ -297,7 +298,7 @@ def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
     wait_until(lambda: arrived(receiver) == ["event-002"])
     asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
     assert asked[:ERRORS_IN_ORDER] == ["event-001"] * ERRORS_IN_ORDER
-    wait_until(lambda: [a.event_id for a in store.pending()] == ["event-001"])
+    wait_until(lambda: [a.event_id for a in store.undelivered()] == ["event-001"])
 
 
 def test_no_thread_to_be_had_is_a_try_that_failed() -> None:
@@ -315,7 +316,8 @@ from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.notify import backoff as module
 from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.notify.webhook import Failure, Webhook, failure_of
 from tests.support.agent import CHECKOUT

@@ -66,7 +66,7 @@ class World:
     worker_status: int = 200
     clock: FakeClock = field(default_factory=FakeClock)
     statuses: list[str] = field(default_factory=list)
-    waiting = unsaved_rows = pending = 0
+    waiting = unsaved_rows = undelivered_alerts = 0
     alive = True
 
     def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
@@ -103,7 +103,7 @@ class World:
 
     def bodies(self) -> list[dict[str, Any]]:
         """What the webhook gets."""
-        return [json.loads(body_of(for_this_try(queued, self.clock.wall_ns))) for queued in self.database.pending()]
+        return [json.loads(body_of(for_this_try(queued, self.clock.wall_ns))) for queued in self.database.undelivered()]
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
     assert (details["current"], details["cause"], details["worker_status"]) == ("low", "storm", None)
     assert (details["severity"], details["value"]) == ("warning", 949.0)
     assert (recovery["details"]["event"], recovery["details"]["duration_seconds"]) == ("recovery", 20.0)
-    assert [from_queue(queued).severity for queued in world.database.pending()] == [Severity.WARNING, Severity.OK]
+    assert [from_queue(queued).severity for queued in world.database.undelivered()] == [Severity.WARNING, Severity.OK]
     told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949"}
     assert entries(caplog, MessageId.SUBJECT_CHANGED) == [
         (logging.WARNING, "949 hPa in the cellar.", {"subject": "test:cellar", **told, "cause": "storm"}),

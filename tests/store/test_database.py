@@ -142,14 +142,14 @@ def test_another_writer_is_waited_for_but_not_for_long(store: Database, path: Pa
 def test_the_queue(store: Database) -> None:
     """Alerts are pending in the order they were queued in, count their tries, and are gone once delivered."""
     store.record((), (), [alert(n) for n in (2, 1, 3)], flush=True)
-    assert [a.event_id for a in store.pending()] == ["event-002", "event-001", "event-003"]
-    store.mark_attempt(store.pending()[0], "HTTP 404")
-    assert [a.attempts for a in store.pending()] == [1, 0, 0]
-    store.mark_delivered(store.pending()[0], NOW_NS)
-    assert [a.event_id for a in store.pending()] == ["event-001", "event-003"]
+    assert [a.event_id for a in store.undelivered()] == ["event-002", "event-001", "event-003"]
+    store.mark_attempt(store.undelivered()[0], "HTTP 404")
+    assert [a.attempts for a in store.undelivered()] == [1, 0, 0]
+    store.mark_delivered(store.undelivered()[0], NOW_NS)
+    assert [a.event_id for a in store.undelivered()] == ["event-001", "event-003"]
     store.mark_delivered(alert(9), NOW_NS)  # delivered before it could be written
     store.record((), (), [alert(9)], flush=True)
-    assert [a.event_id for a in store.pending()] == ["event-001", "event-003"]
+    assert [a.event_id for a in store.undelivered()] == ["event-001", "event-003"]
 
 
 def test_pruning_takes_the_old_and_only_those(store: Database, path: Path) -> None:
@@ -190,7 +190,9 @@ def test_alerts_are_not_kept_for_ever(store: Database, path: Path) -> None:
     assert store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS, days=0)) == WriteResult(
         QUEUE_MOST, QUEUE_MOST + 3, given_up=2
     )
-    assert [a.event_id for a in store.pending(QUEUE_MOST + 9)] == [alert(n).event_id for n in range(3, QUEUE_MOST + 3)]
+    assert [a.event_id for a in store.undelivered(QUEUE_MOST + 9)] == [
+        alert(n).event_id for n in range(3, QUEUE_MOST + 3)
+    ]
     with closing(sqlite3.connect(path)) as reader:
         for days, kept in ((0, 1), (1, 0)):
             store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS + 2 * NS_PER_DAY, days))

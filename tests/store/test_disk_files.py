@@ -18,7 +18,8 @@ from heartbeatd.clock import SystemClock
 from heartbeatd.core.worker import WORKER
 from heartbeatd.journal import NOTICE
 from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.database import Database
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
@@ -35,8 +36,8 @@ def listen(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[BufferedStore]:
-    """An agent's ledger that is open and has some rows, an alert and a state."""
+def buffered(path: Path) -> Iterator[BufferedStore]:
+    """An agent's store that is open and has some rows, an alert and a state."""
     made = BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="boot")
     made.open()
     for number in range(1, 4):
@@ -59,24 +60,24 @@ def whole(path: Path) -> bool:
 @pytest.mark.parametrize("lost", ["-wal", "-shm", "-wal -shm"])
 @pytest.mark.parametrize("read_meanwhile", [False, True], ids=["nobody reads", "somebody reads"])
 def test_files_beside_it_that_are_deleted(
-    ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture, lost: str, read_meanwhile: bool
+    buffered: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture, lost: str, read_meanwhile: bool
 ) -> None:
     """Noticed with the next row that goes to the disk itself; every row is there; nothing was said to be the disk's fault."""
     sh(" ".join(f"rm {path}{suffix};" for suffix in lost.split()))
     if read_meanwhile:
         subprocess.run(["sqlite3", str(path), "SELECT count(*) FROM metrics"], capture_output=True, check=False)
     for number in range(4, 7):
-        ledger.record(row(number), (), (alert(number),) if number == 5 else ())
+        buffered.record(row(number), (), (alert(number),) if number == 5 else ())
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
-    assert ledger.error == ""
+    assert buffered.error == ""
     assert [r.getMessage().split(" while")[0] for r in caplog.records] == [f"{path} lost its {lost.split()[0]} file"]
-    ledger.close()
+    buffered.close()
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
 
 
-def test_a_wal_that_is_deleted_under_a_long_reader(ledger: BufferedStore, path: Path) -> None:
+def test_a_wal_that_is_deleted_under_a_long_reader(buffered: BufferedStore, path: Path) -> None:
     """What was in it cannot be saved while somebody reads: nothing is thrown away, rows wait, and then all is there."""
     reading = "BEGIN; SELECT 'reading' FROM metrics LIMIT 1;\n"
     with subprocess.Popen(
@@ -86,13 +87,13 @@ def test_a_wal_that_is_deleted_under_a_long_reader(ledger: BufferedStore, path: 
         assert reader.stdout is not None
         reader.stdin.write(reading)
         assert reader.stdout.readline() == "reading\n"
-        ledger.record(row(4), (), ())
+        buffered.record(row(4), (), ())
         sh(f"rm {path}-wal")
-        ledger.record(row(5), (), (alert(5),))
-        assert "somebody who reads" in ledger.error
+        buffered.record(row(5), (), (alert(5),))
+        assert "somebody who reads" in buffered.error
         reader.stdin.write("COMMIT;\n")
         reader.stdin.close()
-    ledger.record(row(6), (), ())
+    buffered.record(row(6), (), ())
     assert ids(path) == [row(n).id for n in range(1, 7)]
     assert whole(path)
 
@@ -108,7 +109,7 @@ BACKUPS = {
 @pytest.mark.parametrize("how", BACKUPS)
 @pytest.mark.parametrize("later_rows", [1, 600], ids=["soon", "after checkpoints"])
 def test_a_backup_that_is_put_back(
-    ledger: BufferedStore,
+    buffered: BufferedStore,
     path: Path,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -122,10 +123,10 @@ def test_a_backup_that_is_put_back(
     with closing(sqlite3.connect(f"{backup.as_uri()}?immutable=1", uri=True)) as reader:
         saved = [found for (found,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
     for number in range(4, 4 + later_rows):
-        ledger.record(row(number), (), ())
+        buffered.record(row(number), (), ())
     sh(f"cat {backup} > {path}" if over == "cat" else f"{over} {backup} {path}")
     for number in range(5000, 5003):
-        ledger.record(row(number), (), ())
+        buffered.record(row(number), (), ())
     assert whole(path)
     lost = len(ids(path)) < 3 + later_rows + 3
     assert ids(path) in (
@@ -133,7 +134,7 @@ def test_a_backup_that_is_put_back(
         # What was put back is what the file was before, page for page: then the WAL still fits, and nothing is lost.
         [row(n).id for n in (*range(1, 4 + later_rows), *range(5000, 5003))],
     )
-    assert [a.event_id for a in ledger.undelivered()] == pending(path) == [alert(n).event_id for n in range(1, 4)]
+    assert [a.event_id for a in buffered.undelivered()] == pending(path) == [alert(n).event_id for n in range(1, 4)]
     assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == (
         [
             f"{path} was {'deleted or replaced' if over == 'mv' else 'overwritten'} while in use;"
@@ -142,13 +143,13 @@ def test_a_backup_that_is_put_back(
         if lost
         else []
     )
-    ledger.close()
+    buffered.close()
     assert whole(path)
     with closing(Database.open(path, NOW_NS)) as store:
         assert store.states() == {WORKER: TRACK}
 
 
-def test_a_backup_that_is_put_back_with_its_wal(ledger: BufferedStore, path: Path, tmp_path: Path) -> None:
+def test_a_backup_that_is_put_back_with_its_wal(buffered: BufferedStore, path: Path, tmp_path: Path) -> None:
     """Taken of a running database, all files of it, and put back in the same way: what is in that WAL counts, too."""
     other = tmp_path / "other.db"
     with closing(sqlite3.connect(other, isolation_level=None)) as made:
@@ -159,12 +160,14 @@ def test_a_backup_that_is_put_back_with_its_wal(ledger: BufferedStore, path: Pat
         for _ in range(2):
             sh(f"cp {other} {tmp_path}/b; cp {other}-wal {tmp_path}/b-wal; mv -f {tmp_path}/b {path}")
             sh(f"rm -f {path}-shm; mv -f {tmp_path}/b-wal {path}-wal")
-            ledger.record(row(200), (), ())
+            buffered.record(row(200), (), ())
             assert ids(path) == [*(row(n).id for n in range(100, 110)), row(200).id]
             assert whole(path)
 
 
-def test_checkpoints_of_others_are_no_harm(ledger: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_checkpoints_of_others_are_no_harm(
+    buffered: BufferedStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Another program that folds the WAL in, deletes rows, or makes the file small, is nobody's enemy."""
     commands = (
         "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -173,7 +176,7 @@ def test_checkpoints_of_others_are_no_harm(ledger: BufferedStore, path: Path, ca
     )
     for number, command in enumerate(commands, 10):
         sh(f"sqlite3 {path} '{command}' > {path}.out")
-        ledger.record(row(number), (), ())
+        buffered.record(row(number), (), ())
     assert ids(path) == [row(n).id for n in (1, 2, 10, 11, 12)]
     assert [r.getMessage() for r in caplog.records] == []
 
@@ -198,7 +201,7 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
             "import sys; from pathlib import Path; from heartbeatd.store.database import Database\n"
             "from tests.store.conftest import row\n"
             "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], (), (), flush=True)\n"
-            "print(*[s.announced for s in store.states().values()], len(store.pending())); store.close()"
+            "print(*[s.announced for s in store.states().values()], len(store.undelivered())); store.close()"
         )
         done = run_python("-c", code, path, prefix=("setpriv", "--reuid=61234", "--regid=61234", "--clear-groups"))
         assert (done.stdout, done.stderr) == ("error 1\n", "")
@@ -223,28 +226,28 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows and alerts wait; the queue can be asked and told; it is said once; and all is there once it has thawed."""
     path, keeping = disk / "metrics.db", StoreOptions(10)
-    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, CancelToken())
-    ledger.open()
-    ledger.record(row(1), (TRACK,), (alert(1),))
+    buffered = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, CancelToken())
+    buffered.open()
+    buffered.record(row(1), (TRACK,), (alert(1),))
     sh(f"fsfreeze -f {disk}")
     took_s = []
     for number in range(2, 6):
         began_s = time.monotonic()
-        ledger.record(row(number), (), (alert(number),))
+        buffered.record(row(number), (), (alert(number),))
         took_s.append(time.monotonic() - began_s)
     assert max(took_s) < 30
-    assert ledger.unsaved_rows >= 4
-    assert "the disk does not answer" in ledger.error
+    assert buffered.unsaved_rows >= 4
+    assert "the disk does not answer" in buffered.error
     sh(f"fsfreeze -u {disk}")
     deadline_s = time.monotonic() + 60
     number = 6
-    while ledger.unsaved_rows and time.monotonic() < deadline_s:
-        ledger.record(row(number), (), ())
+    while buffered.unsaved_rows and time.monotonic() < deadline_s:
+        buffered.record(row(number), (), ())
         number += 1
     assert ids(path) == [row(n).id for n in range(1, number)]
     assert pending(path) == [alert(n).event_id for n in range(1, 6)]
-    assert ledger.error == ""
-    ledger.close()
+    assert buffered.error == ""
+    buffered.close()
     assert [r.levelno for r in caplog.records] == [logging.ERROR, NOTICE]
 
 
@@ -256,23 +259,23 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
         store.begin_run("earlier")
         store.record([row(1)], (TRACK,), (alert(1),), flush=True)
     sh(f"fsfreeze -f {disk}")
-    ledger = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, stop)
+    buffered = BackgroundStore(BufferedStore(path, SystemClock(), keeping, boot_id="boot"), keeping, stop)
     began_s = time.monotonic()
-    ledger.open()
+    buffered.open()
     assert time.monotonic() - began_s < 30
-    ledger.record(row(2), (), ())
+    buffered.record(row(2), (), ())
     sh(f"fsfreeze -u {disk}")
     deadline_s = time.monotonic() + 60
-    while ledger.unsaved_rows and time.monotonic() < deadline_s:
-        ledger.record(row(3), (), ())
-    assert ledger.states == {WORKER: TRACK}
-    assert ledger.previous_run is not None
-    assert [gap.run for gap in ledger.untold] == [ledger.previous_run]
+    while buffered.unsaved_rows and time.monotonic() < deadline_s:
+        buffered.record(row(3), (), ())
+    assert buffered.states == {WORKER: TRACK}
+    assert buffered.previous_run is not None
+    assert [gap.run for gap in buffered.untold] == [buffered.previous_run]
     sh(f"fsfreeze -f {disk}")
     began_s = time.monotonic()
     stop.cancel()
-    ledger.record(row(4), (), ())
-    ledger.close()
+    buffered.record(row(4), (), ())
+    buffered.close()
     assert time.monotonic() - began_s < 30
     sh(f"fsfreeze -u {disk}")
     # The thread that hung has to come back before the filesystem can be unmounted.

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.lock import InUseError
 from tests.store.conftest import row
 from tests.support.agent import AgentProcess, checkout_for_all, run_python
@@ -20,7 +21,7 @@ TOML = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = 
 
 
 def agents(path: Path) -> BufferedStore:
-    """An agent's ledger, not open yet."""
+    """An agent's store, not open yet."""
     return BufferedStore(path, SystemClock(), StoreOptions(10), boot_id="boot")
 
 
@@ -88,7 +89,7 @@ def test_a_lock_file_of_somebody_elses_stops_nobody(path: Path, mode: int) -> No
     """Read-only, it is a lock all the same; not to be read, there is none; a pid in it that is not the holder's is not named."""
     code = (
         "import os, sys; from pathlib import Path; from tests.store.test_lock import agents\n"
-        "ledger = agents(Path(sys.argv[1])); ledger.open(); print(repr(ledger.error), flush=True); sys.stdin.read()"
+        "buffered = agents(Path(sys.argv[1])); buffered.open(); print(repr(buffered.error), flush=True); sys.stdin.read()"
     )
     folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
     lock = folder / "metrics.db.lock"

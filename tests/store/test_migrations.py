@@ -150,10 +150,10 @@ def test_a_file_of_an_older_version_keeps_everything(file: Path, copied: Path, p
     with closing(Database.open(copied, NOW_NS)) as store:
         assert store.taken_over is None
         waiting = [a for a in before["alerts"] if a["delivered_ns"] is a["set_aside_ns"] is None]
-        assert [json.loads(str(a["body"])) for a in waiting] == [as_queued(a) for a in store.pending()]
+        assert [json.loads(str(a["body"])) for a in waiting] == [as_queued(a) for a in store.undelivered()]
         undelivered = [str(a["event_id"]) for a in waiting]
         store.record([row(1)], (), (alert(99),), flush=True)
-        assert [a.event_id for a in store.pending()] == [*undelivered, alert(99).event_id]
+        assert [a.event_id for a in store.undelivered()] == [*undelivered, alert(99).event_id]
         assert (store.states() == {}) == (not before["alert_state"])
 
 

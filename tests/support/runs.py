@@ -15,7 +15,8 @@ from heartbeatd.core.notification import from_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Sample, row_of
 from heartbeatd.gaps import GapOptions, Gaps
-from heartbeatd.store.buffer import BufferedStore, StoreOptions
+from heartbeatd.store.buffer import StoreOptions
+from heartbeatd.store.buffered_store import BufferedStore
 from tests.support.clocks import FakeClock
 
 INTERVAL_S = 10
@@ -32,7 +33,7 @@ class RunOfAgent:
         self.store.open()
         agent = AgentInfo("nas", "0", clock.now_ns())
         options = GapOptions(INTERVAL_S, ALERT_S)
-        self._gaps = Gaps(self.store, start, clock, options, agent, "https://worker.example/", notifies=True)
+        self._gaps = Gaps(self.store.buffer, start, clock, options, agent, "https://worker.example/", notifies=True)
 
     def cycles(self, number: int) -> None:
         """So many, and the ten seconds after each."""

@@ -1,0 +1,248 @@
+"""Remembering, whatever becomes of the database: what cannot be written now waits in memory and is written later.
+
+A database that is not open is opened by the next write. Each trouble is said once when it begins, with what to do, and once when
+it is over. A file that is no database any more is set aside under a name with the time, and a new one is begun with the announced
+state and the undelivered alerts that are known.
+"""
+
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from heartbeatd.clock import Clock, booted_ns
+from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.gap import Run
+from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.retention import QUEUE_MOST
+from heartbeatd.core.sample import Row
+from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.journal import MessageId, journal_fields
+from heartbeatd.store.buffer import Buffer, Handover, StoreOptions
+from heartbeatd.store.connection import Connection, Opened
+from heartbeatd.store.database import Database, WriteResult
+from heartbeatd.store.lock import InUseError
+from heartbeatd.store.outage import Outage
+from heartbeatd.store.pruning import PruningSchedule
+from heartbeatd.store.records import MOVED_TO
+
+FLUSH_NS = 60_000_000_000
+
+# After these the connection is as good as before; after all others a new one may do better.
+PASSING = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)
+
+log = logging.getLogger(__name__)
+
+
+class BufferedStore:
+    """What the agent remembers. One thread uses it. `working` and `boot_id`: see `Connection`."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        options: StoreOptions,
+        working: Callable[[], bool] | None = None,
+        boot_id: str | None = None,
+    ) -> None:
+        self.path = path
+        self.undelivered_alerts = 0  # in the database, as of the last write
+        self.closed = False
+        self.buffer = Buffer(options)
+        self._clock, self._options = clock, options
+        self._connection = Connection(path, clock, working, boot_id, self._take_up, self._begin_anew)
+        self._pruning, self._outage = PruningSchedule(clock), Outage(path)
+        self._undelivered: tuple[QueuedNotification, ...] = ()  # in the database, as of the last write
+        self._queue_end: tuple[int, int | None] = (0, None)
+        self._flushed_ns = 0
+
+    def on_progress(self, call: Callable[[], None]) -> None:
+        """Have `call` called, too, while the database is brought up to date."""
+        self._connection.on_progress(call)
+
+    @property
+    def states(self) -> AlertStates:
+        """What was announced last of each subject."""
+        return self.buffer.states
+
+    @property
+    def previous_run(self) -> Run | None:
+        """The run before this one, as far as it could be read."""
+        return self.buffer.previous_run
+
+    @property
+    def unsaved_rows(self) -> int:
+        """How many rows are in memory only."""
+        return len(self.buffer.rows)
+
+    @property
+    def error(self) -> str:
+        """What keeps the database from being written, or nothing."""
+        return self._outage.error
+
+    def open(self) -> None:
+        """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
+
+        Raises InUseError if another agent has it.
+        """
+        try:
+            self._connection.ready(self._options, closely=True)
+        except InUseError:
+            raise
+        except StoreError as error:
+            self._outage.log_error(error, self.unsaved_rows)
+
+    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> None:
+        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
+        self.buffer.note(row, changed, alerts, states_known=self.buffer.states_known)
+        self.write()
+
+    def write(self) -> None:
+        """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
+        try:
+            self._write()
+        except CorruptStoreError as error:
+            if self._set_aside(error):
+                self._try_again()
+        except StoreError as error:
+            if self._connection.database is None or error.code in PASSING:
+                self._outage.log_error(error, self.unsaved_rows)
+                return
+            self._connection.drop()
+            self._try_again()
+
+    def undelivered(self) -> tuple[QueuedNotification, ...]:
+        """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
+        stored = self._undelivered
+        with contextlib.suppress(StoreError):
+            stored = self._connection.in_use().undelivered()
+        return tuple({alert.event_id: alert for alert in (*stored, *self.buffer.alerts)}.values())
+
+    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
+        """Note that a try to deliver `alert` failed. Raises StoreError."""
+        self._connection.in_use().mark_attempt(alert, reason)
+
+    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
+        """Note that `alert` has arrived. Raises StoreError."""
+        self._connection.in_use().mark_delivered(alert, at_ns)
+        self._drop(alert)
+
+    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
+        """Note that `alert` is not sent any more, and why. Raises StoreError."""
+        self._connection.in_use().set_aside((alert,), at_ns, reason)
+        self._drop(alert)
+
+    def hand_over(self) -> Handover:
+        """What the store of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
+        kept = self.buffer
+        return Handover(
+            tuple(kept.rows), self.undelivered(), kept.states, kept.states_known, kept.earlier_boots_ns, kept.untold
+        )
+
+    def adopt(self, handover: Handover) -> bool:
+        """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
+        self.buffer.adopt(handover)
+        self.write()
+        return not self.error
+
+    def moved(self, handover: Handover, to: Path) -> None:
+        """The other store has stored it all: it is neither written nor sent from here."""
+        self.buffer.saved()
+        self.buffer.keep_untold(())
+        if handover.alerts:
+            with contextlib.suppress(StoreError):
+                self._connection.in_use().set_aside(handover.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
+
+    def shift(self, by_ns: int) -> None:
+        """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
+        self.buffer.shift(by_ns)
+        with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
+            database = self._connection.in_use()
+            self._pruning.hold_after_a_leap(database.sampled_ns(self._options.rows_a_day))
+            if self._connection.boot_id is not None:
+                database.note_clock(booted_ns(self._clock))
+
+    def adjust(self, options: StoreOptions) -> None:
+        """Keep by other rules from now on."""
+        self._options = options
+        self.buffer.adjust(options)
+
+    def close(self) -> None:
+        """Write what still waits, to the disk itself, and close."""
+        self._flushed_ns, self.closed = 0, True
+        if not self.buffer.empty:
+            self._try_again()
+        self._connection.close()
+        if self.unsaved_rows:
+            log.error("%d rows could not be stored and are lost: %s", self.unsaved_rows, self.error)
+
+    def _drop(self, alert: QueuedNotification) -> None:
+        """Of what is known to be undelivered, which another file would get."""
+        self._undelivered = tuple(other for other in self._undelivered if other.event_id != alert.event_id)
+        self.buffer.drop(alert)
+
+    def _begin_anew(self) -> None:
+        """Another file is to get what must not be lost with the one before it."""
+        self.buffer.begin_anew(self._undelivered)
+        self._undelivered, self._queue_end = (), (0, None)
+
+    def _take_up(self, opened: Opened) -> None:
+        """Go on with what is in a database that was opened now."""
+        self._pruning.hold_after_a_leap(opened.day_ago_ns)
+        self._undelivered, self.undelivered_alerts = opened.undelivered, len(opened.undelivered)
+        boot_id = self._connection.boot_id
+        if boot_id is not None:
+            self.buffer.take_up_run(opened.previous_run, opened.untold)
+        if self.buffer.take_up(opened.states) and boot_id is not None and self.previous_run is not None:
+            self.buffer.take_up_clock(self.previous_run, boot_id, booted_ns(self._clock))
+
+    def _write(self) -> None:
+        now_ns = self._clock.monotonic_ns()
+        waiting = self.buffer
+        due = waiting.urgent or now_ns - self._flushed_ns >= FLUSH_NS
+        database = self._connection.ready(self._options, closely=due)
+        if due:
+            database.verify_on_disk()
+        done = database.record(
+            waiting.rows,
+            waiting.unsaved_states.values(),
+            waiting.alerts,
+            flush=due or self._options.flush_rows,
+            keep=self._pruning.next_cutoff(self._options.days),
+            untold=waiting.untold if waiting.untold_changed else None,
+        )
+        self._note_result(database, done)
+        if due:
+            self._flushed_ns = now_ns
+        stored = len(waiting.rows)
+        waiting.saved()
+        self._outage.end(stored)
+
+    def _note_result(self, database: Database, done: WriteResult) -> None:
+        """Raises StoreError: what is undelivered is read again if it is not what it was."""
+        self.undelivered_alerts, self._pruning.more_to_prune = done.undelivered, done.more_to_prune
+        if self._queue_end != (done.undelivered, done.last):
+            self._undelivered, self._queue_end = database.undelivered(), (done.undelivered, done.last)
+        if done.given_up:
+            log.error(
+                "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
+                done.given_up,
+                QUEUE_MOST,
+                extra=journal_fields(MessageId.ALERTS_GIVEN_UP, number=done.given_up),
+            )
+
+    def _try_again(self) -> None:
+        try:
+            self._write()
+        except StoreError as error:
+            self._outage.log_error(error, self.unsaved_rows)
+
+    def _set_aside(self, error: CorruptStoreError) -> bool:
+        """Put the damaged file aside; False if that cannot be done."""
+        try:
+            self._connection.set_aside(error)
+        except OSError:  # a damaged file on a filesystem that has gone read-only: the two come together
+            self._outage.log_error(error, self.unsaved_rows)
+            return False
+        return True

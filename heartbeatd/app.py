@@ -1,6 +1,7 @@
 """From a `Config` to all that runs by it: the one place where the agent is put together. To load it is to load nearly all."""
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,6 +113,13 @@ class App:
         for kept in (self.pinger, self.heartbeat, self.webhook):
             if kept is not None:
                 kept.distrust()
+
+    @property
+    def watched(self) -> Mapping[int, Callable[[], None]]:
+        return {}
+
+    def step(self) -> int:
+        return self.runtime.cancel.deadline(self.interval_s)
 
     def _other_store(self, config: Config, path: Path) -> BackgroundStore:
         """Raises HeartbeatdError if it cannot be written now."""

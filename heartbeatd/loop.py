@@ -7,7 +7,7 @@ second or two. SIGHUP re-reads the configuration between two cycles, however man
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import FrameType
 from typing import Protocol
@@ -43,6 +43,13 @@ class Work(Protocol):
 
     def distrust(self) -> None:
         """The machine was suspended, or its clock stepped, maybe because it was: what is connected may be dead."""
+
+    @property
+    def watched(self) -> Mapping[int, Callable[[], None]]:
+        """What is called between two cycles when there is something to read from a descriptor, or its other side closed it."""
+
+    def step(self) -> int:
+        """Do what is due beside the cycles, without waiting. When to be called again at the latest (monotonic ns)."""
 
 
 class ServiceManager(Protocol):
@@ -110,7 +117,7 @@ class Loop:
             if self._notice_clock(work):
                 self._regrid(work.interval_s, work.interval_s)
             tick = self._next(work.interval_s * NS_PER_S)
-            if self._sleep_until(tick.slot_ns):
+            if self._sleep_until(tick.slot_ns, work):
                 self._run(work, tick)
 
     def _next(self, interval_ns: int) -> Tick:
@@ -133,12 +140,12 @@ class Loop:
             new = regridded(past, self._clock.now_ns(), old_interval_s * NS_PER_S, interval_s * NS_PER_S)
             self._past = new, self._clock.boottime_ns()
 
-    def _sleep_until(self, slot_ns: int) -> bool:
+    def _sleep_until(self, slot_ns: int, work: Work) -> bool:
         """Wait for the slot; True if it is there, False if the schedule has to be looked at anew."""
         due_ns = self._clock.monotonic_ns() + slot_ns - self._clock.now_ns()
         held_back = self._signals.reload
         until_ns = min(due_ns, self._reload_from_ns) if held_back else due_ns
-        if self._cancel.wait(lambda: self._signals.stop or (self._signals.reload and not held_back), until_ns):
+        if self._wait(lambda: self._signals.stop or (self._signals.reload and not held_back), until_ns, work):
             return False
         if until_ns < due_ns:
             return False
@@ -148,6 +155,13 @@ class Loop:
             return False
         # A slow clock may have us wake a hair early; a suspended machine wakes late, and this slot is then history.
         return slot_ns <= now_ns < slot_ns + NS_PER_S
+
+    def _wait(self, done: Callable[[], bool], until_ns: int, work: Work) -> bool:
+        """Wait until then; True if it is `done()` before. Meanwhile the work takes its steps."""
+        while not self._cancel.wait(done, min(until_ns, work.step()), work.watched):
+            if self._cancel.cancelled or self._clock.monotonic_ns() >= until_ns:
+                return False
+        return True
 
     def _run(self, work: Work, tick: Tick) -> None:
         late_ns = self._clock.now_ns() - tick.slot_ns

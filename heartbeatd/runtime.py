@@ -23,11 +23,11 @@ LARGEST_BYTES = 4096
 
 @dataclass(slots=True)
 class Runtime:
-    """Threads, clocks, counters, the waiter of the main loop, the service manager."""
+    """Threads, clocks, counters, the token of the main thread, the service manager."""
 
     clock: Clock = field(default_factory=SystemClock)
-    cancel: CancelToken = field(default_factory=CancelToken)
-    resolver: Resolver = field(default_factory=Resolver)
+    cancel: CancelToken = field(init=False)
+    resolver: Resolver = field(init=False)
     redactor: Redactor = field(default_factory=Redactor)
     service: NotifySocket = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -38,6 +38,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.service = NotifySocket(self.redactor)
+        self.cancel, self.resolver = CancelToken(self.clock), Resolver(self.clock)
         self.started_ns = self.clock.now_ns()
 
     def shift(self, by_ns: int) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,9 @@ class Recorder:
         self.ticks: list[tuple[Tick, int]] = []
         self.shifts: list[int] = []
         self.distrusted = 0
+        self.watched: dict[int, Callable[[], None]] = {}
+        self.stepped_ns: list[int] = []
+        self.steps_s: list[float] = []  # from one step to the next; an hour if there is none
         self._clock, self._during = clock, during
 
     def run(self, tick: Tick) -> None:
@@ -38,6 +42,10 @@ class Recorder:
 
     def distrust(self) -> None:
         self.distrusted += 1
+
+    def step(self) -> int:
+        self.stepped_ns.append(self._clock.monotonic_ns())
+        return self._clock.monotonic_ns() + int((self.steps_s.pop(0) if self.steps_s else 3600) * NS_PER_S)
 
     @property
     def slots_s(self) -> list[int]:
@@ -245,3 +253,28 @@ def test_a_signal_ends_a_wait() -> None:
     loop.run(work)
     assert time.monotonic() - began_s < 60
     timer.join()
+
+
+def test_what_is_due_between_two_cycles() -> None:
+    """A step at each moment it asked for, and after what was heard on a descriptor; the slots are those of the grid."""
+    clock = FakeClock(silences=lambda: 100)  # whether something comes or not, time passes
+    cancel = CancelToken(clock)
+    signals, start_ns = Signals(cancel), clock.monotonic_ns()
+    ours, theirs = socket.socketpair()
+    heard = []
+
+    def now_s() -> float:
+        return (clock.monotonic_ns() - start_ns) / NS_PER_S
+
+    def hear() -> None:
+        heard.append((now_s(), ours.recv(100)))
+        work.steps_s = [1.5]  # so that there is something to do soon
+
+    work = Recorder(clock, lambda number: signal.raise_signal(signal.SIGTERM) if number == 2 else None)
+    work.interval_s, work.watched, work.steps_s = 60, {ours.fileno(): hear}, [3600, 7]
+    clock.at(70, lambda: theirs.sendall(b"news"))
+    with ours, theirs:
+        Loop(clock, cancel, signals, Service(), lambda: work).run(work)
+    assert heard == [(70, b"news")]
+    assert [(at_ns - start_ns) / NS_PER_S for at_ns in work.stepped_ns] == [0, 20, 27, 70, 71.5]
+    assert work.slots_s == [0, 60]

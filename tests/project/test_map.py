@@ -31,16 +31,20 @@ def test_the_tables_name_what_is_there(name: str) -> None:
 
 
 def test_every_room_is_on_the_map() -> None:
-    """Each folder of the package, and each module beside them but those that a room's text speaks of anyway."""
+    """Each folder of the package, each module of the core, and each beside them but those that a room's text speaks of anyway."""
     text = " ".join(named())
     rooms = {p.name for p in PACKAGE.iterdir() if p.is_dir() and p.name not in ("core", "__pycache__")}
     modules = {p.name for p in PACKAGE.glob("*.py")} - {"__init__.py", "errors.py", "files.py"}
-    assert [room for room in sorted(rooms | modules) if room not in text] == []
+    core = {f"core/{p.name}" for p in (PACKAGE / "core").glob("*.py")} - {"core/__init__.py"}
+    assert [room for room in sorted(rooms | modules | core) if room not in text] == []
 
 
 def test_the_picture_of_the_processes_shows_every_unit() -> None:
-    """Those of systemd/, no more and no fewer."""
+    """Those of systemd/ and those that the package's build makes of them, no more and no fewer."""
     units = {path.name for path in (TOP / "systemd").iterdir() if path.suffix in (".service", ".socket", ".timer")}
+    units |= set(
+        re.findall(r"^debian/heartbeatd\.([\w-]+\.service):", (TOP / "debian/rules").read_text(), re.MULTILINE)
+    )
     assert set(re.findall(r"[\w@-]+\.(?:service|socket|timer)", picture("processes"))) == units
 
 

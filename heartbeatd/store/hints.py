@@ -1,6 +1,7 @@
 """Why a database cannot be used, and what to do about it: found by looking at the folder, the files and the mount, not guessed.
 
-Nothing is opened here: a file that is looked at may be the open database itself (see `beneath`).
+The commands that put it right are worded here, for the agent's errors and for `heartbeatctl check`, which finds out as its user.
+Nothing is opened here: a file that is looked at may be the open database itself (see `disk_files`).
 """
 
 import grp
@@ -32,9 +33,24 @@ def user() -> str:
     return _name(os.geteuid())
 
 
+def make_folder(folder: Path, user: str, group: str = "") -> str:
+    """The command that makes one that is this user's."""
+    return f"install -d -o {user}{f' -g {group}' if group else ''} -m 750 {folder}"
+
+
+def give(found: Path, user: str, group: str) -> str:
+    """The command that makes a file or a folder this user's, and nothing below it."""
+    return f"chown {user}:{group} {found}"
+
+
+def allow_writing(folder: Path) -> str:
+    """What opens the unit's sandbox there."""
+    return f"`systemctl edit heartbeatd` with the lines [Service] and ReadWritePaths={folder}; `systemctl restart heartbeatd`"
+
+
 def _folder(folder: Path) -> str:
     if not folder.exists():
-        return f"there is no folder {folder}: {_make(folder)}"
+        return f"there is no folder {folder}: {make_folder(folder, user(), _group())}"
     if not folder.is_dir():
         return f"{folder} is no folder"
     if not os.access(folder, os.X_OK):
@@ -48,10 +64,7 @@ def _mount(folder: Path) -> str:
     if not _only_for_us(folder):
         return f"the filesystem of {folder} is mounted read-only: see `dmesg` for the reason, and mount it for writing"
     if "INVOCATION_ID" in os.environ:
-        return (
-            f"the unit's sandbox lets it write elsewhere only: `systemctl edit heartbeatd`, [Service] ReadWritePaths={folder}, "
-            "then `systemctl restart heartbeatd` (a reload is not enough)"
-        )
+        return f"the unit's sandbox lets it write elsewhere only: {allow_writing(folder)} (a reload is not enough)"
     return f"{folder} is mounted read-only where this process runs: mount it for writing there"
 
 
@@ -76,7 +89,7 @@ def _rights(path: Path) -> str:
             return (
                 f"{user()} may not write in {folder}, which the system has for others, too: choose a folder of its own"
             )
-        return f"{user()} may not write in {folder}, which belongs to {_owner(folder)}: {_give(folder, 'u+rwx')}"
+        return f"{user()} may not write in {folder}, which belongs to {_owner(folder)}: {_let(folder, 'u+rwx')}"
     for found in (path, beside(path, "-wal"), beside(path, "-shm")):
         if not found.exists():
             continue
@@ -85,16 +98,13 @@ def _rights(path: Path) -> str:
         if not os.access(found, os.R_OK | os.W_OK):
             if _immutable(found):
                 return f"{found} is immutable: chattr -i {found}"
-            return f"{user()} may not read and write {found}, which belongs to {_owner(found)}: {_give(found, 'u+rw')}"
+            return f"{user()} may not read and write {found}, which belongs to {_owner(found)}: {_let(found, 'u+rw')}"
     return ""
 
 
-def _give(found: Path, mode: str) -> str:
-    return f"chmod {mode} {found}" if found.stat().st_uid == os.geteuid() else f"chown {user()}:{_group()} {found}"
-
-
-def _make(folder: Path) -> str:
-    return f"install -d -o {user()} -g {_group()} -m 750 {folder}"
+def _let(found: Path, mode: str) -> str:
+    """What lets this user at it."""
+    return f"chmod {mode} {found}" if found.stat().st_uid == os.geteuid() else give(found, user(), _group())
 
 
 def _owner(found: Path) -> str:

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-import pwd
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError, StoreNotAllowedError
-from heartbeatd.store import guard
+from heartbeatd.store import guard, hints
 
 
 class NoDatabaseError(StoreError):
@@ -35,10 +34,7 @@ def reported(path: Path) -> Iterator[None]:
 
 
 def _not_allowed(path: Path) -> StoreError:
-    user = str(os.geteuid())
-    with contextlib.suppress(KeyError):
-        user = pwd.getpwuid(os.geteuid()).pw_name
-    return StoreNotAllowedError(Problem(str(path), f"the user {user} may not read it"))
+    return StoreNotAllowedError(Problem(str(path), f"the user {hints.user()} may not read it"))
 
 
 _FOREIGN = "it was changed by hand, or is not heartbeatd's"

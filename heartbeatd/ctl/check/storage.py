@@ -14,6 +14,7 @@ from heartbeatd.ctl.privileges import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.runtime import Runtime
+from heartbeatd.store import hints
 from heartbeatd.store.guard import DEADLINE_S
 from heartbeatd.store.lock import held_by
 from heartbeatd.store.reader import Reader
@@ -122,7 +123,7 @@ def read_only_in_sandbox(folder: Path, user: str, *, is_ours: bool) -> Finding:
     return error(
         "storage",
         f"{folder} is read-only for the service: ReadWritePaths= of its unit does not name it",
-        _drop_in(folder) if is_ours else _own_folder(folder, user),
+        hints.allow_writing(folder) if is_ours else _own_folder(folder, user),
     )
 
 
@@ -132,23 +133,19 @@ def _own_folder(folder: Path, user: str, *, is_new: bool = False) -> str:
         return _given_to_the_agent(folder / "metrics.db")
     meant = is_new or folder.name.startswith(USER)
     own = folder if meant and not _is_private(folder) else OWN
-    owner = f"-o {USER} -g {USER}" if user == USER else f"-o {user}"
-    made = f"install -d {owner} -m 750 {own}" + ("" if own == folder else f', storage.path = "{own}/metrics.db"')
-    return f"{made}, and {_drop_in(own)}" if user == USER else made
+    made = hints.make_folder(own, user, USER if user == USER else "")
+    made += "" if own == folder else f', storage.path = "{own}/metrics.db"'
+    return f"{made}, and {hints.allow_writing(own)}" if user == USER else made
 
 
 def _given_to_the_agent(path: Path) -> str:
     """The command that makes the file the agent's; with what is beside it only in the agent's own state directory."""
-    return f"chown -R {USER}:{USER} {STATE}" if path.parent == STATE else f"chown {USER}:{USER} {path}"
+    return f"chown -R {USER}:{USER} {STATE}" if path.parent == STATE else hints.give(path, USER, USER)
 
 
 def _is_private(folder: Path) -> bool:
     """True for what ProtectHome= and PrivateTmp= keep from the service."""
     return any(folder.is_relative_to(top) for top in (*HOMES, *TEMPORARY))
-
-
-def _drop_in(folder: Path) -> str:
-    return f"`systemctl edit heartbeatd` with the lines [Service] and ReadWritePaths={folder}; `systemctl restart heartbeatd`"
 
 
 def _with_what_is_beside(path: Path) -> list[Path]:

@@ -1,32 +1,46 @@
 """The exit record of the run before this one, as `systemd/exit-record` (ExecStopPost=) left it in a file called last-stop."""
 
+import contextlib
 import os
 from pathlib import Path
 
+from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.core.gap import ExitRecord
 from heartbeatd.files import read_regular
 
 LARGEST_BYTES = 4096
+ANSWER_S = 1.0
 FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see failure_alert/
 
 
-def consume() -> ExitRecord | None:
-    """Take the exit record away; None if there is none, or none that can be read: then the database has to tell."""
+def consume(cancel: CancelToken) -> ExitRecord | None:
+    """Take the exit record away; None if there is none, or none that can be read: then the database has to tell.
+
+    A disk that does not answer is waited for no longer than `ANSWER_S`; one that can be read and not written, as a frozen
+    filesystem, not even for that.
+    """
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     if not folder:
         return None
     # The one in memory was not written to the disk, so it is the newer one; neither is left for a later start.
-    found = [_take(path) for path in (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")]
+    paths = (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")
+    worker = SerialWorker("exit record")
+    try:
+        found = worker.start(lambda: list(map(_read, paths)), cancel.deadline(ANSWER_S), cancel).result()
+    except TimedOut:
+        found = []
+    else:
+        worker.queue(lambda: list(map(_remove, paths)), 0, cancel)
+    worker.close()
     return next((record for record in found if record is not None), None)
 
 
-def _take(path: Path) -> ExitRecord | None:
+def _read(path: Path) -> ExitRecord | None:
     try:
         text = read_regular(path, LARGEST_BYTES).decode(errors="replace")
-        fields = dict(line.partition("=")[::2] for line in text.splitlines())
-        path.unlink()
     except OSError:
         return None
+    fields = dict(line.partition("=")[::2] for line in text.splitlines())
     return ExitRecord(
         boot_id=fields.get("boot_id", ""),
         result=fields.get("result", ""),
@@ -34,6 +48,11 @@ def _take(path: Path) -> ExitRecord | None:
         system_stopping=fields.get("system") == "stopping",
         was_watching=fields.get("watching") == "yes",
     )
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def failure_told() -> bool:

@@ -79,7 +79,8 @@ def _build(config: Config, runtime: Runtime, store: BackgroundStore) -> "App":
     """What takes long to load, and a look at how the run before this one ended."""
     from heartbeatd.app import build
 
-    return build(config, runtime, store, Start(runtime.boot_id, exit_record.consume(), exit_record.failure_told()))
+    ending = exit_record.consume(runtime.cancel)
+    return build(config, runtime, store, Start(runtime.boot_id, ending, exit_record.failure_told()))
 
 
 def _require_authorities(ca_file: str) -> None:

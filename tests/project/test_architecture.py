@@ -19,7 +19,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "reload": set(),
     "reload_requests": set(),
     "sdnotify": {"reload_requests"},
-    "exit_record": {"files"},
+    "exit_record": {"cancel", "files"},
     "failure_alert": set(),
     "config": {"files"},
     "containers": {"cancel", "net", "probes"},

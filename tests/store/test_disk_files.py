@@ -24,6 +24,7 @@ from heartbeatd.store.database import Database
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
 from tests.support.agent import run_python
+from tests.support.disk import own_filesystem
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
@@ -212,14 +213,8 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A filesystem of its own, which can be frozen."""
-    image, mount = tmp_path / "image", tmp_path / "disk"
-    mount.mkdir()
-    sh(f"truncate -s 32M {image}; mkfs.ext4 -q {image}; mount -o loop {image} {mount}")
-    try:
+    with own_filesystem(tmp_path) as mount:
         yield mount
-    finally:
-        subprocess.run(["fsfreeze", "-u", mount], capture_output=True, check=False)
-        sh(f"umount {mount} || umount -l {mount}")
 
 
 @pytest.mark.namespaces

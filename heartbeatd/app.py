@@ -133,7 +133,7 @@ class App:
         """Let go of all but the store, with which the next one may go on."""
         if self.outbox is not None:
             self.outbox.close()
-        for kept in (self.webhook, self.heartbeat, self.pinger, self.probes):
+        for kept in (self.webhook, self.heartbeat, self.pinger):
             if kept is not None:
                 kept.close()
 

@@ -25,7 +25,7 @@ def probes(config: Config, runtime: Runtime) -> tuple[Probes, Client]:
     client = Client(runtime.resolver, USER_AGENT)
     found = Probes(
         Disk(runtime.lane("disk")),
-        Containers(runtime.lane("docker"), config.docker.socket, config.docker.timeout_seconds),
+        Containers(runtime.lane("docker"), config.docker.socket),
         Internet(client, config.internet.url),
         Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
     )

@@ -1,4 +1,7 @@
-"""Asking heartbeatd-containers.service, which has the rights on the Docker socket that the agent has not."""
+"""Asking the containers helper: a connection is the question, and how many containers run is at the head of the answer.
+
+It is `heartbeatd-containers.service`, which has the rights on the Docker socket that the agent has not.
+"""
 
 import contextlib
 import json
@@ -6,49 +9,49 @@ import socket
 from pathlib import Path
 
 from heartbeatd.cancel import Cancelled, CancelToken
+from heartbeatd.core.sample import NoData, ProbeError
 from heartbeatd.net.deadline_socket import DeadlineSocket, Unusable
-from heartbeatd.probes.base import NoData, ProbeError
 
 SOCKET = Path("/run/heartbeatd-containers.sock")
 LARGEST_HEAD_BYTES = 4096
-LAST_WORD_S = 0.2  # of the time, a fifth at the most: for the reader to say that the engine does not answer
+LAST_WORD_S = 0.2  # of the time, a fifth at the most: for the helper to say that the engine does not answer
 
 
 class ContainerQuery:
-    """How many containers run on the engine whose socket is `engine`, by what `reader` says.
+    """How many containers run on the engine whose socket is `engine`, by what the helper at the end of `connection` says.
 
-    A connection is the question, so the reader works on it from the moment this is made. Raises ProbeError if it cannot be asked.
-    `seen` says whether the engine's socket is there as far as the agent can see.
+    The helper works on it while others are looked at. `helper` is what it is called where it does not answer; `seen` says whether
+    the engine's socket is there as far as we can see.
     """
 
     def __init__(
-        self, engine: Path, deadline_ns: int, cancel: CancelToken, reader: Path = SOCKET, *, seen: bool = True
+        self,
+        connection: socket.socket,
+        helper: Path,
+        engine: Path,
+        deadline_ns: int,
+        cancel: CancelToken,
+        *,
+        seen: bool = True,
     ) -> None:
-        self._engine, self._deadline_ns, self._cancel = engine, deadline_ns, cancel
-        self._reader, self._seen = reader, seen
+        self._connection, self._helper, self._engine = connection, helper, engine
+        self._deadline_ns, self._cancel, self._seen = deadline_ns, cancel, seen
         left_s = max(0.0, cancel.seconds_until(deadline_ns))
         self._last_word_ns = deadline_ns - int(min(LAST_WORD_S, left_s / 5) * 1e9)
-        self._connection = socket.socket(socket.AF_UNIX)
-        try:
-            self._connection.setblocking(False)  # connect(2) then refuses at once where it would wait
-            self._connection.connect(str(reader))
-        except OSError as error:
-            self._connection.close()
-            raise self._unanswered(error) from None
-        self._wire = DeadlineSocket(self._connection, cancel, deadline_ns, LARGEST_HEAD_BYTES)
+        self._answer = DeadlineSocket(connection, cancel, deadline_ns, LARGEST_HEAD_BYTES)
 
     def result(self) -> int:
         """The answer, waited for until the deadline; what has come by then counts whenever it is looked at.
 
-        Raises ProbeError, or NoData if there is no engine.
+        Raises ProbeError, or NoData where neither the helper nor we can see an engine.
         """
         try:
-            with contextlib.closing(self._wire):
+            with contextlib.closing(self._answer):
                 head = self._head()
         except Cancelled:
             raise ProbeError("broken off: the agent is stopping") from None
         except OSError as error:
-            raise self._unanswered(error) from None
+            raise _unanswered(self._helper, error) from None
         except Unusable:
             head = b""
         return self._count(head)
@@ -58,12 +61,12 @@ class ContainerQuery:
 
         The list is left unread, so that no answer, however long, takes any memory here.
         """
-        if not self._wire.heard_by(self._last_word_ns):
+        if not self._answer.heard_by(self._last_word_ns):
             self._connection.shutdown(socket.SHUT_WR)  # as the helper does: what is there to say is said now
-            self._wire.heard_by(self._deadline_ns)
+            self._answer.heard_by(self._deadline_ns)
         if self._cancel.seconds_until(self._deadline_ns) <= 0:
-            self._wire.allow_no_waiting(LARGEST_HEAD_BYTES)
-        said = self._wire.makefile("rb").readline(LARGEST_HEAD_BYTES)
+            self._answer.allow_no_waiting(LARGEST_HEAD_BYTES)
+        said = self._answer.makefile("rb").readline(LARGEST_HEAD_BYTES)
         head, listed, _ = said.partition(b',"containers":')
         return head + b"}" if listed else said
 
@@ -72,7 +75,7 @@ class ContainerQuery:
             said = json.loads(head)
             engine, fault, count = str(said["engine"]), said.get("fault"), said.get("count")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise ProbeError(f"{self._reader}: no answer (see journalctl -u heartbeatd-containers)") from None
+            raise ProbeError(f"{self._helper}: no answer (see journalctl -u heartbeatd-containers)") from None
         if engine != str(self._engine) and Path(engine).resolve() != self._engine.resolve():
             raise ProbeError(f"heartbeatd-containers.service reads {engine}, not {self._engine}: see heartbeatd(8)")
         if said.get("missing") is True and not self._seen:
@@ -80,14 +83,30 @@ class ContainerQuery:
         if fault is not None:
             raise ProbeError(f"{self._engine}: {str(fault)[:200]}")
         if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise ProbeError(f"{self._reader}: no answer (see journalctl -u heartbeatd-containers)")
+            raise ProbeError(f"{self._helper}: no answer (see journalctl -u heartbeatd-containers)")
         return count
 
-    def _unanswered(self, error: OSError) -> ProbeError:
-        if isinstance(error, FileNotFoundError):
-            return ProbeError(
-                f"{self._engine}: no rights on it, and heartbeatd-containers.socket is not there to be asked"
-            )
-        return ProbeError(
-            f"{self._reader}: {'no answer in time' if isinstance(error, TimeoutError | BlockingIOError) else error.strerror}"
-        )
+
+def ask(
+    engine: Path, deadline_ns: int, cancel: CancelToken, helper: Path = SOCKET, *, seen: bool = True
+) -> ContainerQuery:
+    """Ask the helper that listens at `helper`. Raises ProbeError if it cannot be asked."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.setblocking(False)  # connect(2) then refuses at once where it would wait
+        connection.connect(str(helper))
+    except FileNotFoundError:
+        connection.close()
+        raise ProbeError(
+            f"{engine}: no rights on it, and heartbeatd-containers.socket is not there to be asked"
+        ) from None
+    except OSError as error:
+        connection.close()
+        raise _unanswered(helper, error) from None
+    return ContainerQuery(connection, helper, engine, deadline_ns, cancel, seen=seen)
+
+
+def _unanswered(helper: Path, error: OSError) -> ProbeError:
+    return ProbeError(
+        f"{helper}: {'no answer in time' if isinstance(error, TimeoutError | BlockingIOError) else error.strerror}"
+    )

@@ -21,6 +21,18 @@ class ProbeStatus(StrEnum):
     FAILED = "fault"  # there is something, but it could not be read
 
 
+class NoData(Exception):
+    """There is nothing here to read."""
+
+
+class Off(Exception):
+    """The configuration says not to look."""
+
+
+class ProbeError(Exception):
+    """There is something to read, but it cannot be; the text says why, in words for the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeReport:
     """What one probe has to say beside its value, for the log: said when it changes, not each cycle."""

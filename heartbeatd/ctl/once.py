@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
     probes, client = components.probes(config, runtime)
-    probes.prepare(runtime.cancel)
+    probes.prepare()
     runtime.cancel.wait(lambda: False, seconds_from_now(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
@@ -57,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
         _store(config, runtime, row)
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
     client.close()
-    probes.close()
     runtime.close()
     return ExitCode.FAILED if seen is not None and not seen.ok else ExitCode.OK
 

@@ -70,12 +70,20 @@ def drop_privileges(config_file: Path, database: Path) -> None:
     """
     if os.geteuid() != 0 or (is_of_service(config_file) and become_user()):
         return
-    owner = _first_other_owner(database)
+    become_owner(database)
+
+
+def become_owner(path: Path) -> None:
+    """As root, act from here on as whoever could have put something else at `path`; as root still, if nobody else could.
+
+    Raises StoreError if others than an owner could.
+    """
+    owner = _first_other_owner(path)
     if owner:
         try:
             _become(owner)
         except OSError as error:
-            raise StoreError(Problem(str(database), f"root cannot act as its owner: {error.strerror}")) from None
+            raise StoreError(Problem(str(path), f"root cannot act as its owner: {error.strerror}")) from None
 
 
 def become_user() -> bool:

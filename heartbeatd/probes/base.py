@@ -10,22 +10,10 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from heartbeatd.cancel import TimedOut
-from heartbeatd.core.sample import ProbeReport, ProbeStatus
+from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeReport, ProbeStatus
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
-
-
-class NoData(Exception):
-    """There is nothing here to read."""
-
-
-class Off(Exception):
-    """The configuration says not to look."""
-
-
-class ProbeError(Exception):
-    """There is something to read, but it cannot be; the text says why, in words for the log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,56 +1,77 @@
 """How many containers run: one cheap question a cycle, to whoever may ask the Docker engine.
 
 Rights on the Docker socket are as good as root, so the agent has none, and asks `heartbeatd-containers.service` (see
-`containers`). Whoever gave it the rights all the same, or runs it as root, has it ask the engine itself.
+`containers`). An agent that has the rights all the same, as one that root runs, does itself what the helper does: its code runs
+on a thread, at the other end of a pair of sockets. So what is said, and until when, is the same for both.
 """
 
 import os
+import socket
 import stat
 from pathlib import Path
 
-from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.containers import client
-from heartbeatd.probes.base import NoData, Off, PendingReading, ProbeError
-from heartbeatd.probes.docker_sdk import Sdk
+from heartbeatd.core.sample import NoData, Off, ProbeError
+from heartbeatd.probes.base import PendingReading
 
 
 class Containers:
-    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the reader at `ask`, or on a lane by the SDK."""
+    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the helper at `helper`, or itself, on `thread`."""
 
-    def __init__(self, lane: SerialWorker, socket: str, timeout_s: float, ask: Path = client.SOCKET) -> None:
-        self._lane, self._ask = lane, ask
-        self._path = Path(socket.removeprefix("unix://")) if socket else None
-        self._sdk = Sdk(str(self._path), timeout_s)
+    def __init__(self, thread: SerialWorker, socket: str, helper: Path = client.SOCKET) -> None:
+        self._thread, self._helper = thread, helper
+        self._engine = Path(socket.removeprefix("unix://")) if socket else None
 
-    def start(self, deadline_ns: int, waiter: CancelToken) -> PendingReading[int]:
-        """Begin to count. Raises Absent, Off or Fault, or Hung while the SDK's count before it has not come back."""
-        if self._path is None:
+    def start(self, deadline_ns: int, cancel: CancelToken) -> PendingReading[int]:
+        """Begin to count. Raises NoData, Off or ProbeError, or TimedOut while our own count before has not come back."""
+        if self._engine is None:
             raise Off("switched off")
-        seen = _see(self._path)
-        if seen and _is_ours(self._path):
-            return self._lane.start(self._sdk.count, deadline_ns, waiter)
-        return client.ContainerQuery(self._path, deadline_ns, waiter, self._ask, seen=seen)
-
-    def warm_up(self, deadline_ns: int, waiter: CancelToken) -> None:
-        """Load the SDK before the first cycle is due, if it will be used."""
-        if self._path is not None and _is_ours(self._path):
-            waiter.wait(self._lane.start(self._sdk.load, deadline_ns, waiter).done, deadline_ns)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._sdk.close()
+        seen = _see(self._engine)
+        if seen and has_rights(self._engine):  # looked at anew each time
+            return _OwnCount(self._thread, self._engine, deadline_ns, cancel)
+        return client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen)
 
 
-def _is_ours(path: Path) -> bool:
-    """True if we have rights on the engine's socket. Looked at anew each time."""
-    return os.access(path, os.R_OK | os.W_OK)
+class _OwnCount:
+    """The helper's code on a thread of ours, which ends when it has answered, or whoever asked has hung up."""
+
+    def __init__(self, thread: SerialWorker, engine: Path, deadline_ns: int, cancel: CancelToken) -> None:
+        from heartbeatd.containers.engine import tell  # an agent without rights does not need it
+
+        self._deadline_ns, self._cancel = deadline_ns, cancel
+        ours, theirs = socket.socketpair()
+
+        def work() -> None:
+            with theirs:
+                tell(theirs, str(engine))
+
+        try:
+            self._call = thread.start(work, deadline_ns, cancel)
+        except TimedOut:
+            ours.close()
+            theirs.close()
+            raise
+        self._query = client.ContainerQuery(ours, engine, engine, deadline_ns, cancel)
+
+    def result(self) -> int:
+        """See ContainerQuery."""
+        try:
+            return self._query.result()
+        finally:
+            self._cancel.wait(self._call.done, self._deadline_ns)  # or the thread would be busy for the next count
+
+
+def has_rights(engine: Path) -> bool:
+    """True if this process may ask the engine itself."""
+    return os.access(engine, os.R_OK | os.W_OK)
 
 
 def _see(path: Path) -> bool:
-    """True if the engine's socket is there; False if that cannot be seen from here, and the reader has to look.
+    """True if the engine's socket is there; False if that cannot be seen from here, and the helper has to look.
 
     Podman's is in a folder that is root's alone, that of a rootless engine in its user's, which the sandbox hides from the agent.
-    Raises Absent if there is no engine, Fault if what is there is no socket.
+    Raises NoData if there is no engine, ProbeError if what is there is no socket.
     """
     try:
         mode = path.stat().st_mode

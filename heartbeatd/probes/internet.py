@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from heartbeatd.cancel import Cancelled, CancelToken
+from heartbeatd.core.sample import ProbeError
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
-from heartbeatd.probes.base import ProbeError
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,6 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.host import Disk
 from heartbeatd.probes.internet import Internet, Ping
 
-WARM_UP_S = 5.0  # a Raspberry Pi needs two or three to load the Docker SDK
-
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
@@ -28,10 +26,9 @@ class Probes:
     def __init__(self, disk: Disk, containers: Containers, internet: Internet, timeouts: Timeouts) -> None:
         self._disk, self._containers, self._internet, self._timeouts = disk, containers, internet, timeouts
 
-    def prepare(self, waiter: CancelToken) -> None:
-        """Set the mark CPU use is measured from, and load what is slow to load."""
+    def prepare(self) -> None:
+        """Set the mark that CPU use is measured from."""
         host.cpu_percent()
-        self._containers.warm_up(seconds_from_now(WARM_UP_S), waiter)
 
     def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
         """What is there to see. Takes no longer than the longest deadline."""
@@ -56,7 +53,3 @@ class Probes:
             internet_detail=ping.detail,
             reports=tuple(r.report for r in (cpu, memory, used, counted, pinged)),
         )
-
-    def close(self) -> None:
-        """Let go of what is connected. The lanes are the caller's."""
-        self._containers.close()

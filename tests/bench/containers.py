@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.usage import cpu_ms, fields
-from tests.support.engine import HELPER, count_by, own_engine, reading
+from tests.support.agent import CHECKOUT
+from tests.support.engine import count_by, own_engine, reading
 
 CONTAINERS = 10
 CALLS = 200
@@ -26,8 +27,10 @@ for _ in sys.stdin:
     print(len(api.containers(quiet=True)), flush=True)
 """
 ONCE = """
-import runpy, sys
-print(len(runpy.run_path(sys.argv[1])["look"](sys.argv[2])["containers"]))
+import sys
+sys.path.insert(0, sys.argv[1])
+from heartbeatd.containers import engine
+print(len(engine.answer(sys.argv[2])["containers"]))
 """
 
 
@@ -38,7 +41,7 @@ def main() -> None:
         ids = {engine.run_container() for _ in range(CONTAINERS)}
         with reading(Path(folder), engine.socket) as (path, pid):
             _measure("reader, resident", pid, CALLS, lambda: count_by(path, engine.socket))
-        words = [sys.executable, "-IS", "-c", ONCE, str(HELPER), str(engine.socket)]
+        words = [sys.executable, "-IS", "-c", ONCE, str(CHECKOUT), str(engine.socket)]
         _measure("reader, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
         with subprocess.Popen(
             [sys.executable, "-c", SDK, str(engine.socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -59,6 +59,7 @@ NEVER = {
     "fractions",
     "hashlib",
     "heartbeatd.containers.__main__",
+    "heartbeatd.containers.engine",
     "heartbeatd.ctl",
     "heartbeatd.failure_alert",
     "html",

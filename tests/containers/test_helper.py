@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.containers.__main__ import LARGEST_ANSWER_BYTES, EngineError, containers
-from heartbeatd.containers.client import ContainerQuery
-from heartbeatd.probes.base import NoData, ProbeError
+from heartbeatd.containers import client
+from heartbeatd.containers.engine import LARGEST_ANSWER_BYTES, EngineError, containers
+from heartbeatd.core.sample import NoData, ProbeError
+from tests.support.agent import CHECKOUT
 from tests.support.engine import HELPER, Engine, count_by, own_engine, reading
 from tests.support.wait import wait_until
 
@@ -253,7 +254,7 @@ def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> No
         connection.sendall(http(b'[{"Id":"a"}]'))
 
     with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, _):
-        asked = ContainerQuery(engine, seconds_from_now(3), CancelToken(), path)
+        asked = client.ask(engine, seconds_from_now(3), CancelToken(), path)
         time.sleep(3.1)
         assert asked.result() == 1
 
@@ -262,9 +263,9 @@ def test_no_engine_where_the_agent_cannot_look(tmp_path: Path) -> None:
     """The reader finds none: nothing to read, if the agent cannot see the socket; a fault if it can."""
     with reading(tmp_path, tmp_path / "none", user=me()) as (path, _):
         with pytest.raises(NoData, match="not installed or not running"):
-            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=False).result()
+            client.ask(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=False).result()
         with pytest.raises(ProbeError, match="No such file"):
-            ContainerQuery(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=True).result()
+            client.ask(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=True).result()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")
@@ -275,7 +276,7 @@ def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
         engine.bind(str(tmp_path / "private/engine.sock"))
         engine.listen()
         (tmp_path / "engine.sock").symlink_to(tmp_path / "private/engine.sock")
-        words = [sys.executable, "-IS", "-c", AS_DAEMON, str(HELPER), str(tmp_path / "engine.sock")]
+        words = [sys.executable, "-IS", "-c", AS_DAEMON, str(CHECKOUT), str(tmp_path / "engine.sock")]
         for folder in tmp_path.parents[:-1]:
             if folder.name.startswith(("pytest", "popen")):
                 folder.chmod(0o755)
@@ -288,7 +289,7 @@ def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
 def test_a_link_into_what_the_sandbox_hides(tmp_path: Path) -> None:
     """A rootless engine under Docker's name: rights on the socket are not what is missing."""
     (tmp_path / "engine.sock").symlink_to("/run/user/1/engine.sock")
-    words = [sys.executable, "-IS", "-c", AS_DAEMON, str(HELPER), str(tmp_path / "engine.sock")]
+    words = [sys.executable, "-IS", "-c", AS_DAEMON, str(CHECKOUT), str(tmp_path / "engine.sock")]
     for folder in (tmp_path, *tmp_path.parents[:-1]):
         if folder == tmp_path or folder.name.startswith(("pytest", "popen")):
             folder.chmod(0o755)
@@ -305,10 +306,11 @@ def test_a_link_into_what_the_sandbox_hides(tmp_path: Path) -> None:
 
 
 AS_DAEMON = """
-import json, os, pwd, runpy, sys
-helper = runpy.run_path(sys.argv[1])
+import json, os, pwd, sys
+sys.path.insert(0, sys.argv[1])
+from heartbeatd.containers import engine
 os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
-print(json.dumps(helper["look"](sys.argv[2])))
+print(json.dumps(engine.answer(sys.argv[2])))
 """
 
 # A real container's entry is some 2 KiB: labels, mounts, ports, networks.
@@ -407,7 +409,7 @@ def test_started_by_hand_it_says_how_it_is_started() -> None:
     """Exit status 2 and one line, without a socket from systemd or without its arguments."""
     for words, line in (((), "usage"), (("/run/docker.sock", "root"), "start heartbeatd-containers.socket")):
         done = subprocess.run(
-            [sys.executable, "-IS", HELPER, *words],
+            [*HELPER, *words],
             env={"PATH": "/usr/bin:/bin"},
             capture_output=True,
             text=True,

@@ -155,3 +155,12 @@ def test_a_key_file_that_is_not_for_us(place: Path) -> None:
     key.unlink()
     key.symlink_to(key)  # nobody can read that
     assert ctl("check", "--offline", "--config", config, user=NOBODY).returncode == 78
+
+
+def test_the_docker_sdk_is_for_root_alone(place: Path) -> None:
+    """Whoever may read the configuration is told that its list was not compared."""
+    config = configured(place, place / "metrics.db")
+    config.write_text(config.read_text().replace('socket = ""', f'socket = "unix://{place}/none.sock"'))
+    config.chmod(0o644)
+    done = ctl("check", "--config", config, user=NOBODY)
+    assert "not compared with what the Docker SDK lists: only root may ask the engine" in done.stdout

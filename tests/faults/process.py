@@ -90,7 +90,7 @@ def hanging_mount(stage: Stage) -> Outcome:
         _, client = components.probes(config, process)
         probes = Probes(
             Disk(process.lane("disk"), str(mount)),
-            Containers(process.lane("docker"), "", 1),
+            Containers(process.lane("docker"), ""),
             Internet(client, config.internet.url),
             Timeouts(internet_s=1, docker_s=1, disk_s=0.3),
         )

@@ -71,7 +71,7 @@ def test_the_sample_says_why(status: int, detail: str) -> None:
     lane, client, waiter = SerialWorker("disk"), Client(Resolver(), "test"), CancelToken()
     with Scripted(answers(status)) as server:
         probes = Probes(
-            Disk(lane), Containers(SerialWorker("docker"), "", 1), Internet(client, server.url), Timeouts(10, 10, 10)
+            Disk(lane), Containers(SerialWorker("docker"), ""), Internet(client, server.url), Timeouts(10, 10, 10)
         )
         sample = probes.collect(lambda: 0, waiter)
         client.close()

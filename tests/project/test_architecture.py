@@ -22,7 +22,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "exit_record": {"cancel", "files"},
     "failure_alert": set(),
     "config": {"files"},
-    "containers": {"cancel", "net", "probes"},
+    "containers": {"cancel", "net"},
     "net": {"cancel", "clock", "files"},
     "probes": {"cancel", "containers", "net"},
     "store": {"cancel", "clock", "files", "journal"},
@@ -103,6 +103,19 @@ def test_a_room_knows_only_who_it_may(path: Path) -> None:
     known = {name.split(".")[1] for name in imports(path) if name.startswith("heartbeatd.")}
     assert here not in ALONE or known <= {here}
     assert known - {"__version__"} <= MAY_KNOW[here] | {here, "core", "errors"}
+
+
+@pytest.mark.parametrize("name", ["__main__", "engine"])
+def test_the_containers_helper_loads_nothing_but_its_own_code(name: str) -> None:
+    """It stays in memory, and holds the Docker socket; `client` is the part that others load."""
+    project = {found for found in imports(PACKAGE / f"containers/{name}.py") if found.startswith("heartbeatd.")}
+    assert project <= {"heartbeatd.containers.engine"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_docker_sdk_is_loaded_by_check_alone(path: Path) -> None:
+    """It takes 36 MiB, and there is one way to count."""
+    assert path.name == "containers_sdk.py" or not {name for name in imports(path) if name.split(".")[0] == "docker"}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda p: p.name)

@@ -15,10 +15,14 @@ from types import TracebackType
 from typing import Self
 
 from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.containers.client import ContainerQuery
+from heartbeatd.containers import client
 from tests.support.agent import PACKAGE
 
-HELPER = PACKAGE / "containers/__main__.py"
+# As the package's own program does: without Debian's packages, and without anybody's Python path.
+HELPER = (
+    *(sys.executable, "-IS", "-c"),
+    f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r}); from heartbeatd.containers.__main__ import main; sys.exit(main())",
+)
 
 
 class Engine:
@@ -105,7 +109,7 @@ ACTIVATE = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execv(sys.executable, [sys.executable, "-IS", *sys.argv[2:]])
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -116,7 +120,7 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(8)
-        words = [str(listening.fileno()), str(HELPER), str(engine), user]
+        words = [str(listening.fileno()), *HELPER, str(engine), user]
         process = subprocess.Popen(
             [sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()], start_new_session=True
         )
@@ -129,4 +133,4 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
 
 def count_by(reader: Path, engine: Path, timeout_s: float = 60) -> int:
     """How many containers the agent finds on `engine` when it asks `reader`. Raises ProbeError."""
-    return ContainerQuery(engine, seconds_from_now(timeout_s), CancelToken(), reader).result()
+    return client.ask(engine, seconds_from_now(timeout_s), CancelToken(), reader).result()

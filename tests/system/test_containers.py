@@ -54,6 +54,7 @@ def test_the_count_is_right_and_the_agent_has_no_rights_on_docker(docked: Booted
     assert docked.out(f"stat --format=%U /proc/{pid}") == "heartbeat-containers"
     said = docked.out("heartbeatctl check", timeout_s=90)
     assert "ok       docker         2 containers run" in said
+    assert "the Docker SDK lists the same as the helper: 2 running containers" in said
     assert json.loads(docked.out("heartbeatctl status --json"))["container_count"] == 2
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heartbeatd.config.model import Config
 from heartbeatd.ctl import privileges, service, unit_file
-from heartbeatd.ctl.check import configuration, printing, registry, running, sandbox, unit
+from heartbeatd.ctl.check import configuration, containers_sdk, printing, registry, running, sandbox, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
@@ -81,6 +81,7 @@ def _findings(
     from_unit = list(unit.check(situation))
     yield from from_unit
     yield from _in_sandbox(situation, from_unit)
+    yield from containers_sdk.check(situation)
 
 
 def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from heartbeatd.core.sample import ProbeReport, ProbeStatus
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation
 from heartbeatd.probes import base
-from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.containers import Containers, has_rights
 from heartbeatd.runtime import Runtime
 
 READER = "heartbeatd-containers"
@@ -22,16 +22,14 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Counted as in each cycle."""
     settings = situation.config.docker
     path = Path(settings.socket.removeprefix("unix://"))
-    probe = Containers(runtime.lane("docker"), settings.socket, settings.timeout_seconds)
-    probe.warm_up(seconds_from_now(10), runtime.cancel)
+    probe = Containers(runtime.lane("docker"), settings.socket)
     reading = base.begin(
         "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), runtime.cancel)
     )()
-    probe.close()
     if reading.value is not None:
         yield number_running(reading.value)
     else:
-        yield not_counted(reading.report, path, situation)
+        yield not_counted(reading.report, path, situation, path if has_rights(path) else client.SOCKET)
 
 
 def number_running(number: int) -> Finding:
@@ -39,7 +37,10 @@ def number_running(number: int) -> Finding:
 
 
 def not_counted(report: ProbeReport, path: Path, situation: Situation, asked: Path = client.SOCKET) -> Finding:
-    """Why there is no number of containers: the helper's socket `asked` may not be there before the agent's first start."""
+    """Why there is no number of containers. The helper's socket may not be there before the agent's first start.
+
+    `asked` is the socket that was asked: the helper's, or that of the engine, for who has rights on it.
+    """
     if report.status in (ProbeStatus.NO_DATA, ProbeStatus.OFF):
         return ok("docker", f"{report.detail}; container_count stays NULL")
     if not asked.exists() and not _runs(situation):

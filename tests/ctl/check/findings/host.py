@@ -9,6 +9,7 @@ from heartbeatd.ctl.check import (
     clock,
     configuration,
     containers,
+    containers_sdk,
     files,
     host,
 )
@@ -161,5 +162,25 @@ CONTAINERS: list[Row] = [
         one(Finding(WARNING, "docker", DENIED, containers.joined_since("docker"))),
         *("docker", WARNING, DENIED),
         "heartbeat-containers is in the group docker by now: `systemctl restart heartbeatd-containers`",
+    ),
+    *(
+        (one(containers_sdk.not_compared(why)), "docker", OK, f"not compared with what the Docker SDK lists: {why}", "")
+        for why in (
+            *(containers_sdk.ONLY_ROOT, containers_sdk.NO_SDK, containers_sdk.SILENT),
+            containers_sdk.not_roots(Path("/run/e.sock")),
+        )
+    ),
+    (
+        one(containers_sdk.compared(Path("/run/e.sock"), frozenset("ab"), frozenset("ba"))),
+        *("docker", OK, "the Docker SDK lists the same as the helper: 2 running containers", ""),
+    ),
+    (
+        one(containers_sdk.compared(Path("/run/e.sock"), frozenset("ax"), frozenset("bcdefgx"))),
+        *(
+            "docker",
+            WARNING,
+            "other containers at /run/e.sock: only the helper: a; only the SDK: b, c, d, e, f and 1 more",
+        ),
+        "`docker --host unix:///run/e.sock ps` shows which is right; `journalctl -u heartbeatd-containers` says more",
     ),
 ]

@@ -90,7 +90,7 @@ def test_what_must_be_waited_for_is() -> None:
 
 def test_news_does_not_disturb_a_wait_for_a_connection() -> None:
     """It has whoever waits for news ask again, and costs whoever waits for an answer nothing."""
-    clock = FakeClock(silences=lambda: 1)
+    clock = FakeClock()
     cancel, asked = CancelToken(clock), 0
 
     def done() -> bool:

@@ -51,11 +51,11 @@ class World:
         if self.broken == step:
             raise RuntimeError("nobody foresaw this")
 
-    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
+    def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
         self._do("collect")
         return Sample(now(), cpu_percent=float("nan") if self.broken == "nan" else 3.0, internet_ok=True, ping_ms=1.0)
 
-    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
+    def send(self, body: bytes, cancel: CancelToken) -> HeartbeatResult | None:
         self._do("send")
         self.bodies.append(body)
         return HeartbeatResult(self.status, took_ms=1.0)

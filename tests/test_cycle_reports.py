@@ -35,10 +35,10 @@ class World:
         self.statuses: list[str] = []
         self.sent = 0
 
-    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
+    def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
         return next(self.samples)
 
-    def send(self, body: bytes, waiter: CancelToken) -> HeartbeatResult | None:
+    def send(self, body: bytes, cancel: CancelToken) -> HeartbeatResult | None:
         assert self.beats is not None
         self.sent += 1
         return self.beats[self.sent - 1]

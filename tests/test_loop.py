@@ -257,7 +257,7 @@ def test_a_signal_ends_a_wait() -> None:
 
 def test_what_is_due_between_two_cycles() -> None:
     """A step at each moment it asked for, and after what was heard on a descriptor; the slots are those of the grid."""
-    clock = FakeClock(silences=lambda: 100)  # whether something comes or not, time passes
+    clock = FakeClock()
     cancel = CancelToken(clock)
     signals, start_ns = Signals(cancel), clock.monotonic_ns()
     ours, theirs = socket.socketpair()

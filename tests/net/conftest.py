@@ -1,4 +1,4 @@
-"""What the network tests share: a waiter, a client, an authority."""
+"""What the network tests share: a token, a client, an authority."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,7 +14,7 @@ MakeClient = Callable[..., Client]
 
 
 @pytest.fixture
-def waiter() -> CancelToken:
+def cancel() -> CancelToken:
     """What the test's own thread waits with."""
     return CancelToken()
 

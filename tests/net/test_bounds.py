@@ -44,12 +44,12 @@ def post(url: str) -> Request:
     ],
     ids=["100", "103", "mixed", "100's headers", "100's large headers", "headers", "status line", "empty lines"],
 )
-def test_no_end(client: Client, waiter: CancelToken, script: Script) -> None:
+def test_no_end(client: Client, cancel: CancelToken, script: Script) -> None:
     """Not HTTP as we take it, long before the deadline, in two tries."""
     with Scripted(script) as server:
         began_s = time.monotonic()
         with pytest.raises(RequestError) as caught:
-            client.send(post(server.url), LONG_S, waiter)
+            client.send(post(server.url), LONG_S, cancel)
         assert time.monotonic() - began_s < SOON_S
         assert caught.value.cause is Cause.PROTOCOL
         assert len(server.connections) == 2
@@ -68,56 +68,56 @@ def test_no_end(client: Client, waiter: CancelToken, script: Script) -> None:
     ],
     ids=["trailers", "large trailers", "chunk extensions", "chunks", "chunk size", "a second answer", "100 after it"],
 )
-def test_no_end_of_what_comes_after_the_head(client: Client, waiter: CancelToken, head: bytes, block: bytes) -> None:
+def test_no_end_of_what_comes_after_the_head(client: Client, cancel: CancelToken, head: bytes, block: bytes) -> None:
     """The answer counts; the next request costs no time for what is left of the one before, and has a new connection."""
     with Scripted(endless(head, block)) as server:
         began_s = time.monotonic()
         for _ in range(3):
-            assert client.send(post(server.url), LONG_S, waiter).status == 200
+            assert client.send(post(server.url), LONG_S, cancel).status == 200
         client.close()
         assert time.monotonic() - began_s < SOON_S
         assert len(server.connections) == 3
 
 
 @pytest.mark.parametrize("script", [endless(b"", CONTINUE, 0.02), endless(CHUNKED, b"", 0.02)], ids=["100", "silence"])
-def test_the_deadline_comes_first(client: Client, waiter: CancelToken, script: Script) -> None:
+def test_the_deadline_comes_first(client: Client, cancel: CancelToken, script: Script) -> None:
     """Where little comes, the time is up before the bytes are."""
     with Scripted(script) as server:
         began_s = time.monotonic()
         try:
-            client.send(post(server.url), 0.2, waiter)
+            client.send(post(server.url), 0.2, cancel)
         except RequestError as error:
             assert error.cause is Cause.TIMEOUT
         assert time.monotonic() - began_s < SOON_S
 
 
-def test_interim_answers_are_passed_over(client: Client, waiter: CancelToken) -> None:
+def test_interim_answers_are_passed_over(client: Client, cancel: CancelToken) -> None:
     """100, 102 and 103 are none; so many of them are borne, and no more."""
     for interim in (CONTINUE, PROCESSING, HINTS, CONTINUE + PROCESSING + HINTS, HINTS * INTERIM_ANSWERS):
         with Scripted(says(interim + OK)) as server:
-            assert client.send(post(server.url), LONG_S, waiter).status == 200
+            assert client.send(post(server.url), LONG_S, cancel).status == 200
     with Scripted(says(HINTS * (INTERIM_ANSWERS + 1) + OK)) as server:
         with pytest.raises(RequestError, match="more than 16 interim answers") as caught:
-            client.send(post(server.url), LONG_S, waiter)
+            client.send(post(server.url), LONG_S, cancel)
         assert caught.value.cause is Cause.PROTOCOL
 
 
-def test_another_protocol(client: Client, waiter: CancelToken) -> None:
+def test_another_protocol(client: Client, cancel: CancelToken) -> None:
     """101 is no answer to anything we ask."""
     with Scripted(says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")) as server:
         with pytest.raises(RequestError, match="HTTP 101") as caught:
-            client.send(post(server.url), LONG_S, waiter)
+            client.send(post(server.url), LONG_S, cancel)
         assert caught.value.cause is Cause.PROTOCOL
 
 
-def test_session_tickets_are_counted(make_client: MakeClient, waiter: CancelToken, authority: Authority) -> None:
+def test_session_tickets_are_counted(make_client: MakeClient, cancel: CancelToken, authority: Authority) -> None:
     """What TLS itself sends is a part of the bound: here 4 MB of tickets come before the answer."""
     tls = authority.server("tickets")
     tls.minimum_version, tls.num_tickets = ssl.TLSVersion.TLSv1_3, 16_000
     with Scripted(says(OK), tls=tls) as server:
         began_s = time.monotonic()
         with pytest.raises(RequestError, match="larger than"):
-            make_client(str(authority.file)).send(post(server.url), LONG_S, waiter)
+            make_client(str(authority.file)).send(post(server.url), LONG_S, cancel)
         assert time.monotonic() - began_s < LONG_S
 
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.core.heartbeat import Cause
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.net.answer import RequestError
-from heartbeatd.net.connect import _interleaved, connect
+from heartbeatd.net.connect import CONNECTION_ATTEMPT_DELAY_S, _interleaved, connect
 from heartbeatd.net.resolve import Address
+from tests.support.clocks import FakeClock
 
 
 @contextmanager
@@ -49,41 +51,58 @@ def dropping(host: str) -> Iterator[Address]:
 
 def test_the_one_address() -> None:
     """It is connected to, by a socket that does not block."""
-    with listening("127.0.0.1") as address, connect([address], seconds_from_now(60), CancelToken()) as sock:
+    cancel = CancelToken()
+    with listening("127.0.0.1") as address, connect([address], cancel.deadline(60), cancel) as sock:
         assert sock.getpeername() == address.sockaddr
         assert not sock.getblocking()
 
 
 def test_a_refusal_is_followed_by_the_next_address() -> None:
     """The second answers."""
+    cancel = CancelToken()
     with (
         closed("127.0.0.1") as first,
         listening("127.0.0.2") as second,
-        connect([first, second], seconds_from_now(60), CancelToken()) as sock,
+        connect([first, second], cancel.deadline(60), cancel) as sock,
     ):
         assert sock.getpeername() == second.sockaddr
 
 
 def test_an_address_that_drops_packets_holds_nobody_up() -> None:
-    """The second is tried beside the first, and wins, long before the deadline."""
+    """The second is tried beside the first after a quarter of a second, and wins."""
+    clock = FakeClock()
+    cancel, began_ns = CancelToken(clock), clock.monotonic_ns()
     with dropping("127.0.0.1") as first, listening("127.0.0.2") as second:
-        began_s = time.monotonic()
-        with connect([first, second], seconds_from_now(60), CancelToken()) as sock:
+        with connect([first, second], cancel.deadline(60), cancel) as sock:
             assert sock.getpeername() == second.sockaddr
-        assert time.monotonic() - began_s < 30
+        assert clock.monotonic_ns() - began_ns == CONNECTION_ATTEMPT_DELAY_S * NS_PER_S
 
 
 def test_nobody_answers() -> None:
     """All refuse; all drop; there is none."""
+    clock = FakeClock()
+    cancel, began_ns = CancelToken(clock), clock.monotonic_ns()
     with closed("127.0.0.1") as one, closed("127.0.0.2") as two, pytest.raises(RequestError) as caught:
-        connect([one, two], seconds_from_now(60), CancelToken())
+        connect([one, two], cancel.deadline(60), cancel)
     assert caught.value.cause is Cause.REFUSED
-    with dropping("127.0.0.1") as one, pytest.raises(RequestError) as caught:
-        connect([one], seconds_from_now(0.3), CancelToken())
-    assert caught.value.cause is Cause.TIMEOUT
     with pytest.raises(RequestError) as caught:
-        connect([], seconds_from_now(60), CancelToken())
+        connect([], cancel.deadline(60), cancel)
     assert caught.value.cause is Cause.DNS
+    assert clock.monotonic_ns() == began_ns
+    with dropping("127.0.0.1") as one, dropping("127.0.0.2") as two, pytest.raises(RequestError) as caught:
+        connect([one, two], cancel.deadline(60), cancel)
+    assert caught.value.cause is Cause.TIMEOUT
+    assert clock.monotonic_ns() == began_ns + 60 * NS_PER_S
+
+
+def test_to_cancel_ends_it_at_once() -> None:
+    """Whichever attempts are under way; what has connected by then may be used."""
+    clock = FakeClock()
+    cancel, began_ns = CancelToken(clock), clock.monotonic_ns()
+    clock.at(7, cancel.cancel)
+    with dropping("127.0.0.1") as one, dropping("127.0.0.2") as two, pytest.raises(Cancelled):
+        connect([one, two], cancel.deadline(60), cancel)
+    assert clock.monotonic_ns() == began_ns + 7 * NS_PER_S
 
 
 @given(st.lists(st.sampled_from([socket.AF_INET, socket.AF_INET6])))

@@ -25,26 +25,26 @@ LONG_S = 10.0
 SLACK_S = 2.0  # on a busy machine; what is proved is that nothing hangs
 
 
-def why(client: Client, url: str, waiter: CancelToken, timeout_s: float = LONG_S) -> RequestError:
+def why(client: Client, url: str, cancel: CancelToken, timeout_s: float = LONG_S) -> RequestError:
     """The reason for having no answer from `url`."""
     began_s = time.monotonic()
     with pytest.raises(RequestError) as caught:
-        client.send(Request("POST", Target.of(url), {"Authorization": "Bearer hidden-key"}, b"{}"), timeout_s, waiter)
+        client.send(Request("POST", Target.of(url), {"Authorization": "Bearer hidden-key"}, b"{}"), timeout_s, cancel)
     assert time.monotonic() - began_s < timeout_s + SLACK_S
     assert "hidden-key" not in str(caught.value)
     return caught.value
 
 
 @pytest.mark.parametrize("status", [200, 204, 220, 221, 301, 401, 404, 429, 500, 503, 999])
-def test_any_status_is_an_answer(client: Client, waiter: CancelToken, status: int) -> None:
+def test_any_status_is_an_answer(client: Client, cancel: CancelToken, status: int) -> None:
     """What the server says is what comes back, with the time it took."""
     with Scripted(answers(status)) as server:
-        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
     assert answer.status == status
     assert 0 < answer.took_ms < LONG_S * 1000
 
 
-def test_what_is_sent(client: Client, waiter: CancelToken, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_what_is_sent(client: Client, cancel: CancelToken, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     """Method, headers and body arrive as given; neither proxy variables nor netrc add or divert anything."""
     netrc = f"{tmp_path}/netrc"
     with open(netrc, "w") as file:  # noqa: PTH123
@@ -54,7 +54,7 @@ def test_what_is_sent(client: Client, waiter: CancelToken, monkeypatch: pytest.M
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with Scripted(answers()) as server:
         target = Target.of(server.url + "beat?x=1")
-        client.send(Request("POST", target, {"Authorization": "Bearer k"}, b'{"a":1}'), LONG_S, waiter)
+        client.send(Request("POST", target, {"Authorization": "Bearer k"}, b'{"a":1}'), LONG_S, cancel)
         (request,) = server.requests
     head, _, body = request.decode().partition("\r\n\r\n")
     lines = head.split("\r\n")
@@ -71,67 +71,67 @@ def test_what_is_sent(client: Client, waiter: CancelToken, monkeypatch: pytest.M
     }
 
 
-def test_headers_that_explain(client: Client, waiter: CancelToken) -> None:
+def test_headers_that_explain(client: Client, cancel: CancelToken) -> None:
     """Those of a few names, whatever bytes are in them, cut to size; the last of a name counts."""
     headers = (
         "SERVER: cloud\xfflare\r\nRetry-After: 1\r\nretry-after: 2\r\nCF-Mitigated: " + "x" * 999 + "\r\nX-Other: y\r\n"
     )
     with Scripted(says(f"HTTP/1.1 429 Slow\r\nContent-Length: 0\r\n{headers}\r\n".encode("latin-1"))) as server:
-        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+        answer = client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
     assert answer.headers == {"server": "cloud\xfflare", "retry-after": "2", "cf-mitigated": "x" * 100}
 
 
-def test_a_connection_is_kept(client: Client, waiter: CancelToken) -> None:
+def test_a_connection_is_kept(client: Client, cancel: CancelToken) -> None:
     """Many requests go over one connection."""
     with Scripted(answers(body=b"{}")) as server:
         for _ in range(20):
-            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
         assert len(server.connections) == 1
 
 
-def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, waiter: CancelToken) -> None:
+def test_a_connection_that_was_closed_meanwhile_costs_nothing(client: Client, cancel: CancelToken) -> None:
     """A kept connection that the server closed after an answer is replaced within the same request."""
     with Scripted(answers(times=1)) as server:
         for _ in range(5):
-            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
         assert len(server.connections) == 5
 
 
-def test_a_redirect_is_an_answer_and_not_followed(client: Client, waiter: CancelToken) -> None:
+def test_a_redirect_is_an_answer_and_not_followed(client: Client, cancel: CancelToken) -> None:
     """The key never goes to another place."""
     with Scripted(answers()) as elsewhere, Scripted(answers(302, f"Location: {elsewhere.url}\r\n")) as server:
-        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 302
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 302
         assert not elsewhere.connections
 
 
-def test_no_cookie_is_kept(client: Client, waiter: CancelToken) -> None:
+def test_no_cookie_is_kept(client: Client, cancel: CancelToken) -> None:
     """What the server would like us to keep is forgotten."""
     with Scripted(answers(200, "Set-Cookie: a=b; Path=/\r\n")) as server:
         for _ in range(2):
-            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
         assert b"ookie" not in server.requests[0]
 
 
-def test_one_retry_after_a_reset(client: Client, waiter: CancelToken) -> None:
+def test_one_retry_after_a_reset(client: Client, cancel: CancelToken) -> None:
     """The first try was reset, the second is answered."""
     with Scripted(resets, answers(220)) as server:
-        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 220
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 220
         assert len(server.connections) == 2
 
 
 @pytest.mark.parametrize("script", [resets, hangs_up], ids=["reset", "closed"])
-def test_no_second_retry(client: Client, waiter: CancelToken, script: object) -> None:
+def test_no_second_retry(client: Client, cancel: CancelToken, script: object) -> None:
     """Two tries, not more: the next cycle comes soon."""
     with Scripted(script) as server:  # type: ignore[arg-type]
-        assert why(client, server.url, waiter).cause is Cause.RESET
+        assert why(client, server.url, cancel).cause is Cause.RESET
         assert len(server.connections) == 2
 
 
-def test_nobody_listens(client: Client, waiter: CancelToken) -> None:
+def test_nobody_listens(client: Client, cancel: CancelToken) -> None:
     """A closed port is a refusal."""
     with Scripted(silent) as server:
         url = server.url
-    assert why(client, url, waiter).cause is Cause.REFUSED
+    assert why(client, url, cancel).cause is Cause.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ def test_nobody_listens(client: Client, waiter: CancelToken) -> None:
     [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x00" * 4096, b"HTTP/1.1 two hundred\r\n\r\n", b"HTTP/1.1 99 Low\r\n\r\n"],
     ids=["ssh", "zeroes", "words", "99"],
 )
-def test_rubbish(client: Client, waiter: CancelToken, said: bytes) -> None:
+def test_rubbish(client: Client, cancel: CancelToken, said: bytes) -> None:
     """What is not HTTP is said to be not HTTP."""
     with Scripted(says(said)) as server:
-        assert why(client, server.url, waiter).cause is Cause.PROTOCOL
+        assert why(client, server.url, cancel).cause is Cause.PROTOCOL
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ def test_rubbish(client: Client, waiter: CancelToken, said: bytes) -> None:
     ],
     ids=["headers", "one header"],
 )
-def test_headers_without_end(client: Client, waiter: CancelToken, script: object) -> None:
+def test_headers_without_end(client: Client, cancel: CancelToken, script: object) -> None:
     """They are given up after a bounded number of bytes, not when memory is full."""
     with Scripted(script) as server:  # type: ignore[arg-type]
-        assert why(client, server.url, waiter).cause is Cause.PROTOCOL
+        assert why(client, server.url, cancel).cause is Cause.PROTOCOL
 
 
 @pytest.mark.parametrize(
@@ -164,34 +164,34 @@ def test_headers_without_end(client: Client, waiter: CancelToken, script: object
     [silent, endless(b"H", b"T", 0.05), endless(b"HTTP/1.1 200 OK\r\n", b"X", 0.05)],
     ids=["silence", "a byte now and then", "dribbling headers"],
 )
-def test_the_deadline_is_for_the_whole_request(client: Client, waiter: CancelToken, script: object) -> None:
+def test_the_deadline_is_for_the_whole_request(client: Client, cancel: CancelToken, script: object) -> None:
     """A server that always says a little never gets a second more than one that says nothing; and there is no retry."""
     with Scripted(script) as server:  # type: ignore[arg-type]
-        assert why(client, server.url, waiter, SHORT_S).cause is Cause.TIMEOUT
+        assert why(client, server.url, cancel, SHORT_S).cause is Cause.TIMEOUT
         assert len(server.connections) == 1
 
 
-def test_a_request_after_a_hung_one(client: Client, waiter: CancelToken) -> None:
+def test_a_request_after_a_hung_one(client: Client, cancel: CancelToken) -> None:
     """What hung is cut off, and the next request has a new connection and an answer."""
     with Scripted(silent, answers()) as server:
-        why(client, server.url, waiter, SHORT_S)
-        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+        why(client, server.url, cancel, SHORT_S)
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
 
 
-def test_an_answer_counts_when_its_headers_are_in(client: Client, waiter: CancelToken) -> None:
+def test_an_answer_counts_when_its_headers_are_in(client: Client, cancel: CancelToken) -> None:
     """A body that dribbles does not delay the answer, nor the next request, nor is more of it read than a little."""
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
     with Scripted(endless(head, b"x", 0.05)) as server:
         for _ in range(2):
-            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
         assert len(server.connections) == 2
 
 
-def test_a_huge_body_is_not_read(client: Client, waiter: CancelToken) -> None:
+def test_a_huge_body_is_not_read(client: Client, cancel: CancelToken) -> None:
     """Of 100 MB the client takes no more than `DRAIN_BYTES`; the rest is what the kernel buffers."""
     body = b"x" * 100_000_000
     with Scripted(answers(200, body=body)) as server:
-        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+        assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
         client.close()
         deadline_s = time.monotonic() + SLACK_S
         while server.connections[0].sock.fileno() >= 0 and time.monotonic() < deadline_s:
@@ -201,36 +201,36 @@ def test_a_huge_body_is_not_read(client: Client, waiter: CancelToken) -> None:
     assert len(body) > DRAIN_BYTES
 
 
-def test_stopping_breaks_off(client: Client, waiter: CancelToken) -> None:
-    """An interrupted waiter ends the wait at once, and says that it says nothing about the server."""
+def test_stopping_breaks_off(client: Client, cancel: CancelToken) -> None:
+    """To cancel ends the wait at once, and says nothing about the server."""
     with Scripted(silent) as server:
-        threading.Timer(0.2, waiter.cancel).start()
+        threading.Timer(0.2, cancel.cancel).start()
         began_s = time.monotonic()
         with pytest.raises(Cancelled):
-            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+            client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
         assert time.monotonic() - began_s < SLACK_S
 
 
-def test_tls_with_an_authority_of_our_own(make_client: MakeClient, waiter: CancelToken, authority: Authority) -> None:
+def test_tls_with_an_authority_of_our_own(make_client: MakeClient, cancel: CancelToken, authority: Authority) -> None:
     """With `ca_file` the certificate is trusted, over one kept connection."""
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("good")) as server:
         for _ in range(3):
-            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter).status == 200
+            assert client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel).status == 200
         assert len(server.connections) == 1
 
 
-def test_a_name_in_the_certificate(make_client: MakeClient, waiter: CancelToken, authority: Authority) -> None:
+def test_a_name_in_the_certificate(make_client: MakeClient, cancel: CancelToken, authority: Authority) -> None:
     """A host name, resolved and verified."""
     client = make_client(str(authority.file))
     with Scripted(answers(), tls=authority.server("named", san="DNS:localhost")) as server:
         url = server.url.replace("127.0.0.1", "localhost")
-        assert client.send(Request("POST", Target.of(url), {}, b"{}"), LONG_S, waiter).status == 200
-        assert why(client, server.url, waiter).cause is Cause.TLS  # and not valid for the address
+        assert client.send(Request("POST", Target.of(url), {}, b"{}"), LONG_S, cancel).status == 200
+        assert why(client, server.url, cancel).cause is Cause.TLS  # and not valid for the address
 
 
 def test_certificates_that_are_refused(
-    make_client: MakeClient, client: Client, waiter: CancelToken, authority: Authority
+    make_client: MakeClient, client: Client, cancel: CancelToken, authority: Authority
 ) -> None:
     """An unknown authority, an expired certificate, another host's: TLS, in one try, and nothing is sent."""
     trusting = make_client(str(authority.file))
@@ -241,13 +241,13 @@ def test_certificates_that_are_refused(
     )
     for who, tls, text in cases:
         with Scripted(answers(), tls=tls) as server:
-            error = why(who, server.url, waiter)
+            error = why(who, server.url, cancel)
             assert error.cause is Cause.TLS
             assert any(word in error.detail for word in text.split("|")), error.detail
             assert server.requests == [b""]
 
 
-def test_no_tls_where_tls_should_be(client: Client, waiter: CancelToken) -> None:
+def test_no_tls_where_tls_should_be(client: Client, cancel: CancelToken) -> None:
     """A plain server behind https://: TLS fails. A silent one: time is up. One that hangs up: broken off."""
 
     def plain(connection: Connection) -> None:
@@ -260,14 +260,14 @@ def test_no_tls_where_tls_should_be(client: Client, waiter: CancelToken) -> None
     for script, cause in ((plain, Cause.TLS), (silent, Cause.TIMEOUT), (hang_up_at_once, Cause.RESET)):
         with Scripted(script) as server:
             url = server.url.replace("http:", "https:")
-            assert why(client, url, waiter, SHORT_S * 2).cause is cause
+            assert why(client, url, cancel, SHORT_S * 2).cause is cause
 
 
-def test_a_server_without_tls_where_none_should_be(client: Client, waiter: CancelToken, authority: Authority) -> None:
+def test_a_server_without_tls_where_none_should_be(client: Client, cancel: CancelToken, authority: Authority) -> None:
     """http:// to a TLS server: not HTTP, or hung up on."""
     with Scripted(answers(), tls=authority.server("tls")) as server:
         url = server.url.replace("https:", "http:")
-        assert why(client, url, waiter).cause in (Cause.PROTOCOL, Cause.RESET)
+        assert why(client, url, cancel).cause in (Cause.PROTOCOL, Cause.RESET)
 
 
 def test_tls_1_2_at_the_least(tmp_path: Path, authority: Authority) -> None:
@@ -304,14 +304,14 @@ except RequestError as error:
 
 def test_a_closed_connection_leaves_nothing_to_collect(make_client: MakeClient, authority: Authority) -> None:
     """What a connection held is freed with it: a Worker that closes each would have memory grow until it is looked for."""
-    client, waiter = make_client(str(authority.file)), CancelToken()
+    client, cancel = make_client(str(authority.file)), CancelToken()
     with Scripted(answers(times=1), tls=authority.server("closing")) as server:
-        client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+        client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
         gc.collect()
         gc.disable()
         try:
             for _ in range(5):
-                client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, waiter)
+                client.send(Request("POST", Target.of(server.url), {}, b"{}"), LONG_S, cancel)
             assert sum(isinstance(one, DeadlineSocket | ssl.SSLObject) for one in gc.get_objects()) == 2
         finally:
             gc.enable()

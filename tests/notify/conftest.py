@@ -1,5 +1,5 @@
 """What the tests of delivery share with those of the database."""
 
-from tests.store.conftest import path, receiver, store, waiter
+from tests.store.conftest import cancel, path, receiver, store
 
-__all__ = ["path", "receiver", "store", "waiter"]
+__all__ = ["cancel", "path", "receiver", "store"]

@@ -98,7 +98,7 @@ def test_the_headers_are_those_that_are_sent(text: str) -> None:
 
 def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
-    resolver, waiter = Resolver(), CancelToken()
+    resolver, cancel = Resolver(), CancelToken()
     found = {}
     alert = QueuedNotification("id", time.time_ns(), '{"title": "t", "message": "m", "details": {}}')
     for name, url in (
@@ -108,9 +108,9 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     ):
         client = Client(resolver, USER_AGENT)
         if name == "heartbeat":
-            Heartbeat(client, url, "key", 5).send(wire.heartbeat(), waiter)
+            Heartbeat(client, url, "key", 5).send(wire.heartbeat(), cancel)
         else:
-            Webhook(client, url, 5).send(alert, time.time_ns(), waiter)
+            Webhook(client, url, 5).send(alert, time.time_ns(), cancel)
         client.close()
         head = server.requests[-1].partition(b"\r\n\r\n")[0].decode()
         found[name] = [(n, v) for n, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])]

@@ -57,7 +57,7 @@ def store(path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def waiter() -> CancelToken:
+def cancel() -> CancelToken:
     """What the test's own thread waits with."""
     return CancelToken()
 

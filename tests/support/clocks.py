@@ -15,17 +15,15 @@ HANGS_S = 60
 class FakeClock:
     """It shows `wall_ns`, ten minutes after boot. `time_server`: somebody vouches for it.
 
-    A wait for news alone is over at once, and has lasted as long as it may; what was to happen meanwhile happens (`at`). Where a
-    connection is waited for, too, no time passes until something comes on it; as many of these waits time out as there were
-    `silences` so far, by a server's count.
+    A wait is over at once, and has lasted as long as it may, unless what is waited for is there; what is to happen meanwhile
+    happens (`at`). While a connection is waited for whose other side is not `settled`, no time passes: it may yet answer.
     """
 
     wall_ns: int = NOW_NS
     boot_ns: int = 600 * NS_PER_S
     time_server: bool = False
-    silences: Callable[[], int] = lambda: 0
+    settled: Callable[[], bool] = lambda: True
     _suspended_ns: int = 0
-    _timed_out: int = 0
     _events: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
 
     def now_ns(self) -> int:
@@ -64,28 +62,24 @@ class FakeClock:
         self._events.sort(key=lambda event: event[0])
 
     def select(self, readable: Sequence[int], writable: Sequence[int], until_ns: int) -> list[int]:
-        while not (ready := _ready(readable, writable)):
-            if self._events and self._events[0][0] <= until_ns:
-                at_ns, act = self._events.pop(0)
-                self._pass_until(at_ns)
-                act()
-                continue
-            if len(readable) + len(writable) > 1 and until_ns > self.monotonic_ns():
-                ready = self._hear(readable, writable)
-            if not ready:
+        while not (ready := self._ready(readable, writable)):
+            if not self._events or self._events[0][0] > until_ns:
                 self._pass_until(until_ns)
-            return ready
+                return []
+            at_ns, act = self._events.pop(0)
+            self._pass_until(at_ns)
+            act()
         return ready
 
-    def _hear(self, readable: Sequence[int], writable: Sequence[int]) -> list[int]:
-        """What comes on a connection, or the next silence."""
+    def _ready(self, readable: Sequence[int], writable: Sequence[int]) -> list[int]:
         hangs_s = time.monotonic() + HANGS_S
-        while not (ready := _ready(readable, writable, 0.01)):
-            if self.silences() > self._timed_out:
-                self._timed_out += 1
-                return []
-            assert time.monotonic() < hangs_s, "neither an answer nor a silence"
-        return ready
+        while True:
+            settled = self.settled()  # first: what it sent before it was is there
+            # The kernel may take a moment to bring over what was sent.
+            to_read, to_write, _ = select.select(readable, writable, (), 0.02 if readable[1:] or writable else 0)
+            if to_read or to_write or settled:
+                return [*to_read, *to_write]
+            assert time.monotonic() < hangs_s, "the other side does not settle"
 
     def _pass_until(self, moment_ns: int) -> None:
         self._pass_ns(max(0, moment_ns - self.monotonic_ns()))
@@ -93,8 +87,3 @@ class FakeClock:
     def _pass_ns(self, passed_ns: int) -> None:
         self.wall_ns += passed_ns
         self.boot_ns += passed_ns
-
-
-def _ready(readable: Sequence[int], writable: Sequence[int], within_s: float = 0) -> list[int]:
-    to_read, to_write, _ = select.select(readable, writable, (), within_s)
-    return [*to_read, *to_write]

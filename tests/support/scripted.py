@@ -1,6 +1,7 @@
 """A real TCP or TLS server that does to each connection what a script says: silence, rubbish, a reset, a byte a second."""
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -8,6 +9,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from tests.support.clocks import FakeClock
 
 Script = Callable[["Connection"], None]
 
@@ -21,12 +24,40 @@ class Connection:
         self.raw = sock.dup()
         self.sent_bytes = 0
         self.request = b""
+        self.reads = self.pauses = self.ended = False
+
+    @property
+    def settled(self) -> bool:
+        """True if nothing comes on it any more unless something is sent to it, or time passes."""
+        arrived = not self.ended and select.select([self.raw], [], [], 0)[0]
+        return self.ended or self.pauses or (not arrived and self.reads)  # nothing is read before that is said
+
+    def pause(self, clock: FakeClock, seconds: float) -> None:
+        """Wait for so long by the other side's clock."""
+        due = threading.Event()
+
+        def go_on() -> None:
+            self.pauses = False
+            due.set()
+
+        clock.at(seconds, go_on)
+        self.pauses = True
+        while not due.wait(0.01) and not self.over.is_set():
+            pass
+
+    def read(self) -> bytes:
+        """What comes next; empty at the end."""
+        if not isinstance(self.sock, ssl.SSLSocket):  # which may hold more than the system knows of
+            self.reads = True
+            select.select([self.raw], [], [])
+            self.reads = False
+        return self.sock.recv(65536)
 
     def read_request(self) -> bytes:
         """The next request, headers and body; empty when the other side has closed."""
         data = b""
         while b"\r\n\r\n" not in data:
-            more = self.sock.recv(65536)
+            more = self.read()
             if not more:
                 return b""
             data += more
@@ -35,7 +66,7 @@ class Connection:
             int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
         ]
         while lengths and len(body) < lengths[0]:
-            body += self.sock.recv(65536)
+            body += self.read()
         self.request = head + b"\r\n\r\n" + body
         return self.request
 
@@ -60,6 +91,7 @@ class Scripted:
         self._scripts, self._tls = scripts, tls
         self.connections: list[Connection] = []
         self.over = threading.Event()
+        self._accepts = False
         self._listener = socket.create_server(at)
         self.port: int = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, name="accept")]
@@ -73,6 +105,12 @@ class Scripted:
     def requests(self) -> list[bytes]:
         """The last request of each connection."""
         return [connection.request for connection in self.connections]
+
+    @property
+    def settled(self) -> bool:
+        """True if nothing comes from it any more unless something is sent to it, or time passes."""
+        arrived = select.select([self._listener], [], [], 0)[0]
+        return not arrived and not self._accepts and all(connection.settled for connection in self.connections)
 
     def __enter__(self) -> Self:
         self._threads[0].start()
@@ -93,6 +131,8 @@ class Scripted:
 
     def _accept(self) -> None:
         while True:
+            select.select([self._listener], [], [])
+            self._accepts = True
             try:
                 sock, _ = self._listener.accept()
             except OSError:
@@ -103,6 +143,7 @@ class Scripted:
             thread = threading.Thread(target=self._play, args=(script, connection), name="script")
             self._threads.append(thread)
             thread.start()
+            self._accepts = False
 
     def _play(self, script: Script, connection: Connection) -> None:
         try:
@@ -115,6 +156,7 @@ class Scripted:
             connection.sock.close()
             with contextlib.suppress(OSError):
                 connection.raw.shutdown(socket.SHUT_RDWR)
+            connection.ended = True
 
 
 def answers(status: int = 200, headers: str = "", body: bytes = b"", *, times: int = 1000) -> Script:
@@ -165,7 +207,7 @@ def then(*scripts: Script) -> Script:
 
 def silent(connection: Connection) -> None:
     """Takes everything and never says a word."""
-    while not connection.over.is_set() and connection.sock.recv(65536):
+    while not connection.over.is_set() and connection.read():
         pass
 
 

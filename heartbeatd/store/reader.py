@@ -124,12 +124,13 @@ class Reader:
     def _current(self, period: Period, last: str) -> dict[str, RollUp]:
         """The hour or day of the row that was stored last, which is not rolled up yet, by the names of the metrics."""
         hour = HOUR.start(last)
-        rows = HOUR.bounds(hour)
-        if period == HOUR:
-            found = self._all(rollups.OF_ROWS, *rows)
-        else:
-            found = self._all(rollups.OF_HOURS_AND_ROWS, *rows, *DAY.bounds(last), hour)
-        return {str(metric): _roll_up(figures) for metric, label, *figures in found if label == ""}
+        values = (*HOUR.bounds(hour), *DAY.bounds(last), hour)
+        with reported(self.path):
+            if period == HOUR:
+                found = self._connection.execute(rollups.OF_ROWS, values[:2])
+            else:
+                found = self._connection.execute(rollups.OF_HOURS_AND_ROWS, values)
+            return {metric: _roll_up(figures) for metric, _, *figures in found if metric in rollups.MEASURES}
 
     def _all(self, query: str, *values: str | int) -> list[tuple[object, ...]]:
         with reported(self.path):

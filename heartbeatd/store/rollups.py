@@ -56,8 +56,9 @@ _HOURS = "FROM rollups WHERE period = 'hour' AND start >= {} AND start < {}"
 # The day whose hours are from ?1 to ?2; and with the hour ?5, whose rows are from ?1 to ?2, that whose hours are from ?3 to ?4.
 OF_HOURS = _FOLDED.format(f"SELECT {COLUMNS} {_HOURS.format('?1', '?2')}")
 OF_HOURS_AND_ROWS = _FOLDED.format(
-    f"SELECT metric, label, min, mean, max, max(count) AS count FROM (SELECT start, {COLUMNS} {_HOURS.format('?3', '?4')}"
-    f" UNION ALL SELECT ?5, {COLUMNS} FROM ({OF_ROWS})) GROUP BY start, metric, label"
+    "SELECT metric, label, min, mean, max, max(count) AS count FROM"
+    f" (SELECT start, {COLUMNS} {_HOURS.format('?3', '?4')} AND label = '' UNION ALL SELECT ?5, {COLUMNS} FROM ({OF_ROWS}))"
+    " GROUP BY start, metric, label"
 )
 _STORE = (
     "INSERT INTO rollups SELECT '{}', ?3, * FROM ({}) WHERE true ON CONFLICT (period, start, metric, label)"

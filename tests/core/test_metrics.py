@@ -5,6 +5,7 @@ from dataclasses import fields
 from heartbeatd.core.metrics import METRICS, ROLLED_UP, values
 from heartbeatd.core.sample import Row, Sample
 from heartbeatd.store import migrations
+from heartbeatd.store.results import StoredRow
 
 # A promise to the users of the earlier agent: these columns, in this order, of these types.
 COLUMNS = (
@@ -25,7 +26,8 @@ COLUMNS = (
 def test_the_columns_are_those_that_were_promised() -> None:
     """Whatever the table of metrics says: users have queries on them."""
     assert migrations.METRICS == COLUMNS
-    assert tuple(field.name for field in fields(Row)) == tuple(name for name, _ in COLUMNS)
+    for kind in (Row, StoredRow):
+        assert tuple(field.name for field in fields(kind)) == tuple(name for name, _ in COLUMNS)
 
 
 def test_a_sample_has_each_metric() -> None:

@@ -278,6 +278,18 @@ def test_a_filesystem_that_hangs_holds_nobody_up(config: Path, tmp_path: Path) -
     assert done.stderr.endswith("the file or its filesystem did not answer within 0.2 s\n")
 
 
+@pytest.mark.parametrize("names", ["'cpu_percent', i || hex(zeroblob(200))", "i || hex(zeroblob(200)), ''"])
+def test_metrics_and_labels_without_end_are_passed_over(config: Path, tmp_path: Path, names: str) -> None:
+    """In the current day, which is added up from its hours while somebody waits."""
+    rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)"
+    sql(
+        tmp_path / "metrics.db",
+        f"INSERT INTO rollups {rows} SELECT 'hour', '2026-01-01T00:00:00-05:00', {names}, 1, 1, 1, 1 FROM n",
+    )
+    done = ctl("history", "--config", config, "--days", "1000", "--by", "day", "--json")
+    assert [day["cycles"] for day in json.loads(done.stdout)] == [1]
+
+
 def test_what_users_add_is_in_nobodys_way(config: Path, tmp_path: Path) -> None:
     """Columns of their own behind ours, computed or large, views, indexes and other tables."""
     sql(

@@ -23,7 +23,7 @@ from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.outbox import Outbox
 from heartbeatd.notify.webhook import Webhook
-from heartbeatd.probes.registry import Probes
+from heartbeatd.probes.collector import Probes
 from heartbeatd.report import Reporter
 from heartbeatd.rules import all_rules
 from heartbeatd.runtime import Runtime, open_store, store_options

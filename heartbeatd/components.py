@@ -6,13 +6,10 @@ from heartbeatd.core.payload import AgentInfo
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.webhook import Webhook
-from heartbeatd.probes.containers import Containers
-from heartbeatd.probes.host import Disk
-from heartbeatd.probes.internet import Internet
-from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.probes import registry
+from heartbeatd.probes.collector import Probes
 from heartbeatd.runtime import Runtime, host_name
 
-DISK_TIMEOUT_S = 1.0
 USER_AGENT = f"heartbeatd/{__version__}"
 
 
@@ -23,13 +20,7 @@ def agent_info(config: Config, runtime: Runtime) -> AgentInfo:
 def probes(config: Config, runtime: Runtime) -> tuple[Probes, Client]:
     """The probes, and the client the internet check uses."""
     client = Client(runtime.resolver, USER_AGENT)
-    found = Probes(
-        Disk(runtime.lane("disk")),
-        Containers(runtime.lane("docker"), config.docker.socket),
-        Internet(client, config.internet.url),
-        Timeouts(config.internet.timeout_seconds, config.docker.timeout_seconds, DISK_TIMEOUT_S),
-    )
-    return found, client
+    return Probes(registry.table(config, client, runtime.thread)), client
 
 
 def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:

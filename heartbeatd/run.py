@@ -57,7 +57,6 @@ def run(path: Path) -> int:
     before = store.previous_run
     try:
         app.start()
-        app.probes.prepare()
         last_row_ns = before.last_row_ns if before is not None else None
         Loop(runtime.clock, runtime.cancel, signals, service, reload, last_row_ns).run(app)
     finally:

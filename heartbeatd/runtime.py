@@ -31,7 +31,7 @@ class Runtime:
     redactor: Redactor = field(default_factory=Redactor)
     service: NotifySocket = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
-    lanes: dict[str, SerialWorker] = field(default_factory=dict)
+    threads: dict[str, SerialWorker] = field(default_factory=dict)
     boot_id: str = field(default_factory=boot_id)
     names: HostNames = field(default_factory=lambda: host_names())
     started_ns: int = 0
@@ -45,9 +45,9 @@ class Runtime:
         """The wall clock was stepped by so much."""
         self.started_ns += by_ns
 
-    def lane(self, name: str) -> SerialWorker:
-        """The lane of that name; the same one after a reload, so that what hangs on it is not started again."""
-        return self.lanes.setdefault(name, SerialWorker(name))
+    def thread(self, name: str) -> SerialWorker:
+        """The worker thread of that name; the same one after a reload, so that what hangs there is not started again."""
+        return self.threads.setdefault(name, SerialWorker(name))
 
     def working(self) -> bool:
         """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
@@ -55,9 +55,9 @@ class Runtime:
         return self.cancel.cancelled
 
     def close(self) -> None:
-        """End the lanes; those that hang are left to the end of the process."""
-        for lane in self.lanes.values():
-            lane.close()
+        """End the threads; those that hang are left to the end of the process."""
+        for thread in self.threads.values():
+            thread.close()
         self.service.close()
 
 

@@ -45,7 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
     probes, client = components.probes(config, runtime)
-    probes.prepare()
     runtime.cancel.wait(lambda: False, seconds_from_now(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)

@@ -1,54 +1,72 @@
-"""What every probe is run by: its own deadline, and a report of how it went instead of an exception.
+"""What a probe is: a row of the table in `registry`. It is read under a deadline, and reports how that went; it never raises.
 
 No data is not a failure: `NoData` (Docker is not installed) and `ProbeError` (Docker refuses) are told apart by the probe that
 knows. Whatever else a library throws is a failure too, so that one source can never take the cycle down.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import TypeVar
 
-from heartbeatd.cancel import TimedOut
+from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeReport, ProbeStatus
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+Values = Mapping[
+    str, float | str
+]  # by the name of the metric, or of what a Sample has beside it; what is unknown is left out
+Finish = Callable[[], Values]
+Read = Callable[[int, CancelToken], Finish]
+EACH_CYCLE = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Reading(Generic[T]):
-    """What a probe brought back: the value, or None, and how it went."""
+class Probe:
+    """A source, which is read in every `every`th cycle, beginning with the first.
 
-    value: T | None
-    report: ProbeReport
+    `read` is given its deadline, by the token's clock, and the token to wait with. It begins to read, and returns what waits for
+    the values until the deadline; both may raise, see `attempt`.
+    """
 
-
-class PendingReading(Protocol[T_co]):
-    """A probe that was begun, and goes on while others are looked at."""
-
-    def result(self) -> T_co:
-        """What it read, waited for until its deadline. Raises what `attempt` knows."""
-
-
-def begin(name: str, start: Callable[[], PendingReading[T]]) -> Callable[[], Reading[T]]:
-    """Begin a probe; what is returned gives its reading, and waits for it."""
-    begun = attempt(name, start)
-    if begun.value is None:
-        nothing: Reading[T] = Reading(None, begun.report)
-        return lambda: nothing
-    return partial(attempt, name, begun.value.result)
+    name: str
+    every: int
+    deadline_s: float
+    read: Read
 
 
-def attempt(name: str, read: Callable[[], T]) -> Reading[T]:
-    """Call `read` and turn whatever comes of it into a Reading."""
+def at_once(read: Callable[[], Values]) -> Read:
+    """For what cannot hang: it is read in the cycle's own thread, as soon as it is its turn."""
+
+    def begin_here(deadline_ns: int, cancel: CancelToken) -> Finish:
+        values = read()
+        return lambda: values
+
+    return begin_here
+
+
+def on_thread(thread: SerialWorker, read: Callable[[], Values]) -> Read:
+    """For what may hang: it goes on in `thread` beside the others. While a call hangs there, no other is begun."""
+    return lambda deadline_ns, cancel: thread.start(read, deadline_ns, cancel).result
+
+
+def begin(probe: Probe, cancel: CancelToken) -> Callable[[], tuple[Values | None, ProbeReport]]:
+    """Begin to read; what is returned waits for the values, and says how it went."""
+    finish, report = attempt(probe.name, lambda: probe.read(cancel.deadline(probe.deadline_s), cancel))
+    if finish is None:
+        return lambda: (None, report)
+    return partial(attempt, probe.name, finish)
+
+
+def attempt(name: str, work: Callable[[], T]) -> tuple[T | None, ProbeReport]:
+    """What `work` returns, and how it went; None if it raises."""
     try:
-        return Reading(read(), ProbeReport(name, ProbeStatus.OK))
+        return work(), ProbeReport(name, ProbeStatus.OK)
     except NoData as error:
-        return Reading(None, ProbeReport(name, ProbeStatus.NO_DATA, str(error)))
+        return None, ProbeReport(name, ProbeStatus.NO_DATA, str(error))
     except Off as error:
-        return Reading(None, ProbeReport(name, ProbeStatus.OFF, str(error)))
+        return None, ProbeReport(name, ProbeStatus.OFF, str(error))
     except (ProbeError, TimedOut) as error:
-        return Reading(None, ProbeReport(name, ProbeStatus.FAILED, str(error)))
+        return None, ProbeReport(name, ProbeStatus.FAILED, str(error))
     except Exception as error:  # noqa: BLE001 - a probe's library may throw anything; the other probes must go on
-        return Reading(None, ProbeReport(name, ProbeStatus.FAILED, f"{type(error).__name__}: {error}"))
+        return None, ProbeReport(name, ProbeStatus.FAILED, f"{type(error).__name__}: {error}")

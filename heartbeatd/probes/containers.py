@@ -13,7 +13,7 @@ from pathlib import Path
 from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.containers import client
 from heartbeatd.core.sample import NoData, Off, ProbeError
-from heartbeatd.probes.base import PendingReading
+from heartbeatd.probes.base import Finish
 
 
 class Containers:
@@ -23,14 +23,16 @@ class Containers:
         self._thread, self._helper = thread, helper
         self._engine = Path(socket.removeprefix("unix://")) if socket else None
 
-    def start(self, deadline_ns: int, cancel: CancelToken) -> PendingReading[int]:
+    def read(self, deadline_ns: int, cancel: CancelToken) -> Finish:
         """Begin to count. Raises NoData, Off or ProbeError, or TimedOut while our own count before has not come back."""
         if self._engine is None:
             raise Off("switched off")
         seen = _see(self._engine)
         if seen and has_rights(self._engine):  # looked at anew each time
-            return _OwnCount(self._thread, self._engine, deadline_ns, cancel)
-        return client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen)
+            result = _OwnCount(self._thread, self._engine, deadline_ns, cancel).result
+        else:
+            result = client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen).result
+        return lambda: {"container_count": result()}
 
 
 class _OwnCount:

@@ -7,6 +7,7 @@ from heartbeatd.core.sample import ProbeError
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
+from heartbeatd.probes.base import Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,18 @@ class Internet:
         self._client = client
         self._request = Request("HEAD", Target.of(url), repeatable=True)
 
-    def check(self, timeout_s: float, waiter: CancelToken) -> Ping:
-        """Reachable is 2xx or 3xx. That nothing answers is a finding, not a fault; Fault only if the check was broken off."""
+    def read(self, deadline_ns: int, cancel: CancelToken) -> Finish:
+        """Check, in this thread."""
+        ping = self.check(cancel.seconds_until(deadline_ns), cancel)
+        values: dict[str, float | str] = {"internet_ok": ping.ok, "internet_detail": ping.detail}
+        if ping.ms is not None:
+            values["ping_ms"] = ping.ms
+        return lambda: values
+
+    def check(self, timeout_s: float, cancel: CancelToken) -> Ping:
+        """Reachable is 2xx or 3xx. That nothing answers is a finding, no failure. Raises ProbeError if it was broken off."""
         try:
-            answer = self._client.send(self._request, timeout_s, waiter)
+            answer = self._client.send(self._request, timeout_s, cancel)
         except RequestError as error:
             return Ping(False, None, str(error))
         except Cancelled:

@@ -1,55 +1,29 @@
-"""One look at everything: what may hang is started side by side, the rest is read meanwhile."""
+"""The table of the probes. Another probe is a file of its own and a row here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
-from heartbeatd.core.sample import Sample
-from heartbeatd.probes import base, host
+from heartbeatd.cancel import SerialWorker
+from heartbeatd.config.model import Config
+from heartbeatd.net.http import Client
+from heartbeatd.probes import disks, host
+from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once, on_thread
 from heartbeatd.probes.containers import Containers
-from heartbeatd.probes.host import Disk
-from heartbeatd.probes.internet import Internet, Ping
+from heartbeatd.probes.internet import Internet
+
+DISK_S = 1.0
+NO_WAIT_S = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds each probe may take."""
+def table(config: Config, client: Client, thread: Callable[[str], SerialWorker]) -> tuple[Probe, ...]:
+    """The rows, in the order in which they are begun. `thread` gives the worker thread of a name.
 
-    internet_s: float
-    docker_s: float
-    disk_s: float
-
-
-class Probes:
-    """All the probes of one configuration."""
-
-    def __init__(self, disk: Disk, containers: Containers, internet: Internet, timeouts: Timeouts) -> None:
-        self._disk, self._containers, self._internet, self._timeouts = disk, containers, internet, timeouts
-
-    def prepare(self) -> None:
-        """Set the mark that CPU use is measured from."""
-        host.cpu_percent()
-
-    def collect(self, now: Callable[[], int], waiter: CancelToken) -> Sample:
-        """What is there to see. Takes no longer than the longest deadline."""
-        limits = self._timeouts
-        taken_ns = now()
-        cpu = base.attempt("cpu", host.cpu_percent)
-        memory = base.attempt("memory", host.memory)
-        containers = base.begin("containers", lambda: self._containers.start(seconds_from_now(limits.docker_s), waiter))
-        disk = base.begin("disk", lambda: self._disk.start(seconds_from_now(limits.disk_s), waiter))
-        pinged = base.attempt("internet", lambda: self._internet.check(limits.internet_s, waiter))
-        used, counted = disk(), containers()
-        ping = pinged.value or Ping(False, None)
-        return Sample(
-            taken_ns=taken_ns,
-            cpu_percent=cpu.value,
-            ram_percent=memory.value.percent if memory.value else None,
-            ram_used_mb=memory.value.used_mb if memory.value else None,
-            disk_percent=used.value,
-            container_count=counted.value,
-            internet_ok=ping.ok if pinged.value else None,
-            ping_ms=ping.ms,
-            internet_detail=ping.detail,
-            reports=tuple(r.report for r in (cpu, memory, used, counted, pinged)),
-        )
+    The internet check waits in the cycle's own thread, while the others go on: so it is the last.
+    """
+    docker, internet = config.docker, config.internet
+    return (
+        Probe("cpu", EACH_CYCLE, NO_WAIT_S, at_once(host.cpu)),
+        Probe("memory", EACH_CYCLE, NO_WAIT_S, at_once(host.memory)),
+        Probe("disk", EACH_CYCLE, DISK_S, on_thread(thread("disk"), disks.usage)),
+        Probe("containers", EACH_CYCLE, docker.timeout_seconds, Containers(thread("docker"), docker.socket).read),
+        Probe("internet", EACH_CYCLE, internet.timeout_seconds, Internet(client, internet.url).read),
+    )

@@ -63,7 +63,6 @@ def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look
     store = open_store(config, process)
     agent = app.build(config, process, store, Start(process.boot_id))
     agent.start()
-    agent.probes.prepare()
     for number in range(1, cycles + 1):
         agent.run(Tick(number * NS_PER_S))
         if number % (cycles // looks) == 0:

@@ -9,13 +9,15 @@ import sqlite3
 import threading
 import time
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from functools import partial
 
 from heartbeatd import components
 from heartbeatd.config.load import parse
-from heartbeatd.probes.containers import Containers
-from heartbeatd.probes.host import Disk
-from heartbeatd.probes.internet import Internet
-from heartbeatd.probes.registry import Probes, Timeouts
+from heartbeatd.probes import registry
+from heartbeatd.probes.base import on_thread
+from heartbeatd.probes.collector import Probes
+from heartbeatd.probes.disks import usage
 from heartbeatd.runtime import Runtime
 from tests.bench.memory import run_cycles
 from tests.faults.stage import Outcome, Stage, run, sleep_s
@@ -88,12 +90,9 @@ def hanging_mount(stage: Stage) -> Outcome:
         config = parse({"internet": {"url": stage.receiver.url("/")}, "docker": {"socket": ""}})
         process = Runtime()
         _, client = components.probes(config, process)
-        probes = Probes(
-            Disk(process.lane("disk"), str(mount)),
-            Containers(process.lane("docker"), ""),
-            Internet(client, config.internet.url),
-            Timeouts(internet_s=1, docker_s=1, disk_s=0.3),
-        )
+        read = on_thread(process.thread("disk"), partial(usage, str(mount)))
+        table = registry.table(config, client, process.thread)
+        probes = Probes(tuple(replace(row, deadline_s=0.3, read=read) if row.name == "disk" else row for row in table))
         samples, took_s, threads = [], [], set()
         for _ in range(stage.seconds):
             began_s = time.monotonic()
@@ -108,10 +107,10 @@ def hanging_mount(stage: Stage) -> Outcome:
         outcome.expect(max(took_s[1:]) < 0.3, f"a later one waited {max(took_s[1:]):.1f} s again")
         outcome.expect(len(threads) == 1, f"threads: {threads}")
         outcome.on_time = f"{sum(s < 1 for s in took_s)}/{stage.seconds}"
-        # The connection aborted: statvfs fails at last, and the lane is free.
+        # The connection aborted: statvfs fails at last, and the thread is free.
         os.close(server)
         stack.callback(client.close)
-        wait_until(lambda: not process.lane("disk").busy)
+        wait_until(lambda: not process.thread("disk").busy)
         after = probes.collect(process.clock.now_ns, process.cancel)
         outcome.expect(
             any("connected" in report.detail for report in after.reports), f"not free again: {after.reports}"

@@ -14,64 +14,66 @@ from typing import Self
 
 import pytest
 
-from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
-from heartbeatd.core.sample import ProbeStatus
-from heartbeatd.probes import base
-from heartbeatd.probes.base import Reading
+from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.core.sample import ProbeStatus, Sample
+from heartbeatd.probes.base import EACH_CYCLE, Probe
+from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers
 from tests.support.agent import run_python
 from tests.support.engine import Engine, own_engine, reading
 from tests.support.wait import wait_until
 
-Count = Callable[[], Reading[int]]
+Count = Callable[[], Sample]
 
 
 @contextlib.contextmanager
 def counting(path: Path | str, timeout_s: float) -> Iterator[Count]:
     """Counts at the socket `path`, each count within `timeout_s`, as cycles would."""
-    lane, waiter = SerialWorker("docker"), CancelToken()
-    probe = Containers(lane, f"unix://{path}" if path else "")
+    thread, cancel = SerialWorker("docker"), CancelToken()
+    probe = Containers(thread, f"unix://{path}" if path else "")
+    probes = Probes((Probe("containers", EACH_CYCLE, timeout_s, probe.read),))
 
-    def count() -> Reading[int]:
-        return base.begin("containers", lambda: probe.start(seconds_from_now(timeout_s), waiter))()
+    def count() -> Sample:
+        return probes.collect(lambda: 0, cancel)
 
     yield count
-    lane.close(patience_s=10)
+    thread.close(patience_s=60)
 
 
 def test_no_engine(tmp_path: Path) -> None:
-    """Switched off, or not installed: there is nothing to read, which is no fault."""
+    """Switched off, or not installed: there is nothing to read, which is no failure."""
     for path in (tmp_path / "docker.sock", tmp_path / "no/docker.sock"):
         with counting(path, 2) as count:
-            assert count().report.status is ProbeStatus.NO_DATA
+            assert count().reports[0].status is ProbeStatus.NO_DATA
     with counting("", 2) as count:
-        assert count().report.status is ProbeStatus.OFF
+        assert count().reports[0].status is ProbeStatus.OFF
 
 
 def test_not_a_socket(tmp_path: Path) -> None:
-    """A file, and a socket that nobody serves any more: a fault, with what to look at."""
+    """A file, and a socket that nobody serves any more: failed, with what to look at."""
     (tmp_path / "file").write_text("")
     with counting(tmp_path / "file", 2) as count:
-        assert "is not a socket" in count().report.detail
+        assert "is not a socket" in count().reports[0].detail
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(tmp_path / "left"))
     with counting(tmp_path / "left", 2) as count:
-        reading = count()
-        assert reading.report.status is ProbeStatus.FAILED
-        assert "connection refused" in reading.report.detail
+        (report,) = count().reports
+        assert report.status is ProbeStatus.FAILED
+        assert "connection refused" in report.detail
 
 
 # As an agent that is not root: what it finds at the engine's socket, asking the reader at the other.
 AS_DAEMON = """
 import os, pwd, sys
-from heartbeatd.probes import base
+from heartbeatd.probes.base import EACH_CYCLE, Probe
+from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers
-from heartbeatd.cancel import CancelToken, SerialWorker, seconds_from_now
+from heartbeatd.cancel import CancelToken, SerialWorker
 from pathlib import Path
 os.setgroups([]); os.setgid(1); os.setuid(pwd.getpwnam("daemon").pw_uid)
 probe = Containers(SerialWorker("docker"), f"unix://{sys.argv[1]}", Path(sys.argv[2]))
-reading = base.begin("containers", lambda: probe.start(seconds_from_now(5), CancelToken()))()
-print(reading.value, reading.report.status, reading.report.detail)
+sample = Probes((Probe("containers", EACH_CYCLE, 60, probe.read),)).collect(lambda: 0, CancelToken())
+print(sample.container_count, sample.reports[0].status, sample.reports[0].detail)
 """
 
 
@@ -141,7 +143,7 @@ def test_an_engine_that_never_answers(tmp_path: Path) -> None:
                 began_s = time.monotonic()
                 reading = count()
                 assert time.monotonic() - began_s < 30
-                assert reading.report.status is ProbeStatus.FAILED
+                assert reading.reports[0].status is ProbeStatus.FAILED
             hung.setblocking(False)
             taken = []
             with contextlib.suppress(BlockingIOError):
@@ -179,7 +181,7 @@ def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         with counting(tmp_path / "docker.sock", 5) as count:
-            assert [count().report.status for _ in range(2)] == [ProbeStatus.FAILED] * 2
+            assert [count().reports[0].status for _ in range(2)] == [ProbeStatus.FAILED] * 2
         thread.join()
 
 
@@ -194,15 +196,15 @@ def engine() -> Iterator[Engine]:
 def test_running_containers_are_counted(engine: Engine) -> None:
     """Those that run, and no others: not those that exited, were killed or only created."""
     with counting(engine.socket, 10) as count:
-        assert count().value == 0
+        assert count().container_count == 0
         first, second = engine.run_container(), engine.run_container()
         engine.docker("create", "--network=none", "busybox:test", "/busybox", "true")
         engine.docker("run", "--network=none", "busybox:test", "/busybox", "true")
-        assert count().value == 2
+        assert count().container_count == 2
         engine.docker("kill", first)
-        assert count().value == 1
+        assert count().container_count == 1
         engine.docker("rm", "--force", second)
-        assert count().value == 0
+        assert count().container_count == 0
 
 
 @pytest.mark.docker
@@ -212,7 +214,7 @@ def test_one_request_a_cycle(engine: Engine, tmp_path: Path) -> None:
     engine.run_container()
     with Relay(tmp_path / "relay", engine.socket) as relay, counting(tmp_path / "relay", 10) as count:
         for _ in range(5):
-            assert count().value == 2
+            assert count().container_count == 2
         assert relay.connections == 5
         assert relay.requests == ["GET /containers/json HTTP/1.0"] * 5
 
@@ -221,28 +223,28 @@ def test_one_request_a_cycle(engine: Engine, tmp_path: Path) -> None:
 def test_an_engine_that_stands_still(engine: Engine) -> None:
     """SIGSTOP: unknown, each time within the deadline; SIGCONT: counted again, without a restart of ours."""
     with counting(engine.socket, 1) as count:
-        before = count().value
+        before = count().container_count
         assert before is not None
         engine.signal(signal.SIGSTOP)
         try:
             for _ in range(3):
                 began_s = time.monotonic()
-                assert count().value is None
+                assert count().container_count is None
                 assert time.monotonic() - began_s < 30
         finally:
             engine.signal(signal.SIGCONT)
-        wait_until(lambda: count().value == before)
+        wait_until(lambda: count().container_count == before)
 
 
 @pytest.mark.docker
 def test_an_engine_that_is_restarted() -> None:
     """Gone: unknown. Back: counted again."""
     with own_engine() as engine, counting(engine.socket, 5) as count:
-        assert count().value is not None
+        assert count().container_count is not None
         engine.stop()
-        assert count().value is None
+        assert count().container_count is None
         engine.start()
-        wait_until(lambda: count().value is not None)
+        wait_until(lambda: count().container_count is not None)
 
 
 class Relay:

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.cancel import CancelToken
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.probes.containers import Containers
-from heartbeatd.probes.host import Disk
+from heartbeatd.probes.base import EACH_CYCLE, Probe
+from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.internet import Internet, Ping
-from heartbeatd.probes.registry import Probes, Timeouts
 from tests.support.scripted import Scripted, answers, endless, silent
 
 Check = Callable[[str, float], Ping]
@@ -68,12 +67,9 @@ def test_nobody_there(check: Check) -> None:
 @pytest.mark.parametrize(("status", "detail"), [(500, "HTTP 500"), (200, "")])
 def test_the_sample_says_why(status: int, detail: str) -> None:
     """What the check found goes along with what it measured."""
-    lane, client, waiter = SerialWorker("disk"), Client(Resolver(), "test"), CancelToken()
+    client = Client(Resolver(), "test")
     with Scripted(answers(status)) as server:
-        probes = Probes(
-            Disk(lane), Containers(SerialWorker("docker"), ""), Internet(client, server.url), Timeouts(10, 10, 10)
-        )
-        sample = probes.collect(lambda: 0, waiter)
+        row = Probe("internet", EACH_CYCLE, 10, Internet(client, server.url).read)
+        sample = Probes((row,)).collect(lambda: 0, CancelToken())
         client.close()
-    lane.close(patience_s=10)
     assert (sample.internet_ok, sample.internet_detail) == (status == 200, detail)

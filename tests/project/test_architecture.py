@@ -24,7 +24,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "config": {"files"},
     "containers": {"cancel", "net"},
     "net": {"cancel", "clock", "files"},
-    "probes": {"cancel", "containers", "net"},
+    "probes": {"cancel", "config", "containers", "net"},
     "store": {"cancel", "clock", "files", "journal"},
     "notify": {"cancel", "clock", "config", "journal", "net"},
     "rules": set(),

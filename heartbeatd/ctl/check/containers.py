@@ -5,12 +5,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from heartbeatd.cancel import seconds_from_now
 from heartbeatd.containers import client
 from heartbeatd.core.sample import ProbeReport, ProbeStatus
 from heartbeatd.ctl.check.finding import Finding, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation
-from heartbeatd.probes import base
+from heartbeatd.probes.base import EACH_CYCLE, Probe
+from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers, has_rights
 from heartbeatd.runtime import Runtime
 
@@ -22,14 +22,13 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """Counted as in each cycle."""
     settings = situation.config.docker
     path = Path(settings.socket.removeprefix("unix://"))
-    probe = Containers(runtime.lane("docker"), settings.socket)
-    reading = base.begin(
-        "containers", lambda: probe.start(seconds_from_now(settings.timeout_seconds), runtime.cancel)
-    )()
-    if reading.value is not None:
-        yield number_running(reading.value)
+    probe = Containers(runtime.thread("docker"), settings.socket)
+    row = Probe("containers", EACH_CYCLE, settings.timeout_seconds, probe.read)
+    sample = Probes((row,)).collect(runtime.clock.now_ns, runtime.cancel)
+    if sample.container_count is not None:
+        yield number_running(sample.container_count)
     else:
-        yield not_counted(reading.report, path, situation, path if has_rights(path) else client.SOCKET)
+        yield not_counted(sample.reports[0], path, situation, path if has_rights(path) else client.SOCKET)
 
 
 def number_running(number: int) -> Finding:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.failure_alert import notes
+from heartbeatd.failure_alert.__main__ import deliver
 from heartbeatd.failure_alert.configuration import setting
 from heartbeatd.failure_alert.failure import stop_took_too_long
 from heartbeatd.failure_alert.webhook import post
@@ -66,18 +67,42 @@ def test_a_credential_wins(tmp_path: Path) -> None:
     assert "hidden" not in done.stdout + done.stderr
 
 
-def test_it_tries_again(tmp_path: Path) -> None:
+class QuickTime:
+    """It passes at once where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.slept_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return sum(self.slept_s)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+
+
+def test_it_tries_again(capsys: pytest.CaptureFixture[str]) -> None:
     """A webhook that answers 404 first is asked again, with the same event id, and the number of the attempt."""
+    time = QuickTime()
     with Receiver() as receiver:
-        receiver.answer(WEBHOOK, 404, 200)
-        config = tmp_path / "config.toml"
-        config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
-        done = tell(config)
-        told = [request.body["details"] for request in receiver.received(WEBHOOK)]
-    assert done.returncode == 0
-    assert "HTTP 404" in done.stderr
-    assert [details["attempt"] for details in told] == [1, 2]
-    assert len({details["event_id"] for details in told}) == 1
+        receiver.answer(WEBHOOK, 404, 503, 200)
+        assert deliver(receiver.url(WEBHOOK), {"details": {"event_id": "one"}}, time) == 0
+    assert time.slept_s == [5, 10]
+    assert [(asked.body["details"], asked.answered) for asked in receiver.received(WEBHOOK)] == [
+        ({"event_id": "one", "attempt": 1, "queued_seconds": 0}, 404),
+        ({"event_id": "one", "attempt": 2, "queued_seconds": 5}, 503),
+        ({"event_id": "one", "attempt": 3, "queued_seconds": 15}, 200),
+    ]
+    assert "attempt 1: HTTP 404\n" in capsys.readouterr().err
+
+
+def test_it_gives_up() -> None:
+    """After ten minutes of longer and longer pauses; the next look of the timer is the next try."""
+    time = QuickTime()
+    with Receiver() as receiver:
+        receiver.answer(WEBHOOK, 404)
+        assert deliver(receiver.url(WEBHOOK), {"details": {}}, time) == 1
+    assert time.slept_s == [5, 10, 20, 40, *[60] * 8]
+    assert len(receiver.received(WEBHOOK)) == len(time.slept_s) + 1
 
 
 def test_nobody_to_tell(tmp_path: Path) -> None:

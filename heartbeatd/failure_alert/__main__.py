@@ -14,6 +14,7 @@ import re
 import socket
 import sys
 import time
+from typing import Protocol
 
 from heartbeatd.failure_alert.configuration import CONFIG, credential, read, setting
 from heartbeatd.failure_alert.failure import find_failure
@@ -24,6 +25,16 @@ from heartbeatd.failure_alert.webhook import post
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 60.0
 GIVE_UP_S = 600.0
+
+
+class Time(Protocol):
+    """What is needed of the module `time`."""
+
+    def monotonic(self) -> float:
+        """Seconds."""
+
+    def sleep(self, seconds: float, /) -> None:
+        """Wait for so long."""
 
 
 def main() -> int:
@@ -40,10 +51,10 @@ def main() -> int:
         note(TOLD, "")  # or it would be said every two minutes
         return 0
     host = setting(config, "agent", "hostname") or re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())  # any bytes
-    return deliver(url, alert(host, failure))
+    return deliver(url, alert(host, failure), time)
 
 
-def deliver(url: str, body: dict[str, object]) -> int:
+def deliver(url: str, body: dict[str, object], time: Time) -> int:
     """Try until the webhook has it. The exit status: 1 if it does not take it within `GIVE_UP_S`."""
     began_s, pause_s, attempt = time.monotonic(), FIRST_PAUSE_S, 1
     while True:

@@ -26,8 +26,8 @@ from tests.support.agent import CHECKOUT, AgentProcess
 pytestmark = [pytest.mark.slow, pytest.mark.timing]
 
 INSTRUCTIONS = 2_200_000
-# 58 to 62: a third of them futex(2), for what is handed to another thread and back, and as many as the scheduler makes of it.
-SYSTEM_CALLS = 70
+# 52 to 60: a fifth of them futex(2), for what is handed to another thread and back, and as many as the scheduler makes of it.
+SYSTEM_CALLS = 65
 # The cycle, the alerts, and what may hang for ever on a disk: the probe of the root filesystem, and the database.
 THREADS = 4
 WRITTEN_BYTES = 6_500

@@ -38,9 +38,9 @@ class ChannelUrl:
             raise Refused(
                 "it has a space or a character outside ASCII", "in a URL they are written %20, %C3%A9 and so on"
             )
-        scheme, found, rest = text.partition("://")
-        if not found or not rest:
-            raise ValueError("it is no URL: it has no scheme with :// and something behind that")
+        scheme, found, _ = text.partition("://")
+        if not found:
+            raise ValueError("it is no URL: it has no scheme with :// behind it")
         if scheme.lower() == "http":
             raise Refused(
                 "it begins with http://", "n8n is alerts.webhook_url; elsewhere JSON is posted by json:// or jsons://"

@@ -19,6 +19,11 @@ class Refused(ValueError):
         self.hint = hint
 
 
+def right(error: ValueError, kind: "Kind") -> str:
+    """What would be right in place of a value that was refused."""
+    return error.hint if isinstance(error, Refused) else f"allowed: {kind.allowed}"
+
+
 class Kind(Protocol):
     """What a setting may be."""
 

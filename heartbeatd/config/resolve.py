@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from heartbeatd.config.model import AlertsConfig, ChannelConfig, Config, kind_of
+from heartbeatd.config.options import right
 from heartbeatd.config.secrets import (
     LARGEST_BYTES,
     SECRET_KEY,
@@ -100,4 +101,4 @@ def _checked(data: bytes, key: str, origin: Origin, remedy: str = "") -> Secret:
     try:
         return Secret(str(kind.check(text)), origin)
     except ValueError as error:
-        raise ConfigError(Problem(str(origin), str(error), f"allowed: {kind.allowed}{then}")) from None
+        raise ConfigError(Problem(str(origin), str(error), f"{right(error, kind)}{then}")) from None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from heartbeatd.config.options import Refused
+from heartbeatd.config.options import right
 from heartbeatd.config.schema import REQUIRED, Group, Option, groups_of, names_of, options_of, settings_of
 from heartbeatd.config.secrets import Origin, OriginKind, Secret
 from heartbeatd.core.redact import shown_name
@@ -72,15 +72,13 @@ def _tables(group: Group, given: object) -> list[tuple[str, Mapping[str, object]
 def _value(option: Option, given: object, path: str, name: str, place: Place) -> object:
     """The value to be used; None if it is not set, and has a default; a Problem if it is refused, or needed and not there."""
     key = f"{path}.{name}"
-    allowed = f"allowed: {option.kind.allowed}"
     if given is None:
-        return Problem(place.of(path, key), "is missing", allowed) if option.default is REQUIRED else None
+        missing = Problem(place.of(path, key), "is missing", f"allowed: {option.kind.allowed}")
+        return missing if option.default is REQUIRED else None
     try:
         value = option.kind.check(given)
-    except Refused as error:
-        return Problem(place.of(key), str(error), error.hint)
     except ValueError as error:
-        return Problem(place.of(key), str(error), allowed)
+        return Problem(place.of(key), str(error), right(error, option.kind))
     return (
         Secret(str(value), Origin(OriginKind.SETTING, place.file, key) if value else None) if option.secret else value
     )

@@ -1,4 +1,4 @@
-"""`heartbeatctl set-secret`: keep the key, or the webhook's URL, as a credential that systemd encrypts and hands to the agent.
+"""`heartbeatctl set-secret`: keep a secret as a credential that systemd encrypts and hands to the agent, or to the notifier.
 
 It is read from a prompt without echo or from standard input, never from the command line, which everybody on a host can see.
 """
@@ -16,13 +16,18 @@ from pathlib import Path
 
 from heartbeatd.config.load import load
 from heartbeatd.config.model import kind_of
+from heartbeatd.config.options import right
 from heartbeatd.config.secrets import (
     LARGEST_BYTES,
+    NAMES,
     SECRET_KEY,
     STORE,
+    WEBHOOK_HEADERS,
     WEBHOOK_URL,
     OriginKind,
     Secret,
+    all_lines,
+    channel_credential,
     credential_paths,
     only_line,
 )
@@ -31,17 +36,20 @@ from heartbeatd.ctl import service
 from heartbeatd.errors import ConfigError, ExitCode, HeartbeatdError, NotAllowedError, Problem
 from heartbeatd.files import write_atomically
 
-# What may be kept so: its name here, the credential's name, and the setting it takes the place of.
+# What may be kept so: its name here, the credential's name, and the setting it takes the place of. Beside these channel.NAME.
 SECRETS: dict[str, tuple[str, str]] = {
     "secret_key": (SECRET_KEY, "heartbeat.secret_key"),
     "webhook_url": (WEBHOOK_URL, "alerts.webhook_url"),
+    "webhook_headers": (WEBHOOK_HEADERS, "alerts.webhook_headers"),
 }
+CHANNEL_URL = "channel.url"
 KEY_FILE = Path("/etc/heartbeat/secret_key")  # where the key goes if systemd cannot keep it
 
 
 def add(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(sorted(SECRETS))
     parser.add_argument(
-        "name", nargs="?", choices=sorted(SECRETS), default="secret_key", help="which secret (default: %(default)s)"
+        "name", nargs="?", type=_known, default="secret_key", help=f"{names} or channel.NAME (default: %(default)s)"
     )
     parser.add_argument("--plain", action="store_true", help="keep it unencrypted, readable by root only")
     parser.add_argument("--remove", action="store_true", help="forget it")
@@ -51,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit status: 0 stored, 1 it could not be, 77 not allowed, 78 it is no key, or no URL, that would be accepted."""
     if os.geteuid() != 0:
         raise NotAllowedError(Problem("set-secret", "only root may store credentials"))
-    name, key = SECRETS[arguments.name]
+    name, key = _kept(arguments.name)
     if arguments.remove:
         with _alone():
             return _remove(name, key)
@@ -66,10 +74,29 @@ def run(arguments: argparse.Namespace) -> int:
             if other != kept:  # an older one there might win over this
                 _forget(other)
     print(f"stored in {kept}")
-    _say_what_else(arguments.config, key, kept)
-    # A reload reads the configuration anew, but systemd hands over credentials only when it starts a service.
-    print("then: systemctl restart heartbeatd (a reload does not hand it over)")
+    _say_what_else(arguments.config, arguments.name, key, kept)
+    if name in NAMES:
+        # A reload reads the configuration anew, but systemd hands over credentials only when it starts a service.
+        print("then: systemctl restart heartbeatd (a reload does not hand it over)")
+    else:
+        print("the next alert is sent with it")
     return ExitCode.OK
+
+
+def _known(name: str) -> str:
+    """Raises ArgumentTypeError if there is no such secret."""
+    channel = name.removeprefix("channel.")
+    try:
+        if name not in SECRETS and (channel == name or not kind_of("channel.name").check(channel)):
+            raise ValueError(f"there is no such secret: {', '.join(sorted(SECRETS))} or channel.NAME")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
+
+
+def _kept(name: str) -> tuple[str, str]:
+    """The credential's name, and the key path of the setting."""
+    return SECRETS.get(name) or (channel_credential(name.removeprefix("channel.")), CHANNEL_URL)
 
 
 @contextlib.contextmanager
@@ -100,9 +127,10 @@ def _checked(given: bytes, key: str) -> Secret:
     try:
         if not given.strip():
             raise ValueError("nothing was entered, and nothing is changed")
-        return Secret(str(kind.check(only_line(given))))
+        line = all_lines(given) if key == SECRETS["webhook_headers"][1] else only_line(given)
+        return Secret(str(kind.check(line)))
     except ValueError as error:
-        raise ConfigError(Problem(key, str(error), f"allowed: {kind.allowed}")) from None
+        raise ConfigError(Problem(key, str(error), right(error, kind))) from None
 
 
 def _encrypted(name: str, text: Secret) -> Path | None:
@@ -131,7 +159,8 @@ def _fallback(name: str, text: Secret) -> Path:
 def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
     """Where it is now. Raises HeartbeatdError if it cannot be put there."""
     try:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
         write_atomically(path, data, mode, group)
     except OSError as error:
         raise HeartbeatdError(Problem(str(path), f"cannot be written: {error.strerror}", _in_the_way(path))) from None
@@ -141,7 +170,8 @@ def _write(path: Path, data: bytes, mode: int = 0o600, group: int = 0) -> Path:
 def _remove(name: str, key: str) -> int:
     gone = [path for path in credential_paths(name) if _forget(path)]
     if gone:
-        print(f"removed {', '.join(map(str, gone))}; the agent goes on with it until: systemctl restart heartbeatd")
+        until = "; the agent goes on with it until: systemctl restart heartbeatd" if name in NAMES else ""
+        print(f"removed {', '.join(map(str, gone))}{until}")
     else:
         print(f"there was no credential {name}; {key} counts as it is")
     return ExitCode.OK
@@ -163,13 +193,22 @@ def _in_the_way(path: Path) -> str:
     return f"a folder is in its place: `rmdir {path}`, and run this again" if path.is_dir() else ""
 
 
-def _say_what_else(config: Path, key: str, kept: Path) -> None:
+def _say_what_else(config: Path, name: str, key: str, kept: Path) -> None:
     """What is left to be done in the configuration, if anything is."""
     if kept == KEY_FILE:
         print(f'set heartbeat.secret_key_file = "{KEY_FILE}" in {config}')
     with contextlib.suppress(HeartbeatdError):
         found = load(config)
-        secrets = {"heartbeat.secret_key": found.heartbeat.secret_key, "alerts.webhook_url": found.alerts.webhook_url}
-        origin = secrets[key].origin
+        secrets = {
+            "secret_key": found.heartbeat.secret_key,
+            "webhook_url": found.alerts.webhook_url,
+            "webhook_headers": found.alerts.webhook_headers,
+            **{f"channel.{channel.name}": channel.url for channel in found.channels},
+        }
+        if name not in secrets:
+            print(f"{config} has no [[channel]] of this name yet")
+            return
+        origin = secrets[name].origin
         if origin is not None and origin.kind is OriginKind.SETTING:
-            print(f"{key} is still in {config}, where it is of no use now: take it out before the restart")
+            before = " before the restart" if _kept(name)[0] in NAMES else ""
+            print(f"{key} is still in {config}, where it is of no use now: take it out{before}")

@@ -52,7 +52,6 @@ def test_channels_and_headers_are_taken_and_not_shown() -> None:
         ("telegram-hidden://x", "apprise(1)"),
         ("http://n8n/hidden", "alerts.webhook_url"),
         ("ntfy:/hidden", "a URL of Apprise"),
-        ("ntfys://", "a URL of Apprise"),
         ("ntfys://a hidden", "%20"),
         (5, "a URL of Apprise"),
     ],
@@ -65,7 +64,8 @@ def test_a_url_with_a_typo(url: object, hint: str) -> None:
 
 
 def test_https_addresses_of_services_are_taken() -> None:
-    """Apprise knows where they lead."""
+    """Apprise knows where they lead; and there are those that need no more than a scheme."""
+    assert ChannelUrl().check("syslog://") == "syslog://"
     assert ChannelUrl().check("https://discord.com/api/webhooks/1/x") == "https://discord.com/api/webhooks/1/x"
 
 

@@ -156,10 +156,13 @@ class Cycle:
             self._check_explains = True
         elif seen.result is not None and seen.result.status is not None:
             self._check_explains = False
-        found = [
-            self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)) for rule in self._rules
-        ]
-        return together([one for one in found if one is not None])
+        return together(
+            [
+                found
+                for rule in self._rules
+                if (found := self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)))
+            ]
+        )
 
     def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
         """Without a webhook no notification is made: it would be delivered years later, if ever."""

@@ -31,5 +31,5 @@ class Probes:
             values, report = finish()
             found.update(values or ())
             reports.append(report)
-        others = {name: found.pop(name) for name in found.keys() - _OF_A_SAMPLE}
+        others = {name: found.pop(name) for name in tuple(found) if name not in _OF_A_SAMPLE}  # in their order
         return Sample(taken_ns, reports=tuple(reports), values=others, **found)  # type: ignore[arg-type]  # held by a test

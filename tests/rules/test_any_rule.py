@@ -1,4 +1,4 @@
-"""A rule on a measure that was made up here: from the sample to the database, the webhook, the journal and the status line.
+"""A rule on a measure that was made up here: from a probe to the database, the webhook, the journal and the status line.
 
 No file of the product knows its kind.
 """
@@ -29,6 +29,8 @@ from heartbeatd.core.timefmt import Zone
 from heartbeatd.cycle import Cycle
 from heartbeatd.journal import MessageId
 from heartbeatd.notify.webhook import body_of
+from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once
+from heartbeatd.probes.collector import Probes
 from heartbeatd.rules import KINDS, all_rules
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
@@ -69,8 +71,11 @@ class World:
     waiting = unsaved_rows = undelivered_alerts = 0
     alive = True
 
+    def __post_init__(self) -> None:
+        self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(lambda: self.pressure)),))
+
     def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
-        return Sample(now(), values=self.pressure)
+        return self._probes.collect(now, cancel)
 
     def send(self, body: bytes, cancel: CancelToken) -> HeartbeatResult | None:
         return HeartbeatResult(self.worker_status)

@@ -2,14 +2,13 @@
 
 import logging
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from heartbeatd.core.gap import PATIENCE_NS, ExitRecord, Start
 from heartbeatd.core.schedule import NS_PER_S
-from tests.support.agent import CHECKOUT, environment, python
+from tests.support.agent import run_python
 from tests.support.clocks import FakeClock
 from tests.support.runs import INTERVAL_S, RunOfAgent, run
 
@@ -32,9 +31,9 @@ def clock() -> FakeClock:
 
 def killed(path: Path, clock: FakeClock, boot_id: str, cycles: int) -> None:
     """A run that is killed after so many cycles."""
-    words = python("tests.support.runs", path, boot_id, str(clock.wall_ns), str(clock.boot_ns), str(cycles))
-    done = subprocess.run(words, cwd=CHECKOUT, env=environment(), timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL
+    moment = str(clock.wall_ns), str(clock.boot_ns)
+    done = run_python("-m", "tests.support.runs", path, boot_id, *moment, str(cycles))
+    assert done.returncode == -signal.SIGKILL, done.stderr
     clock.pass_s(cycles * INTERVAL_S)
 
 

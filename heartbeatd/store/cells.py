@@ -7,6 +7,7 @@ from heartbeatd.core.timefmt import from_iso
 
 LONGEST_TEXT = 1000
 LARGEST_NUMBER = 1e15
+_NUMBERS = (int, float)
 
 
 def word(value: object) -> str | None:
@@ -22,7 +23,7 @@ def whole(value: object) -> int | None:
 
 
 def real(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and abs(value) < LARGEST_NUMBER else None
+    return float(value) if isinstance(value, _NUMBERS) and abs(value) < LARGEST_NUMBER else None
 
 
 def text_of(value: object) -> str | None:

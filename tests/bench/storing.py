@@ -66,8 +66,8 @@ def reading(path: Path) -> Iterator[Figure]:
     with closing(Reader.open(path)) as reader:
         for name, period, days, most in (
             ("history: 24 hours by the hour", HOUR, 1, 1),
-            ("history: 30 days by the hour", HOUR, 30, 15),
-            ("history: a year by the day", DAY, 365, 8),
+            ("history: 30 days by the hour", HOUR, 30, 30),
+            ("history: a year by the day", DAY, 365, 15),
         ):
             since, until = (period.start(to_lima(time_ns() - ago * NS_PER_DAY)) for ago in (days, 0))
             yield Figure(name, _median_ms(reader.history, period, since, until, 24 * days + 2), "ms", most=most)

@@ -116,7 +116,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
             path, is_encrypted = elsewhere.get(identifier, (path, is_encrypted))
             try:
                 _refuse_what_is_no_file(path, name)
-                data = _decrypted(path, identifier) if is_encrypted else read(path)
+                data = decrypted(path, identifier) if is_encrypted else read(path)
             except ConfigError as error:
                 problems += error.problems
                 continue
@@ -156,7 +156,7 @@ def _refuse_what_is_no_file(path: Path, name: str) -> None:
         return  # not there, or not for us to see
 
 
-def _decrypted(path: Path, name: str) -> bytes | None:
+def decrypted(path: Path, name: str) -> bytes | None:
     """What systemd-creds(1) makes of an encrypted credential; None if it is not there, or not for us to read."""
     if not os.access(path, os.R_OK):
         return None

@@ -209,6 +209,7 @@ def test_the_secrets_are_the_notifiers_alone(installed: BootedHost, told: Receiv
             installed.out(f"stat --format='%U %a' {place}; stat --format='%U %a' $(dirname {place})")
             == "root 600\nroot 700"
         )
+        assert "no alert reaches phone" in installed.run("heartbeatctl check --offline", check=False).stdout
         # What a run that was killed may have left beside it.
         installed.run(f"echo rubbish > $(dirname {place})/.phone.0123456789abcdef")
         assert Answer.parse(ask(installed, "phone").encode()).reason == "apprise is not installed: apt install apprise"
@@ -219,6 +220,10 @@ def test_the_secrets_are_the_notifiers_alone(installed: BootedHost, told: Receiv
     wrong = installed.run("echo jsn://x | heartbeatctl set-secret channel.phone", check=False)
     assert (wrong.returncode, "did you mean json://?" in wrong.stderr) == (78, True)
     assert installed.run("echo x | heartbeatctl set-secret channel.A_b", check=False).returncode == 2
+    installed.run("echo of another machine > /etc/credstore.encrypted/heartbeat.channel/phone")
+    assert ask(installed, "webhook") == "nothing"  # systemd does not start it so, and the webhook is not told either
+    checked = installed.run("heartbeatctl check --offline", check=False).stdout
+    assert "`heartbeatctl set-secret --remove channel.phone` forgets it" in checked
     installed.run("heartbeatctl set-secret --remove channel.phone; heartbeatctl set-secret --remove webhook_headers")
     assert "set-secret channel.phone" in Answer.parse(ask(installed, "phone").encode()).reason
 

@@ -8,11 +8,12 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from heartbeatd.config.model import Config
 from heartbeatd.ctl import privileges, service, unit_file
-from heartbeatd.ctl.check import configuration, containers_sdk, printing, registry, running, sandbox, unit
+from heartbeatd.ctl.check import channels, configuration, containers_sdk, printing, registry, running, sandbox, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
 from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
 from heartbeatd.ctl.unit_file import Settings
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     seen_by_root = [
         *(_refused(problem, "secrets") for problem in spoilt),
         *configuration.misplaced(),
+        *channels.undecryptable(),
         *unit.waiting_credentials(given, loaded),
         *unit.moved_helper(unit_file.service_settings("heartbeatd-containers.service")),
     ]
@@ -74,6 +76,7 @@ def _findings(
         config, path, service.unit_state(), identity(folder), settings, engine, read_only=is_read_only(folder)
     )
     yield from configuration.check(situation)
+    yield from channels.check(config.channels, has_apprise=find_spec("apprise") is not None)
     yield from seen_by_root
     if offline:
         yield from _outside(situation, offline=True)

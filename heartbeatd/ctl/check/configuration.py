@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.config.remarks import remarks
-from heartbeatd.config.secrets import NAMES, PLAIN, STORE, OriginKind
+from heartbeatd.config.secrets import NAMES, PLAIN, STORE, WEBHOOK_HEADERS, OriginKind
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.runtime import host_name
@@ -13,7 +13,7 @@ from heartbeatd.runtime import host_name
 
 def misplaced() -> Iterator[Finding]:
     """Credentials that would keep the service from starting. Only root may look for them."""
-    for name in NAMES if os.access(STORE, os.X_OK) else ():
+    for name in (*NAMES, WEBHOOK_HEADERS) if os.access(STORE, os.X_OK) else ():
         if (STORE / name).exists():
             yield unencrypted(STORE / name)
 

@@ -4,8 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.config.model import ChannelConfig
 from heartbeatd.core.sample import ProbeReport, ProbeStatus
 from heartbeatd.ctl.check import (
+    channels,
     clock,
     configuration,
     containers,
@@ -78,6 +80,13 @@ CONFIGURATION: list[Row] = [
     ),
     (lambda: configuration.check(configured()), "configuration", OK, f"{DEFAULT_PATH} is valid", ""),
     (lambda: configuration.check(configured()), "secrets", OK, "the key comes from /etc/key", ""),
+    (
+        *(
+            lambda: channels.check([ChannelConfig(name="phone"), ChannelConfig(name="mail")], has_apprise=False),
+            "channels",
+        ),
+        *(ERROR, "apprise is not installed, so no alert reaches phone, mail", "`apt install apprise`"),
+    ),
     (lambda: configuration.check(configured()), "secrets", OK, "the webhook's URL comes from /etc/credstore/hook", ""),
 ]
 

@@ -141,6 +141,9 @@ class ChannelConfig:
         "A file that holds the URL, in place of url; the user heartbeat-notify has to be able to read it.",
         shown=False,  # it may be the URL itself, put into the wrong setting
     )
+    timeout_seconds: float = option(
+        Number(0.1, 60), 20.0, "Seconds for one try to deliver an alert. A mail server may take some."
+    )
     min_severity: str = option(
         OneOf(("info", "warning", "critical")), "info", "How severe an alert has to be to be sent here."
     )

@@ -71,9 +71,15 @@ class Reply:
 def attempt(connection: socket.socket, config: Path, reply: Reply) -> Answer:
     """Does what is asked. How it ended, if that was before its deadline."""
     try:
-        asked = Try.parse(_line(connection))
-    except ValueError as error:
-        return Answer(Failure.UNREADABLE, str(error))
+        line = _line(connection)
+    except OSError:
+        return Answer(Failure.ERROR, "what was asked did not arrive")
+    if len(line) > LARGEST_BYTES:
+        return Answer(Failure.UNREADABLE, "it is larger than 256 KiB")
+    try:
+        asked = Try.parse(line)
+    except ValueError as error:  # by an agent of another version, as while the package is upgraded
+        return Answer(Failure.ERROR, str(error))
     try:
         channel = open_channel(asked.channel, load_alerting(config), asked.timeout_s)
         start_clock(channel, asked, reply)
@@ -108,16 +114,14 @@ def _late(channel: Channel, asked: Try, thread: int) -> Answer:
 
 
 def _line(connection: socket.socket) -> bytes:
-    """The line that asks. Raises ValueError if none comes."""
+    """The line that asks, or what there is of one that is too long. Raises OSError if no whole line comes."""
     connection.settimeout(READ_S)
     data = bytearray()
-    try:
-        while b"\n" not in data and (more := connection.recv(65536)):
-            data += more
-            if len(data) > LARGEST_BYTES:
-                raise ValueError("this is larger than 256 KiB")
-    except OSError:
-        raise ValueError("nobody asked for anything") from None
+    while b"\n" not in data and len(data) <= LARGEST_BYTES:
+        more = connection.recv(65536)
+        if not more:
+            raise ConnectionResetError
+        data += more
     return bytes(data)
 
 

@@ -115,6 +115,13 @@ def test_json_arrives_with_the_severity(tmp_path: Path, receiver: Receiver) -> N
         assert body["type"] == kind
 
 
+def test_a_topic_is_not_shown(tmp_path: Path) -> None:
+    """Whoever knows it can read along; the host's name may be shown."""
+    with Scripted(answers(403)) as server:
+        own = send(tmp_path, f"ntfy://127.0.0.1:{server.port}/hidden-topic")
+    assert (own.failure, "'***'" in own.reason) == (Failure.DOWN, True), own
+
+
 REFUSALS = [
     ("ntfy://user:hidden-word@{}/topic", 401, {"code": 40101, "http": 401, "error": "unauthorized"}, Failure.DOWN),
     ("ntfy://{}/topic", 403, {"code": 40301, "http": 403, "error": "forbidden"}, Failure.DOWN),

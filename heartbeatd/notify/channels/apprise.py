@@ -6,6 +6,8 @@ Apprise says True or False, and why in its log alone; what it said last is the r
 import logging
 import re
 import ssl
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote
 
 from heartbeatd.config.model import ChannelConfig
@@ -37,11 +39,10 @@ class Apprise:
         apprise.URLBase.socket_connect_timeout = apprise.URLBase.socket_read_timeout = timeout_s + 1
         asset = apprise.AppriseAsset(app_id="heartbeatd", app_desc="heartbeatd", async_mode=False)
         service = apprise.Apprise.instantiate(url, asset=asset)
+        self._redact = Redactor(_secrets(url, service))
         if service is None:
-            said = Redactor(_pieces(url))(self._log.last(" (", ")"))
-            raise NotDelivered(f"Apprise can make nothing of its URL{said}", Failure.REFUSED)
-        shown = service.url(privacy=True)
-        self._redact = Redactor(piece for piece in _pieces(url) if piece not in shown)
+            said = self._redact(self._log.last())
+            raise NotDelivered(f"Apprise can make nothing of its URL{said and f' ({said})'}", Failure.REFUSED)
         if service.verify_certificate:
             # smtplib checks no certificate unless it is given a context, and Apprise 1.2 gives it none.
             ssl._create_stdlib_context = lambda **_: ssl.create_default_context()  # type: ignore[attr-defined]
@@ -90,24 +91,30 @@ class _Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
-        if (
-            record.exc_info and record.exc_info[1]
-        ):  # "Unhandled Notification Exception": by a plugin that tidies up, as a rule
-            if self._warning:
-                return
-            text = f"{text}: {type(record.exc_info[1]).__name__}"
+        unhandled = record.exc_info and record.exc_info[0]
+        if unhandled and self._warning:  # while the plugin tidied up: the reason has been said
+            return
+        if unhandled:
+            text = f"{text}: {unhandled.__name__}"
         if record.levelno >= logging.WARNING:
             self._warning, self._exception = text, ""
         elif text.startswith(("Socket Exception:", "I/O Exception:")):
             self._exception = text.partition(":")[2].strip()
 
-    def last(self, before: str = "", after: str = "") -> str:
-        """Both, between `before` and `after`; "" if nothing was said."""
-        said = ": ".join(text.rstrip(".") for text in (self._warning, self._exception) if text)
-        return f"{before}{said}{after}" if said else ""
+    def last(self) -> str:
+        """Both; "" if nothing was said."""
+        return ": ".join(text.rstrip(".") for text in (self._warning, self._exception) if text)
 
 
-def _pieces(url: str) -> tuple[str, ...]:
-    """What a URL is made of, each as it is written and as it is meant."""
-    pieces = [url, *re.split(r"[/:@?&=,]+", url.partition("://")[2])]
-    return tuple(form for piece in pieces for form in {piece, unquote(piece)} if len(form) >= _SHORTEST)
+def _secrets(url: str, service: Any) -> Iterator[str]:
+    """What of a URL is not to be shown, as it is written and as it is meant: all but a host's name and what Apprise shows of
+    a query. A topic of ntfy's is as good as a password, and stands where others have a host or a path.
+    """
+    rest, _, query = url.partition("://")[2].partition("?")
+    shown, host = (service.url(privacy=True), str(service.host)) if service is not None else ("", "")
+    pieces = [
+        piece for piece in re.split(r"[/:@,]+", rest) if not piece.isdigit() and not ("." in host and piece == host)
+    ]
+    values = [value for value in re.split(r"[&=]", query) if value not in shown]
+    for piece in (url, rest, *pieces, *values):
+        yield from (form for form in (piece, unquote(piece)) if len(form) >= _SHORTEST)

@@ -19,6 +19,7 @@ from heartbeatd.core.sample import Row
 from heartbeatd.core.subject import Subject
 from heartbeatd.files import require_regular
 from heartbeatd.store import migrations, rollups
+from heartbeatd.store.disk_files import resolve_link
 from heartbeatd.store.errors import translate_errors
 from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
 from heartbeatd.store.pruning import PRUNE_ROWS, prune
@@ -79,7 +80,7 @@ class Database(WatchedConnection):
         """
         with translate_errors(path):
             with contextlib.suppress(FileNotFoundError):
-                require_regular(path)
+                require_regular(resolve_link(path))
             copy_if_foreign(path)
             connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
             # A text that somebody damaged is one bad row, and not the end of reading.

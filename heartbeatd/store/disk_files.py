@@ -6,13 +6,16 @@ by stat(2) alone. None of them is opened but the WAL, which SQLite takes no lock
 another way than SQLite's, and closes it again, takes all locks of this process on it away (2.2).
 """
 
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 _WAL_HEADER_BYTES = 32  # https://sqlite.org/fileformat2.html#the_write_ahead_log
 _SALT = slice(16, 20)
+_MOST_LINKS = 40  # as many as the kernel follows
 _OURS_AHEAD = 3  # each time the WAL is begun anew its salt is one more
 
 
@@ -83,6 +86,31 @@ class DiskFiles:
         for suffix, ours in (("-wal", self.wal), ("-shm", self.index)):
             if ours is not None and _identity(beside(self.real, suffix)) == ours:
                 beside(self.real, suffix).unlink(missing_ok=True)
+
+
+class ForeignLink(OSError):
+    """A symbolic link that others than root made."""
+
+
+def resolve_link(path: Path) -> Path:
+    """The file that `path` is, or that root's links there lead to; it need not be there.
+
+    The agent, and whoever took it over, may write in the database's folder: so what a link of anybody else's leads to is nobody's
+    choice, and neither the agent nor heartbeatctl follows it. Raises ForeignLink, or another OSError.
+    """
+    for _ in range(_MOST_LINKS):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            return path
+        if not stat.S_ISLNK(found.st_mode):
+            return path
+        if found.st_uid != 0:
+            raise ForeignLink(
+                0, f"{path} is a symbolic link that is not root's: name the file itself, or let root make the link"
+            )
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def beside(path: Path, suffix: str) -> Path:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from heartbeatd.files import require_regular
+from heartbeatd.store.disk_files import beside, resolve_link
 from heartbeatd.store.migrations import METRICS
 
 TABLES = ("metrics", "alerts", "alert_state", "rollups")
@@ -21,18 +22,19 @@ _READ = {
 }
 
 
-def require_real_files(path: Path) -> None:
-    """Raises OSError unless the database is a regular file, reached by no link of its own, and so is what belongs to it."""
-    for file in (path, *(Path(f"{path}{suffix}") for suffix in ("-wal", "-shm", "-journal"))):
+def require_real_files(path: Path) -> Path:
+    """The database itself, if it is a regular file, and so is what belongs to it. Raises OSError if not; see `resolve_link`."""
+    real = resolve_link(path)
+    require_regular(real)
+    for file in (beside(real, suffix) for suffix in ("-wal", "-shm", "-journal")):
         try:
             found = file.lstat()
         except FileNotFoundError:
-            if file == path:
-                raise
             continue
         if stat.S_ISLNK(found.st_mode):
-            raise OSError(0, f"{file.name} is a symbolic link: name the file itself in storage.path")
+            raise OSError(0, f"{file.name} is a symbolic link, which SQLite never makes: remove it")
         require_regular(file)
+    return real
 
 
 def limit(connection: sqlite3.Connection) -> None:

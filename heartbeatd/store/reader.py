@@ -16,6 +16,7 @@ from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store import rollups
 from heartbeatd.store.cells import real, severity_of, text_of, time_of, whole, word
+from heartbeatd.store.disk_files import beside
 from heartbeatd.store.guard import TABLES, limit, require_real_files, require_real_tables
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
@@ -145,10 +146,10 @@ def _roll_up(figures: Sequence[object]) -> RollUp:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """A guarded read-only connection, which can neither change the database nor hold the agent up. Raises as `Reader.open`."""
     with reported(path):
-        require_real_files(path)
+        real = require_real_files(path)
         # A database that was closed cleanly has no WAL, and without write access SQLite could not make one to look.
-        mode = "mode=ro" if Path(f"{path}-wal").exists() or os.access(path.parent, os.W_OK) else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
+        mode = "mode=ro" if beside(real, "-wal").exists() or os.access(real.parent, os.W_OK) else "mode=ro&immutable=1"
+        connection = sqlite3.connect(f"{real.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
         try:
             limit(connection)
             require_real_tables(connection)

@@ -78,6 +78,15 @@ def beside(suffix: str) -> Planted:
     return lambda path: os.mkfifo(f"{path}{suffix}", 0o444)
 
 
+def _link(path: Path, to: Path) -> None:
+    """Of anybody's but root's, which would be root's choice. Its owner is who root then acts as, and has to get there."""
+    path.symlink_to(to)
+    if os.geteuid() == 0:
+        os.lchown(path, 65534, 65534)
+        for folder in path.parents[:-2]:
+            folder.chmod(0o711)
+
+
 def _corrupt(path: Path) -> None:
     data = bytearray(path.read_bytes())
     for at in range(1024, len(data), 64):
@@ -142,8 +151,8 @@ PLANTED: dict[str, tuple[Planted, str]] = {
     "tables without end": (_crowded, "more than heartbeatd ever writes"),
     "a table that is missing": (lambda path: sql(path, "DROP TABLE alerts"), "no such table: alerts"),
     "pages of noise": (_corrupt, "damaged"),
-    "a link": (replaced(lambda path: path.symlink_to(path.with_name("elsewhere.db"))), "symbolic link"),
-    "a link to nothing": (replaced(lambda path: path.symlink_to("nothing")), "symbolic link"),
+    "a link": (replaced(lambda path: _link(path, path.with_name("elsewhere.db"))), "symbolic link"),
+    "a link to nothing": (replaced(lambda path: _link(path, Path("nothing"))), "symbolic link"),
     "a FIFO as -wal": (beside("-wal"), "it is a FIFO"),
     "a FIFO as -shm": (beside("-shm"), "it is a FIFO"),
     "a FIFO as -journal": (beside("-journal"), "it is a FIFO"),

@@ -16,11 +16,13 @@ import pytest
 from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import SystemClock
 from heartbeatd.core.worker import WORKER
+from heartbeatd.errors import StoreError
 from heartbeatd.journal import NOTICE
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.database import Database
+from heartbeatd.store.reader import Reader
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
 from tests.support.agent import run_python
@@ -275,3 +277,26 @@ def test_a_filesystem_that_is_frozen_at_the_start_and_at_the_stop(disk: Path) ->
     sh(f"fsfreeze -u {disk}")
     # The thread that hung has to come back before the filesystem can be unmounted.
     wait_until(lambda: ids(path)[-1] == row(4).id and not Path(f"{path}-wal").exists())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root's links, and others'")
+def test_a_link_of_roots_is_followed_and_one_of_anybody_elses_is_not(tmp_path: Path) -> None:
+    """By the agent and by who reads alike, and with the same words; what is beside the database is beside the file."""
+    (tmp_path / "disk").mkdir()
+    link, real = tmp_path / "metrics.db", tmp_path / "disk/metrics.db"
+    link.symlink_to("disk/metrics.db")
+    with closing(Database.open(link, NOW_NS)) as database:
+        database.record([row(1)], (), (), flush=True)
+        with closing(Reader.open(link)) as reader:
+            assert reader.last_row() is not None
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "metrics.db"]
+    os.lchown(link, 65534, 65534)
+    for opened in (lambda: Database.open(link, NOW_NS), lambda: Reader.open(link)):
+        with pytest.raises(StoreError, match=f"{link} is a symbolic link that is not root's: name the file itself"):
+            opened()
+    link.unlink()
+    link.symlink_to("disk/between")
+    (tmp_path / "disk/between").symlink_to(real)
+    os.lchown(tmp_path / "disk/between", 65534, 65534)
+    with pytest.raises(StoreError, match="disk/between is a symbolic link"):
+        Database.open(link, NOW_NS)

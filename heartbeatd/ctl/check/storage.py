@@ -15,6 +15,7 @@ from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
 from heartbeatd.runtime import Runtime
 from heartbeatd.store import hints
+from heartbeatd.store.disk_files import ForeignLink, resolve_link
 from heartbeatd.store.guard import DEADLINE_S
 from heartbeatd.store.lock import held_by
 from heartbeatd.store.reader import Reader
@@ -42,7 +43,7 @@ def frozen(path: str) -> Finding:
 def _findings(situation: Situation) -> Iterator[Finding]:
     """The folder, then the file in it."""
     path = database_of(situation.config)
-    wrong = _folder(path.parent, situation)
+    wrong = _link(Path(situation.config.storage.path)) or _folder(path.parent, situation)
     if wrong is not None:
         yield wrong
         return
@@ -57,6 +58,21 @@ def _findings(situation: Situation) -> Iterator[Finding]:
         yield in_use(path, other)
     else:
         yield from _database(Path(situation.config.storage.path))
+
+
+def _link(path: Path) -> Finding | None:
+    """Where the database may not be looked for."""
+    try:
+        resolve_link(path)
+    except ForeignLink as failed:
+        return not_followed(path, failed)
+    except OSError:
+        pass  # what is wrong with a folder on the way is found next
+    return None
+
+
+def not_followed(path: Path, failed: OSError) -> Finding:
+    return error("storage", f"{path}: {failed.strerror}")
 
 
 def _other_agent(path: Path, situation: Situation) -> int:

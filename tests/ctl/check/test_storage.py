@@ -190,6 +190,8 @@ def test_a_link_out_of_the_folder(folder: Path) -> None:
     assert finding.text == f"the user nobody cannot write in {folder}/other"
     ours(folder / "other")
     assert the(kept_in(link)).text == f"{folder}/other/metrics.db will be created"
+    os.lchown(link, 65534, 65534)
+    assert "is a symbolic link that is not root's" in the(kept_in(link)).text
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from heartbeatd.ctl.check import (
 )
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.privileges import user_name
+from heartbeatd.store.disk_files import ForeignLink
 from tests.ctl.check.conftest import situation
 from tests.ctl.check.findings.shared import ERROR, HIDING, KNOWN, OK, RESTART, WARNING, Made, Row, one
 
@@ -23,6 +24,10 @@ def kept_at(path: str, given: Situation = KNOWN) -> Made:
 
 
 STORAGE: list[Row] = [
+    (
+        one(storage.not_followed(DATABASE, ForeignLink(0, "it is a symbolic link"))),
+        *("storage", ERROR, f"{DATABASE}: it is a symbolic link", ""),
+    ),
     (
         *(one(storage.frozen("/x/m.db")), "storage", ERROR, "the file or its filesystem did not answer within 12 s"),
         "is the filesystem frozen (fsfreeze), or its disk or server gone?",

@@ -22,7 +22,7 @@ from tests.system.tree import PACKAGES, Tree
 ENVIRONMENT = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 # This machine may have no systemd to register with; and a mounted /etc/localtime would be too busy for tzdata to replace.
 NSPAWN = ("--quiet", "--boot", "--register=no", "--keep-unit", "--resolv-conf=replace-host", "--timezone=off")
-BOOT_TIMEOUT_S = 60
+BOOT_TIMEOUT_S = 180
 # Where this machine has its control groups: the v2 tree, and beside version 1 the tree that systemd itself uses.
 CGROUP_TREES = tuple(
     tree
@@ -105,12 +105,12 @@ class BootedHost:
         self._start()
 
     def power_off(self) -> None:
-        """Shut down in good order; by force if that takes longer than twenty seconds."""
+        """Shut down in good order; by force if that takes longer than systemd itself waits for a service."""
         if self._leader:
             with suppress(ProcessLookupError):
                 os.kill(self._leader, SIG_POWEROFF)
         try:
-            self._nspawn.wait(timeout=20)
+            self._nspawn.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self._nspawn.kill()  # and its PID 1 with it: nspawn asks the kernel for that
             self._nspawn.wait()

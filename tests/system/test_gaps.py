@@ -1,7 +1,7 @@
 """Stops, crashes, reboots and power cuts of booted Debians, and what the webhook is told of them after the next start."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
@@ -55,19 +55,18 @@ def test_a_crash(watched: BootedHost, receiver: Receiver) -> None:
     assert "core-dump" in alert.body["title"] or "signal" in alert.body["title"]
 
 
-def test_a_reboot_in_good_order(watched: BootedHost, receiver: Receiver) -> None:
-    """Shut down and booted: `shutdown`, about the host."""
-    watched.run("sleep 2")
-    watched.power_off()
-    time.sleep(2)
-    watched.boot_again()
-    alert = the_gap(watched, receiver)
-    assert (alert.body["details"]["subject"], alert.body["details"]["cause"]) == ("host", "shutdown")
-    assert "shut down in good order" in alert.body["message"]
-
-
-def test_a_power_cut(watched: BootedHost, receiver: Receiver) -> None:
-    """Everything stops dead and boots: `power loss or crash`, about the host."""
+@pytest.mark.parametrize(
+    ("end", "cause", "words"),
+    [
+        (BootedHost.power_off, "shutdown", "shut down in good order"),
+        (BootedHost.power_cut, "power loss or crash", "unclean"),
+    ],
+    ids=["a reboot in good order", "a power cut"],
+)
+def test_the_host_goes_down(
+    watched: BootedHost, receiver: Receiver, end: Callable[[BootedHost], None], cause: str, words: str
+) -> None:
+    """Off for two seconds, and booted: how it ended, about the host."""
     # nspawn is a container: with systemd 252 the sandbox has a /proc of its own, and in that the boot id of the machine outside.
     dropins = "/etc/systemd/system/heartbeatd.service.d"
     # On a new database: on a busy machine the restart itself may be long enough to be told.
@@ -77,13 +76,12 @@ def test_a_power_cut(watched: BootedHost, receiver: Receiver) -> None:
         "systemctl daemon-reload; systemctl start heartbeatd"
     )
     wait_cycle(watched)
-    time.sleep(2)
-    watched.power_cut()
+    end(watched)
     time.sleep(2)
     watched.boot_again()
     alert = the_gap(watched, receiver)
-    assert (alert.body["details"]["subject"], alert.body["details"]["cause"]) == ("host", "power loss or crash")
-    assert "unclean" in alert.body["title"]
+    assert (alert.body["details"]["subject"], alert.body["details"]["cause"]) == ("host", cause)
+    assert words in f"{alert.body['title']} {alert.body['message']}"
 
 
 def test_a_restart_is_no_gap(watched: BootedHost, receiver: Receiver) -> None:

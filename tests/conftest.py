@@ -11,6 +11,9 @@ import pytest
 from _pytest.terminal import TerminalReporter
 from hypothesis import HealthCheck, settings
 
+from tests.support.disk import own_filesystem
+from tests.support.engine import Engine, own_engine
+from tests.support.receiver import Receiver
 from tests.system.tree import SUITES
 
 # A busy build machine is slow; a law is not broken by that.
@@ -34,6 +37,27 @@ def nothing_left_behind() -> Iterator[None]:
             return
         time.sleep(0.02)
     pytest.fail(f"left behind: threads {left}, files {sorted(opened)}, children {sorted(born)}")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A Worker and a webhook that the agent under test reports to, for one test."""
+    with Receiver() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """One Docker engine for the tests of a module."""
+    with own_engine() as running:
+        yield running
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of its own, which can be frozen."""
+    with own_filesystem(tmp_path) as mount:
+        yield mount
 
 
 def _open_files() -> set[str]:

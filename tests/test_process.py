@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -20,13 +19,6 @@ from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
 KEY = "correct-horse"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook."""
-    with Receiver() as listening:
-        yield listening
 
 
 def reporting(receiver: Receiver, *, more_alerts: str = "alert_after = 1\n", timeout_s: float = 10) -> str:

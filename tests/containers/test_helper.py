@@ -58,13 +58,6 @@ def engine_that(folder: Path, answers: Callable[[socket.socket], None]) -> Itera
             thread.join()
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """One engine for the tests of this module."""
-    with own_engine() as running:
-        yield running
-
-
 @pytest.mark.docker
 def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path) -> None:
     """Running and paused containers are listed with three facts each; the count is that of the list; ended ones are not in it."""

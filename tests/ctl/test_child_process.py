@@ -9,10 +9,8 @@ import pytest
 from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError
-from tests.store.test_disk_files import disk, sh
 from tests.support.agent import run_python
-
-__all__ = ["disk"]
+from tests.support.disk import sh
 
 WRITES = """
 import sys

@@ -6,7 +6,7 @@ import re
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +26,6 @@ from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.support.states import announced
 
 NOW_NS = 1_790_000_000_000_000_000
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook."""
-    with Receiver() as listening:
-        yield listening
 
 
 @pytest.fixture

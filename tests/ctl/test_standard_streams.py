@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.support.receiver import WORKER, Receiver
 
 pytestmark = pytest.mark.slow  # many processes
 ODD_NAME = "größe-→-日本-\x1b[31m"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook."""
-    with Receiver() as listening:
-        yield listening
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """What the tests of delivery share with those of the database."""
 
-from tests.store.conftest import cancel, path, receiver, store
+from tests.store.conftest import cancel, path, store
 
-__all__ = ["cancel", "path", "receiver", "store"]
+__all__ = ["cancel", "path", "store"]

@@ -185,13 +185,6 @@ def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    """One engine for the tests of this module."""
-    with own_engine() as running:
-        yield running
-
-
 @pytest.mark.docker
 def test_running_containers_are_counted(engine: Engine) -> None:
     """Those that run, and no others: not those that exited, were killed or only created."""

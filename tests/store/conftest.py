@@ -13,7 +13,6 @@ from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.store.database import Database
-from tests.support.receiver import Receiver
 
 NOW_NS = 1_790_000_000_000_000_000
 
@@ -60,10 +59,3 @@ def store(path: Path) -> Iterator[Database]:
 def cancel() -> CancelToken:
     """What the test's own thread waits with."""
     return CancelToken()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook."""
-    with Receiver() as listening:
-        yield listening

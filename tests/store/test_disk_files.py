@@ -26,7 +26,7 @@ from heartbeatd.store.reader import Reader
 from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
 from tests.support.agent import run_python
-from tests.support.disk import own_filesystem
+from tests.support.disk import sh
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
@@ -47,11 +47,6 @@ def buffered(path: Path) -> Iterator[BufferedStore]:
         made.record(row(number), (TRACK,), (alert(number),))
     yield made
     made.close()
-
-
-def sh(command: str) -> None:
-    """By another process: one that opened and closed the file in this one would take our locks on it away."""
-    subprocess.run(["sh", "-ec", command], check=True)
 
 
 def whole(path: Path) -> bool:
@@ -212,13 +207,6 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
         assert whole(path)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A filesystem of its own, which can be frozen."""
-    with own_filesystem(tmp_path) as mount:
-        yield mount
-
-
 @pytest.mark.namespaces
 def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Rows and alerts wait; the queue can be asked and told; it is said once; and all is there once it has thawed."""
@@ -244,8 +232,8 @@ def test_a_frozen_filesystem_holds_no_cycle_up(disk: Path, caplog: pytest.LogCap
     assert ids(path) == [row(n).id for n in range(1, number)]
     assert pending(path) == [alert(n).event_id for n in range(1, 6)]
     assert buffered.error == ""
-    buffered.close()
     assert [r.levelno for r in caplog.records] == [logging.ERROR, NOTICE]
+    buffered.close()
 
 
 @pytest.mark.namespaces

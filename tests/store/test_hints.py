@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.test_disk_files import disk, sh
 from tests.support.agent import AS_NOBODY, run_python
+from tests.support.disk import sh
 
-__all__ = ["disk"]
 pytestmark = pytest.mark.namespaces
 OPEN = (
     "import sys; from pathlib import Path\n"

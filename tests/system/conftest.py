@@ -74,13 +74,6 @@ def installed(request: pytest.FixtureRequest, package: Path) -> Iterator[BootedH
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook that the agent under test reports to, for one test."""
-    with Receiver() as listening:
-        yield listening
-
-
-@pytest.fixture
 def repository(tmp_path: Path) -> Iterator[Repository]:
     """An apt repository, served on loopback, with nothing in it yet."""
     with Repository(tmp_path) as served:

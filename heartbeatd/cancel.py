@@ -184,13 +184,3 @@ class SerialWorker:
         while (future := self._jobs.get()) is not None:
             future.run()
             del future  # hold nothing of it while idle
-
-
-def seconds_from_now(seconds: float) -> int:
-    """The deadline that lies `seconds` ahead."""
-    return SYSTEM_CLOCK.monotonic_ns() + int(seconds * _NS)
-
-
-def seconds_until(deadline_ns: int) -> float:
-    """The seconds left until a deadline; negative when it has passed."""
-    return (deadline_ns - SYSTEM_CLOCK.monotonic_ns()) / _NS

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heartbeatd import components
-from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.model import Config
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
@@ -45,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
     probes, client = components.probes(config, runtime)
-    runtime.cancel.wait(lambda: False, seconds_from_now(CPU_MARK_S))
+    runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
     row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd import components
-from heartbeatd.cancel import seconds_from_now
 from heartbeatd.config.model import Config
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import QueuedNotification, of_test, to_queue
@@ -100,7 +99,7 @@ def _through_the_queue(config_file: Path, config: Config, runtime: Runtime, aler
             f"queued as event {alert.event_id}; the agent sends it at its next cycle, waiting up to {limit_s:.0f} s",
             flush=True,
         )
-        why_not = _wait(config_file, path, runtime, alert, seconds_from_now(limit_s))
+        why_not = _wait(config_file, path, runtime, alert, runtime.cancel.deadline(limit_s))
     except BaseException:  # Ctrl-C, or nobody reads what is printed
         _withdraw(path, runtime, alert)
         raise
@@ -121,7 +120,7 @@ def _wait(config_file: Path, path: Path, runtime: Runtime, alert: QueuedNotifica
             return ""
         if fate.last_error is not None:
             return fate.last_error
-        runtime.cancel.wait(lambda: False, min(deadline_ns, seconds_from_now(POLL_S)))
+        runtime.cancel.wait(lambda: False, min(deadline_ns, runtime.cancel.deadline(POLL_S)))
     return f"the agent has not tried to send it: {_waiting(database.read(config_file, path, Reader.queue))}"
 
 

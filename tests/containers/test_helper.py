@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pwd
+import select
 import signal
 import socket
 import subprocess
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import CancelToken
 from heartbeatd.containers import client
 from heartbeatd.containers.engine import LARGEST_ANSWER_BYTES, EngineError, containers
 from heartbeatd.core.sample import NoData, ProbeError
 from tests.support.agent import CHECKOUT
+from tests.support.clocks import FakeClock
 from tests.support.engine import HELPER, Engine, count_by, own_engine, reading
 from tests.support.wait import wait_until
 
@@ -247,18 +249,24 @@ def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> No
         connection.sendall(http(b'[{"Id":"a"}]'))
 
     with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, _):
-        asked = client.ask(engine, seconds_from_now(3), CancelToken(), path)
-        time.sleep(3.1)
-        assert asked.result() == 1
+        clock = FakeClock()
+        cancel = CancelToken(clock)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            asked = client.ContainerQuery(connection, path, engine, cancel.deadline(3), cancel)
+            wait_until(lambda: select.select([connection], [], [], 0)[0])
+            clock.pass_s(3.1)
+            assert asked.result() == 1
 
 
 def test_no_engine_where_the_agent_cannot_look(tmp_path: Path) -> None:
     """The reader finds none: nothing to read, if the agent cannot see the socket; a fault if it can."""
+    cancel = CancelToken()
     with reading(tmp_path, tmp_path / "none", user=me()) as (path, _):
         with pytest.raises(NoData, match="not installed or not running"):
-            client.ask(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=False).result()
+            client.ask(tmp_path / "none", cancel.deadline(5), cancel, path, seen=False).result()
         with pytest.raises(ProbeError, match="No such file"):
-            client.ask(tmp_path / "none", seconds_from_now(5), CancelToken(), path, seen=True).result()
+            client.ask(tmp_path / "none", cancel.deadline(5), cancel, path, seen=True).result()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")

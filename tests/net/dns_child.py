@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import CancelToken
 from heartbeatd.net import nameservers
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
@@ -30,7 +30,8 @@ def look_up(resolver: Resolver, name: str = "worker.example", timeout_s: float =
     """What came of it, and how long it took."""
     began_s = time.monotonic()
     try:
-        found = resolver.lookup(name, 443, seconds_from_now(timeout_s), CancelToken())
+        cancel = CancelToken()
+        found = resolver.lookup(name, 443, cancel.deadline(timeout_s), cancel)
     except RequestError as error:
         return {"cause": error.cause, "detail": error.detail, "took_s": time.monotonic() - began_s}
     return {"cause": None, "addresses": [a.sockaddr[0] for a in found], "took_s": time.monotonic() - began_s}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import CancelToken
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.net.answer import RequestError
 from heartbeatd.net.nameservers import listed
@@ -119,7 +119,8 @@ def test_the_servers_of_resolv_conf(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["a..b", ".a", "x" * 64 + ".example", "x" * 300])
 def test_what_is_no_host_name(host: str) -> None:
     """Cause dns, and words for it, not a traceback."""
+    cancel = CancelToken()
     with pytest.raises(RequestError, match="is no host name") as caught:
-        Resolver().lookup(host, 80, seconds_from_now(10), CancelToken())
+        Resolver().lookup(host, 80, cancel.deadline(60), cancel)
     assert caught.value.cause is Cause.DNS
     assert len(caught.value.detail) < 400

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from heartbeatd.cancel import CancelToken, seconds_from_now
+from heartbeatd.cancel import CancelToken
 from heartbeatd.containers import client
 from tests.support.agent import PACKAGE
 
@@ -133,4 +133,5 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
 
 def count_by(reader: Path, engine: Path, timeout_s: float = 60) -> int:
     """How many containers the agent finds on `engine` when it asks `reader`. Raises ProbeError."""
-    return client.ask(engine, seconds_from_now(timeout_s), CancelToken(), reader).result()
+    cancel = CancelToken()
+    return client.ask(engine, cancel.deadline(timeout_s), cancel, reader).result()

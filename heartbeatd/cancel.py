@@ -35,7 +35,7 @@ class CancelToken:
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def __del__(self) -> None:
-        # Only now: a call that hung for hours still wakes the token, whose number another file would have by then.
+        # No earlier: a call that hung for hours wakes the token in the end, and its number could be another file's by then.
         os.close(self._event)
 
     def deadline(self, seconds: float) -> int:
@@ -48,7 +48,7 @@ class CancelToken:
 
     def wake(self) -> None:
         """Have `wait` ask again whether it is done. Safe in a signal handler."""
-        if self._waits_for_news:  # if it is not: `wait` says so first and asks then, so this news is not missed
+        if self._waits_for_news:  # `wait` sets it before it asks `done()`, so news in between is not missed
             os.eventfd_write(self._event, 1)
 
     def cancel(self) -> None:

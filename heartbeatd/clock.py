@@ -63,7 +63,7 @@ class SystemClock:
         )
 
     def select(self, readable: Sequence[int], writable: Sequence[int], until_ns: int) -> list[int]:
-        """By select(2), not poll(2), which counts in milliseconds.
+        """By select(2), not poll(2), which counts in milliseconds. Takes descriptors below 1024, the soft limit of a service.
 
         The kernel ends either up to a thousandth of the time too late (select_estimate_accuracy() in fs/select.c), 10 ms for ten
         seconds. So a long wait is cut short, and what is left of it is waited for by itself.

@@ -173,6 +173,17 @@ def test_a_webhook_that_hangs_ends_with_the_deadline(installed: BootedHost, told
     assert said.reason.startswith("it was sent and not answered within 1 s")
 
 
+@pytest.mark.parametrize("name", ["no-user-namespaces", "lxc-no-nesting", "without-credentials"])
+def test_it_works_with_less_of_a_sandbox(installed: BootedHost, told: Receiver, name: str) -> None:
+    """With the drop-ins for hosts that cannot set all of it up: delivered, and nobody else is answered then either."""
+    example = f"/usr/share/doc/heartbeatd/examples/systemd/{name}.conf"
+    installed.run(f"mkdir -p {DROP_IN}; cp {example} {DROP_IN}/example.conf")
+    override(installed, *(["InaccessiblePaths="] if name == "lxc-no-nesting" else []))
+    assert "heartbeatd-notify@.service.d" in installed.out(f"cat {example}")
+    assert Answer.parse(ask(installed, "webhook").encode()).status == 200
+    assert ask(installed, "webhook", "nobody") == "nothing"
+
+
 def test_a_flood_of_connections(installed: BootedHost, told: Receiver) -> None:
     """However many come at once, so many are started as may run, and it goes on listening."""
     flood = (

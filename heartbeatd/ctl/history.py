@@ -21,8 +21,17 @@ PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
 _A_DAY = {"hour": 24, "day": 1}
 _SHARES = ("internet_ok", "worker_ok")
 _MEASURES = tuple(metric for metric in ROLLED_UP if metric.unit != TRUTH)
-_HEAD = ("cycles", "cpu %", "ram %", "disk %", "containers", "ping ms", "internet", "worker ok")
-_FORM = "{:<{width}} {:>6}  {:>14}  {:>14}  {:>14}  {:>10}  {:>16}  {:>8}  {:>9}"
+_DIGITS = {metric.name: metric.digits for metric in _MEASURES}
+# What fits a terminal: heading and width. --json has the others, too.
+_SHOWN = {
+    "cpu_percent": ("cpu %", 14),
+    "ram_percent": ("ram %", 14),
+    "disk_percent": ("disk %", 14),
+    "container_count": ("containers", 10),
+    "ping_ms": ("ping ms", 16),
+}
+_HEAD = ("cycles", *(heading for heading, _ in _SHOWN.values()), "internet", "worker ok")
+_FORM = "  ".join(["{:<{width}} {:>6}", *(f"{{:>{width}}}" for _, width in _SHOWN.values()), "{:>8}", "{:>9}"])
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +73,7 @@ def _table(found: Sequence[Summary], zone: Zone) -> Iterator[str]:
 
 def _line(one: Summary, zone: Zone, width: int) -> str:
     """Each value as `mean (most)`; shares in percent of the cycles."""
-    figures = [_mean_and_most(one.of(metric.name), metric.digits) for metric in _MEASURES]
+    figures = [_mean_and_most(one.of(name), _DIGITS[name]) for name in _SHOWN]
     shares = [_share(one.of(name).sum, one.cycles) for name in _SHARES]
     start = to_the_minute(from_iso(one.start), zone) if one.start else "?"
     cycles = "?" if one.cycles is None else str(one.cycles)

@@ -1,4 +1,4 @@
-"""Roll-ups: the least, mean and greatest value of each metric in each hour and each day, so that a year is read in a millisecond.
+"""Roll-ups: the least, mean and greatest value of each metric in each hour and each day, so that a year is read in milliseconds.
 
 Theory of operation. An hour is rolled up from its rows, in one statement, when a row of another hour is stored after them, and a
 day from its hours, when a row of another day is. So after each commit everything is rolled up but the hour and the day of the row

@@ -1,7 +1,7 @@
 """The errors this project raises on purpose, one family.
 
 Each says what is wrong, where, and what to do about it, so that a user never meets a traceback. An error that is not of
-this family is a defect of ours. No message carries a secret: URLs are put through `core.redact.shown_url` first.
+this family is a defect of ours. No message carries a secret: URLs are put through `core.redact.redact_url` first.
 """
 
 from collections.abc import Sequence

@@ -56,7 +56,7 @@ def _shown(at_ns: int, zone: Zone, form: str) -> str:
 
 
 def from_iso(text: str) -> int:
-    """The moment (ns) that `lima` or any ISO 8601 text with an offset names. Raises ValueError for anything else."""
+    """The moment (ns) that `to_lima` or any ISO 8601 text with an offset names. Raises ValueError for anything else."""
     passed = datetime.fromisoformat(text) - _EPOCH
     return (passed.days * 86400 + passed.seconds) * 1_000_000_000 + passed.microseconds * 1000
 

@@ -56,7 +56,7 @@ class WatchedConnection:
         before = self._folded
         try:
             now, kept_id = self._in_file(before.last)
-        except sqlite3.Error:  # somebody's checkpoint is under way, or it is damaged, which `look_again` finds out
+        except sqlite3.Error:  # somebody's checkpoint is under way, or it is damaged, which `verify_on_disk` finds out
             self._files.written = None
             return None
         with translate_errors(self.path):

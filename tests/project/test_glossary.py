@@ -1,7 +1,9 @@
-"""The words of debian/glossary.md: those of the table are used, and the retired ones stay away from definitions."""
+"""The words of debian/glossary.md: those of the table are used, and the retired ones stay away, from prose as well."""
 
 import ast
+import builtins
 import re
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,29 @@ RETIRED = frozenset(re.findall(r"`(\w+)`", GLOSSARY.partition("## What things ar
 WORDS = re.findall(
     r"^\| ([A-Za-z ,-]+) \| .{10}", GLOSSARY.partition("## What things are no longer called")[0], re.MULTILINE
 )
+# Retired as names only: plain English in a sentence.
+_ENGLISH = """
+Absent answers Beat Beats Before Begun Call Change counted cut Daemon Ending Fault found Hung interrupted judge Keep keeping
+length lima Looks Note outcome presence Presence Process Question Remembers Reports ring said settled Tells trouble
+"""
+ENGLISH = frozenset(re.findall(r"\w+", _ENGLISH))
+EXCEPTIONS = {"ArgumentTypeError", *dir(builtins)}
+
+
+def prose(path: Path) -> str:
+    """The docstrings and comments of a module."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [
+        ast.get_docstring(n) or "" for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, documented)
+    ]
+    with path.open("rb") as file:
+        comments = [token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
+    return "\n".join(docstrings + comments)
+
+
+def classes(path: Path) -> set[str]:
+    """The names of the classes that a module defines."""
+    return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)}
 
 
 def definitions(path: Path) -> set[str]:
@@ -33,6 +58,20 @@ def test_the_test_knows_a_retired_name_when_it_sees_one(tmp_path: Path) -> None:
 def test_no_retired_name_is_defined_again(path: Path) -> None:
     """Neither a module, nor a class, nor a function."""
     assert not definitions(path) & RETIRED
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(TOP)))
+def test_no_retired_name_is_spoken_of(path: Path) -> None:
+    """In docstrings and comments what things are called now is what they are called; those that are English too may be used."""
+    assert set(re.findall(r"\w+", prose(path))) & (RETIRED - ENGLISH) == set()
+
+
+def test_what_is_raised_is_there() -> None:
+    """Each error that a docstring says is raised has a class, or is Python's own."""
+    known = EXCEPTIONS.union(*map(classes, MODULES))
+    for path in MODULES:
+        raised = " ".join(re.findall(r"\bRaises ([^.]*)", prose(path)))
+        assert set(re.findall(r"\b[A-Z]\w*[a-z]\w*", raised)) - known == set(), path
 
 
 @pytest.mark.parametrize("word", [word.strip() for words in WORDS for word in words.split(",") if words != "word"])

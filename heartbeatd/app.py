@@ -22,13 +22,15 @@ from heartbeatd.journal import NOTICE
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.outbox import Outbox
-from heartbeatd.notify.webhook import Webhook
 from heartbeatd.probes.collector import Probes
 from heartbeatd.report import Reporter
 from heartbeatd.rules import all_rules
 from heartbeatd.runtime import Runtime, open_store, store_options
 from heartbeatd.steps import Steps
 from heartbeatd.store.background import BackgroundStore
+
+IDLE_S = 60.0
+LAST_TRY_S = 0.5
 
 log = logging.getLogger("heartbeatd")
 
@@ -45,7 +47,6 @@ class App:
     probes: Probes
     pinger: Client
     heartbeat: Heartbeat | None
-    webhook: Webhook | None
     outbox: Outbox | None
     cycle: Cycle
     gaps: Gaps
@@ -60,10 +61,8 @@ class App:
         return self.config.longest_cycle_s
 
     def start(self) -> None:
-        """Take up what was announced, and begin to deliver alerts."""
+        """Take up what was announced."""
         self.cycle.start()
-        if self.outbox is not None:
-            self.outbox.start()
 
     def run(self, tick: Tick) -> None:
         """One cycle, and what is to be told of the time before this run, if that can be told now."""
@@ -78,7 +77,7 @@ class App:
         """
         store = self.store if config.storage.path == self.config.storage.path else self._other_store(config, path)
         try:
-            new = build(config, self.runtime, store, self.found)
+            new = build(config, path, self.runtime, store, self.found)
         except BaseException:
             if store is not self.store:
                 store.close()
@@ -97,6 +96,23 @@ class App:
             )
         return new
 
+    @property
+    def news(self) -> bool:
+        """Whether there may be an alert to deliver."""
+        return self.outbox is not None and self.outbox.news
+
+    @property
+    def watched(self) -> Mapping[int, Callable[[], None]]:
+        """The descriptors of the tries under way."""
+        return self.outbox.watched if self.outbox is not None else {}
+
+    def step(self) -> int:
+        """Start what is due. When to come again at the latest (monotonic ns)."""
+        after_ns = self.runtime.cancel.deadline(IDLE_S)
+        if self.outbox is None:
+            return after_ns
+        return self.steps.take("deliver alerts", self.outbox.step) or after_ns
+
     def close(self) -> None:
         """Let go of everything; what could not be stored so far is stored now."""
         self._stop()
@@ -110,16 +126,15 @@ class App:
     def distrust(self) -> None:
         """Go on with no connection, and no late answer of the resolver, of the time before."""
         self.runtime.resolver.forget()
-        for kept in (self.pinger, self.heartbeat, self.webhook):
+        for kept in (self.pinger, self.heartbeat):
             if kept is not None:
                 kept.distrust()
 
-    @property
-    def watched(self) -> Mapping[int, Callable[[], None]]:
-        return {}
-
-    def step(self) -> int:
-        return self.runtime.cancel.deadline(self.interval_s)
+    def _finish_tries(self, outbox: Outbox) -> None:
+        """An alert that is just being delivered need not be delivered again."""
+        cancel = self.runtime.cancel
+        cancel.wait(lambda: not outbox.watched, cancel.deadline(LAST_TRY_S), outbox.watched, when_cancelled=True)
+        outbox.close()
 
     def _other_store(self, config: Config, path: Path) -> BackgroundStore:
         """Raises HeartbeatdError if it cannot be written now."""
@@ -132,32 +147,35 @@ class App:
     def _stop(self) -> None:
         """Let go of all but the store, with which the next one may go on."""
         if self.outbox is not None:
-            self.outbox.close()
-        for kept in (self.webhook, self.heartbeat, self.pinger):
+            self._finish_tries(self.outbox)
+        for kept in (self.heartbeat, self.pinger):
             if kept is not None:
                 kept.close()
 
 
-def build(config: Config, runtime: Runtime, store: BackgroundStore, found: Start) -> App:
-    """All that runs by `config`, built and not started. `found`: what this process found at its start. Raises ConfigError."""
+def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, found: Start) -> App:
+    """All that runs by `config`, by `config`, that of the file `path`, built and not started. Raises ConfigError.
+
+    `found`: what this process found at its start.
+    """
     agent, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
     heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
     internet_url = redact_url(config.internet.url)
     announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
     probes, pinger = components.probes(config, runtime)
-    heartbeat, webhook = components.heartbeat(config, runtime), components.webhook(config, runtime)
+    heartbeat, channels = components.heartbeat(config, runtime), components.channels(config)
     heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
-    outbox = Outbox(store.queue(), webhook, runtime.clock, runtime.boot_id) if webhook is not None else None
+    notifier = components.notifier(path)
+    outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id) if channels else None
     cycle = Cycle(
         Edges(probes, heartbeats, store, outbox, runtime.service),
         all_rules(RuleSettings(announced_after, heartbeat_url, internet_url)),
         Reporter(agent, interval_s, internet_url, LogCycles(config.agent.log_cycles)),
         agent,
         heartbeat_url,
-        runtime.boot_id,
         runtime.clock,
         runtime.cancel,
     )
     options = GapOptions(interval_s, config.alerts.gap_alert_seconds)
     gaps = Gaps(store, found, runtime.clock, options, agent, heartbeat_url, notifies=outbox is not None)
-    return App(config, runtime, store, found, agent, probes, pinger, heartbeat, webhook, outbox, cycle, gaps, Steps())
+    return App(config, runtime, store, found, agent, probes, pinger, heartbeat, outbox, cycle, gaps, Steps())

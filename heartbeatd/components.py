@@ -1,15 +1,22 @@
 """From a `Config` to its clients and probes, one at a time: for the agent, and for the commands that try what it would use."""
 
+from pathlib import Path
+
 from heartbeatd import __version__
-from heartbeatd.config.model import Config
+from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.config.model import WEBHOOK, Config
+from heartbeatd.core.delivery import Channel
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.subject import Severity
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
-from heartbeatd.notify.webhook import Webhook
+from heartbeatd.notify.client import Notifier, SocketNotifier, SpawningNotifier
 from heartbeatd.probes import registry
 from heartbeatd.probes.collector import Probes
 from heartbeatd.runtime import Runtime, host_name
 
+CHANNEL_TIMEOUT_S = 30.0  # mail servers take their time
+_LEAST = {"info": Severity.OK, "warning": Severity.WARNING, "critical": Severity.CRITICAL}
 USER_AGENT = f"heartbeatd/{__version__}"
 
 
@@ -32,7 +39,16 @@ def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
     return Heartbeat(client, settings.url, settings.secret_key.reveal(), settings.timeout_seconds)
 
 
-def webhook(config: Config, runtime: Runtime) -> Webhook | None:
-    """The webhook, or None if none is configured."""
-    url = config.alerts.webhook_url.reveal()
-    return Webhook(Client(runtime.resolver, USER_AGENT), url, config.alerts.timeout_seconds) if url else None
+def channels(config: Config) -> tuple[Channel, ...]:
+    """Where notifications go: the webhook, and each section [[channel]]."""
+    alerts = config.alerts
+    webhook = (Channel(WEBHOOK, alerts.timeout_seconds),) if alerts.webhook_url else ()
+    return webhook + tuple(
+        Channel(one.name, CHANNEL_TIMEOUT_S, _LEAST[one.min_severity], one.events) for one in config.channels
+    )
+
+
+def notifier(config_file: Path) -> Notifier:
+    """What delivers: systemd's, which goes by the system's own configuration; a child of this process for any other."""
+    child = SpawningNotifier(config_file)
+    return SocketNotifier(child) if config_file == DEFAULT_PATH else child

@@ -14,12 +14,13 @@ from functools import partial
 from typing import Protocol
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.clock import Clock, booted_ns
+from heartbeatd.clock import Clock
 from heartbeatd.core import notification
 from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.notification import Notification, QueuedNotification
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
 from heartbeatd.core.sample import Row, Sample, row_of
@@ -48,14 +49,10 @@ class Store(Protocol):
         """What was announced last of each subject, as far as it could be read."""
 
     @property
-    def undelivered_alerts(self) -> int:
-        """Notifications that have not arrived."""
-
-    @property
     def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
+    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
         """Keep one cycle: its row, the alert states that are others now, and what is to be delivered.
 
         The states to go on with. A database that could be read only now may know better than this process did.
@@ -70,14 +67,10 @@ class AlertQueue(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Alerts that have not arrived."""
+        """Deliveries that have not arrived."""
 
-    @property
-    def alive(self) -> bool:
-        """False once nothing is delivered any more, whatever is posted."""
-
-    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
-        """Deliver these, and whatever else is undelivered."""
+    def address(self, told: Notification) -> tuple[Delivery, ...]:
+        """A delivery to each channel that takes it."""
 
 
 class ServiceManager(Protocol):
@@ -86,13 +79,10 @@ class ServiceManager(Protocol):
     def watchdog(self, status: str) -> None:
         """A cycle has finished, and saw this."""
 
-    def status(self, text: str) -> None:
-        """A cycle saw this, but it is no sign of life."""
-
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where a cycle meets the world. No `outbox`: no webhook is configured."""
+    """Where a cycle meets the world. No `outbox`: no channel is configured."""
 
     probes: Collector
     heartbeats: Heartbeats
@@ -111,12 +101,11 @@ class Cycle:
         reporter: Reporter,
         agent: AgentInfo,
         heartbeat_url: str,
-        boot_id: str,
         clock: Clock,
         cancel: CancelToken,
     ) -> None:
         self._edges, self._rules, self._reporter = edges, rules, reporter
-        self._agent, self._heartbeat_url, self._boot_id = agent, heartbeat_url, boot_id
+        self._agent, self._heartbeat_url = agent, heartbeat_url
         self._clock, self._cancel = clock, cancel
         self._steps = Steps()
         self._check_explains = True
@@ -126,8 +115,8 @@ class Cycle:
         """Take up what was announced; before the first tick."""
         self._states = self._edges.store.states
 
-    def run(self, tick: Tick, queued: tuple[QueuedNotification, ...] = ()) -> None:
-        """One cycle. `queued` is recorded and passed on with what the cycle itself has to tell, and before it."""
+    def run(self, tick: Tick, told: tuple[Notification, ...] = ()) -> None:
+        """One cycle. `told` is recorded, to be delivered, with what the cycle itself has to tell, and before it."""
         woke_ns = self._clock.monotonic_ns()
         states = self._states
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
@@ -135,7 +124,7 @@ class Cycle:
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
         evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, self._check_explains))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._states = self._record(row, evaluation, (*queued, *evaluation.notifications))
+        self._states = self._record(row, evaluation, (*told, *evaluation.notifications))
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
@@ -165,7 +154,7 @@ class Cycle:
         )
 
     def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
-        """Without a webhook no notification is made: it would be delivered years later, if ever."""
+        """Without a channel no notification is made: it would be delivered years later, if ever."""
         found = evaluate(rule, seen, self._states, self._agent)
         if self._edges.outbox is None or not found.told:
             return found
@@ -173,13 +162,14 @@ class Cycle:
             notification.of_announcement(self._agent, due, text, self._event_id(seen.at_ns), self._heartbeat_url)
             for due, text in found.told
         )
-        return replace(found, notifications=tuple(map(self._queued, made)))
+        return replace(found, notifications=tuple(made))
 
-    def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[QueuedNotification, ...]) -> AlertStates:
-        store, outbox = self._edges.store, self._edges.outbox
-        states = self._steps.take("store what it saw", lambda: store.record(row, evaluation.changed, notifications))
-        if outbox is not None and (notifications or store.undelivered_alerts):
-            self._steps.take("pass on its alerts", lambda: outbox.post(notifications))
+    def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[Notification, ...]) -> AlertStates:
+        """In one transaction, with a delivery of each notification to each channel that takes it."""
+        deliveries = self._steps.take("address its alerts", lambda: self._addressed(notifications)) or ()
+        states = self._steps.take(
+            "store what it saw", lambda: self._edges.store.record(row, evaluation.changed, deliveries)
+        )
         return self._states if states is None else states
 
     def _report(
@@ -194,26 +184,16 @@ class Cycle:
         reporter, skipped = self._reporter, self._edges.heartbeats.skipped
         outcome = CycleOutcome(tick, sample, row, result, evaluation, evaluation.of(WORKER), skipped())
         status = self._steps.take("write the status line", lambda: reporter.status(outcome, self._notes()))
-        self._steps.take("report to systemd", lambda: self._report_to_systemd(status or "see the journal"))
+        self._steps.take("report to systemd", lambda: self._edges.service.watchdog(status or "see the journal"))
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))
         self._steps.take("log what has changed", lambda: reporter.log_changes(outcome, before))
 
     def _event_id(self, at_ns: int) -> str:
         return uuid7(at_ns, os.urandom(RANDOM_BYTES))
 
-    def _queued(self, made: Notification) -> QueuedNotification:
-        """With the clock that its moments are by."""
-        return notification.to_queue(made, self._boot_id, booted_ns(self._clock))
-
-    def _report_to_systemd(self, status: str) -> None:
-        """The status, and a sign of life, unless what delivers alerts has died: then systemd is to start all of it anew."""
-        if self._edges.outbox is None or self._edges.outbox.alive:
-            self._edges.service.watchdog(status)
-            return
-        log.error(
-            "what delivers alerts has ended: no sign of life for the watchdog, so that systemd starts the agent anew"
-        )
-        self._edges.service.status(f"alerts are not delivered any more; {status}")
+    def _addressed(self, notifications: tuple[Notification, ...]) -> tuple[Delivery, ...]:
+        outbox = self._edges.outbox
+        return () if outbox is None else tuple(one for told in notifications for one in outbox.address(told))
 
     def _notes(self) -> tuple[str, ...]:
         """What is out of the ordinary, for the status line."""

@@ -58,6 +58,12 @@ class ConfigError(HeartbeatdError):
     exit_code = ExitCode.CONFIG
 
 
+class UsageError(HeartbeatdError):
+    """What was asked for on the command line makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NotAllowedError(HeartbeatdError):
     """Whoever runs this may not read what has to be read. Nothing is known to be wrong with it."""
 

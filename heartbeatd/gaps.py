@@ -5,11 +5,11 @@ import os
 from dataclasses import dataclass
 from typing import Protocol
 
-from heartbeatd.clock import Clock, booted_ns
+from heartbeatd.clock import Clock
 from heartbeatd.core import gap, notification
 from heartbeatd.core.gap import Gap, GapKind, Now, Start, UntoldGap
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.text.agent import gap_text
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -37,7 +37,7 @@ class GapOptions:
 
 
 class Gaps:
-    """Looks before each cycle whether there is a gap to tell. Without a webhook (`notifies`) it is logged only."""
+    """Looks before each cycle whether there is a gap to tell. Without a channel (not `notifies`) it is logged only."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Gaps:
         self._store, self._start, self._clock, self._options = store, start, clock, options
         self._agent, self._heartbeat_url, self._notifies = agent, heartbeat_url, notifies
 
-    def tell(self) -> tuple[QueuedNotification, ...]:
+    def tell(self) -> tuple[Notification, ...]:
         """Tell of the gaps that can be told now; the notifications are for the cycle that comes next to record."""
         untold = self._store.untold
         if not untold:
@@ -83,11 +83,9 @@ class Gaps:
         long_enough = known.kind is GapKind.FAILURE or 0 < self._options.alert_s < known.duration_s
         return self._notifies and long_enough
 
-    def _notification(self, known: Gap) -> QueuedNotification:
-        """With the clock that its moments are by."""
+    def _notification(self, known: Gap) -> Notification:
         event_id = uuid7(known.until_ns, os.urandom(RANDOM_BYTES))
-        made = notification.of_gap(self._agent, known, event_id, self._heartbeat_url)
-        return notification.to_queue(made, self._start.boot_id, booted_ns(self._clock))
+        return notification.of_gap(self._agent, known, event_id, self._heartbeat_url)
 
     def _log(self, known: Gap) -> None:
         log.log(

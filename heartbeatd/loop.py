@@ -48,6 +48,10 @@ class Work(Protocol):
     def watched(self) -> Mapping[int, Callable[[], None]]:
         """What is called between two cycles when there is something to read from a descriptor, or its other side closed it."""
 
+    @property
+    def news(self) -> bool:
+        """True if what came over a descriptor asks for a step before its time."""
+
     def step(self) -> int:
         """Do what is due beside the cycles, without waiting. When to be called again at the latest (monotonic ns)."""
 
@@ -158,10 +162,11 @@ class Loop:
 
     def _wait(self, done: Callable[[], bool], until_ns: int, work: Work) -> bool:
         """Wait until then; True if it is `done()` before. Meanwhile the work takes its steps."""
-        while not self._cancel.wait(done, min(until_ns, work.step()), work.watched):
-            if self._cancel.cancelled or self._clock.monotonic_ns() >= until_ns:
-                return False
-        return True
+        while True:
+            wake_ns = min(until_ns, work.step())
+            self._cancel.wait(lambda: done() or work.news, wake_ns, work.watched)
+            if done() or self._cancel.cancelled or self._clock.monotonic_ns() >= until_ns:
+                return done()
 
     def _run(self, work: Work, tick: Tick) -> None:
         late_ns = self._clock.now_ns() - tick.slot_ns

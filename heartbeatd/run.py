@@ -46,7 +46,7 @@ def run(path: Path) -> int:
         service.status(_refusal(error))
         return error.exit_code
     _announce(config, runtime)
-    app = _build(config, runtime, store)
+    app = _build(config, path, runtime, store)
 
     def reload() -> "App":
         nonlocal app
@@ -74,12 +74,12 @@ def _load(path: Path, runtime: Runtime) -> Config:
     return config
 
 
-def _build(config: Config, runtime: Runtime, store: BackgroundStore) -> "App":
+def _build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore) -> "App":
     """What takes long to load, and a look at how the run before this one ended."""
     from heartbeatd.app import build
 
-    ending = exit_record.consume(runtime.cancel)
-    return build(config, runtime, store, Start(runtime.boot_id, ending, exit_record.failure_told()))
+    found = Start(runtime.boot_id, exit_record.consume(runtime.cancel), exit_record.failure_told())
+    return build(config, path, runtime, store, found)
 
 
 def _require_authorities(ca_file: str) -> None:

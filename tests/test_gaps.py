@@ -189,6 +189,6 @@ def test_what_a_disk_does_not_take_is_not_told_twice(path: Path, clock: FakeCloc
     beside.rename(path)
     agent.cycles(2)
     assert len(agent.told) == 1
-    assert len(agent.store.undelivered()) == 1
+    assert len(agent.store.undelivered) == 1
     agent.stop()
     assert run(path, clock, OLD, 2) == []

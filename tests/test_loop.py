@@ -23,6 +23,7 @@ class Recorder:
 
     interval_s = 1
     longest_cycle_s = 0.5
+    news = False
 
     def __init__(self, clock: Clock, during: Callable[[int], None]) -> None:
         self.ticks: list[tuple[Tick, int]] = []

@@ -76,6 +76,7 @@ class Announcement:
     event: Event
     observed: Observation
     previous: str
+    previous_severity: Severity
     previous_reason: str | None
     since_ns: int
     duration_s: float | None  # on recovery, and in a reminder: how long the subject was not ok
@@ -185,6 +186,7 @@ def _announce(state: AlertState, observed: Observation, since_ns: int) -> tuple[
         event=_transition(state.announced == OK, observed.ok).event,
         observed=observed,
         previous=state.announced,
+        previous_severity=state.severity,
         previous_reason=state.reason,
         since_ns=since_ns,
         duration_s=_length_s(began_ns, since_ns) if observed.ok else None,
@@ -206,6 +208,7 @@ def _remind(state: AlertState, observed: Observation) -> tuple[AlertState, Annou
         event=Event.REMINDER,
         observed=observed,
         previous=state.announced,
+        previous_severity=state.severity,
         previous_reason=state.reason,
         since_ns=state.since_ns,
         duration_s=_length_s(began_ns, observed.at_ns),

@@ -29,7 +29,10 @@ _SEVERITIES: Mapping[str, Severity] = {
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is told: `title` and `message` to people, `details` to programs."""
+    """What is told: `title` and `message` to people, `details` to programs.
+
+    `worst`: how bad the state is that begins or ends, by which channels choose; None: as `severity`.
+    """
 
     event_id: str
     at_ns: int
@@ -37,6 +40,7 @@ class Notification:
     title: str
     message: str
     details: JsonObject
+    worst: Severity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,6 @@ class QueuedNotification:
     event_id: str
     queued_ns: int
     body: str
-    attempts: int = 0
     boot_id: str | None = None
     booted_ns: int | None = None
 
@@ -72,6 +75,8 @@ def of_announcement(
         duration_s=announcement.duration_s,
     )
     made = _notification(agent, event_id, observed.severity, text, details, heartbeat_url)
+    if observed.ok:
+        made = replace(made, worst=announcement.previous_severity)
     if is_worker:
         return made
     return replace(made, details={**made.details, "severity": observed.severity, "value": observed.value})
@@ -185,7 +190,7 @@ def by_this_clock(queued: QueuedNotification, now_ns: int, boot_id: str, booted_
         return corrected
 
 
-def for_this_try(queued: QueuedNotification, now_ns: int) -> Notification:
+def for_this_try(queued: QueuedNotification, attempt: int, now_ns: int) -> Notification:
     """What one try tells: with its `attempt` (from 1) and the `queued_seconds` it has waited in `details`.
 
     A message that waited a minute or more says so in its text, since it speaks of the past. Raises ValueError if what was
@@ -194,13 +199,8 @@ def for_this_try(queued: QueuedNotification, now_ns: int) -> Notification:
     notification = from_queue(queued)
     queued_s = max(0.0, round((now_ns - queued.queued_ns) / NS_PER_S, 3))
     waited = f" (This message waited {format_duration(queued_s)} to be delivered.)" if queued_s >= 60 else ""
-    details = {**notification.details, "attempt": queued.attempts + 1, "queued_seconds": queued_s}
+    details = {**notification.details, "attempt": attempt, "queued_seconds": queued_s}
     return replace(notification, message=notification.message + waited, details=details)
-
-
-def with_attempt(queued: QueuedNotification) -> QueuedNotification:
-    """After one more try."""
-    return replace(queued, attempts=queued.attempts + 1)
 
 
 def _body(notification: Notification) -> str:

@@ -11,7 +11,7 @@ from heartbeatd.core import alerting
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
@@ -57,7 +57,7 @@ class Evaluation:
     observations: tuple[Observation, ...] = ()
     changed: tuple[AlertState, ...] = ()
     told: tuple[tuple[Announcement, Text], ...] = ()
-    notifications: tuple[QueuedNotification, ...] = ()
+    notifications: tuple[Notification, ...] = ()
 
     def of(self, subject: Subject) -> Observation | None:
         """What was observed of that subject."""

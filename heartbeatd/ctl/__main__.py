@@ -21,7 +21,8 @@ VERBS: dict[str, str] = {
     "status": "say how the agent is doing: service, last cycle, Worker, queue",
     "history": "say what the last hours or days were like",
     "once": "run one cycle and print it; nothing is stored or sent unless asked",
-    "test-alert": "send a test alert the way real ones go",
+    "test-alert": "send a test alert to each channel, and say what came back",
+    "alerts": "list the alerts on their way, and the last that arrived; try again, or drop",
     "set-secret": "keep the key, or the webhook's URL, as a credential that systemd encrypts",
     "import-env": "turn the earlier agent's .env file into a config.toml",
 }

@@ -23,10 +23,11 @@ from traceback import walk_stack, walk_tb
 
 from heartbeatd.config.alerting import load_alerting
 from heartbeatd.config.load import DEFAULT_PATH
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.plain import plain
 from heartbeatd.errors import ConfigError
 from heartbeatd.notify.channels import Channel, open_channel
-from heartbeatd.notify.failure import Failure, NotDelivered
+from heartbeatd.notify.failure import NotDelivered
 from heartbeatd.notify.names import refuse_blocked
 from heartbeatd.notify.protocol import LARGEST_BYTES, LONGEST_S, Answer, Try
 from heartbeatd.notify.stage import before_sending

@@ -1,16 +1,6 @@
-"""Why a try to deliver failed, and what that says about the alert and those behind it."""
+"""A try to deliver that failed."""
 
-from enum import StrEnum
-
-
-class Failure(StrEnum):
-    """What a try that failed says about the alert, and about those behind it."""
-
-    DOWN = "down"  # the channel takes nothing at present, or nothing with these credentials, or at this address
-    ERROR = "error"  # it broke off over this alert, or over any
-    REFUSED = "refused"  # it does not take this alert
-    LATE = "late"  # it was sent this alert, and may have taken it, but did not answer in time
-    UNREADABLE = "unreadable"  # what is stored is no alert
+from heartbeatd.core.delivery import Failure
 
 
 class NotDelivered(Exception):

@@ -1,8 +1,8 @@
 """What n8n is told, and what its answers mean (heartbeat-protocol(7))."""
 
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import json_text
-from heartbeatd.notify.failure import Failure
 
 RESPOND = "if this is n8n, set Respond of its Webhook node to Immediately"
 

@@ -1,263 +1,208 @@
-"""The queue of alerts, on a thread of its own: sending never delays a cycle.
+"""The outbox: what is on its way to the channels, and the tries under way. A part of the loop: nothing here ever waits.
 
-The contract: at least once, with the same event id each time, and in order as far as possible. What is queued is in the
-database and survives restarts, crashes and power cuts; the first try after a start comes at once. What follows a try that failed:
-
-- the webhook takes nothing (no connection, 5xx, 404, 401, 403, 408, 425, 429): all wait, and the oldest is tried again after
-  2 s, 4 s, 8 s … up to `CAP_S`, each shortened by up to a fifth at random so that many hosts do not knock at once, for as long
-  as it takes;
-- it broke off over this alert (500, or the connection ended): the same, `ERRORS_IN_ORDER` times; from then on the alert is tried
-  by itself, and those behind it are no longer held up;
-- it refuses this alert (any other 4xx): those behind it go on, and it is tried again with the same pauses by itself,
-  `REFUSED_MOST` times in all. Then it is set aside;
-- it was sent and not answered in time: those behind it go on, and it is tried again with the same pauses by itself,
-  `LATE_SOON` times, and then every hour, `LATE_MOST` times in all: each may have arrived. Then it is set aside;
-- what is stored is no alert at all: set aside at once.
-
-What is set aside is logged, stays in the database with the reason, and is not sent again. Of more than `QUEUE_MOST` the oldest
-are given up. While the database cannot be read, what is known of it is sent all the same.
+The contract: at least once, with the same event id each time, and in order for each channel as far as possible. What is to be
+delivered is in the database, and in memory as well, so that it leaves while the database cannot be used. When a try is due, and
+what follows from one that failed, `core.delivery` decides; the try itself is the notifier's (`notify.client`). What became of it
+goes to the store, which writes it as soon as it can.
 """
 
-import contextlib
 import logging
 import random
-import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
-from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.clock import Clock, booted_ns
-from heartbeatd.core.notification import QueuedNotification, by_this_clock, with_attempt
+from heartbeatd.core.delivery import (
+    LATE_SOON,
+    NS_PER_S,
+    Channel,
+    Delivery,
+    Failure,
+    arrived,
+    believable,
+    failed,
+    is_news,
+    next_due,
+)
+from heartbeatd.core.notification import Notification, by_this_clock, for_this_try, to_queue
 from heartbeatd.core.plain import plain
-from heartbeatd.core.retention import QUEUE_MOST
-from heartbeatd.errors import StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
-from heartbeatd.notify.backoff import LATE_PAUSE_S, Tries, backoff_s
-from heartbeatd.notify.webhook import Failure, NotDelivered, Webhook
+from heartbeatd.notify.client import Attempt, Notifier, NotifierError
+from heartbeatd.notify.protocol import Answer, Try
 
-_NS = 1_000_000_000
+PATIENCE_S = 90.0  # for an answer: longer than any process of the notifier lives
+LONGEST_NS = 3600 * NS_PER_S
+SHOWN = 300  # characters of a notification that nobody else will show
 
 log = logging.getLogger(__name__)
 
 
-class Queue(Protocol):
-    """The alerts in the database. Each call raises StoreError if it cannot be used now."""
+class DeliveryStore(Protocol):
+    """Where deliveries are kept. Nothing here waits, or raises for the database."""
 
-    def undelivered(self) -> tuple[QueuedNotification, ...]:
-        """What is still to be delivered, the oldest first."""
+    @property
+    def undelivered(self) -> Mapping[tuple[str, str], Delivery]:
+        """All that have not arrived and are still tried, in order, by event id and channel."""
 
-    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
-        """A try failed."""
-
-    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
-        """It has arrived."""
-
-    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
-        """It is not sent any more."""
+    def note_delivery(self, delivery: Delivery) -> None:
+        """This is how far it is now."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """An alert that is not sent again, since when, and why not if it never arrived."""
+class _Try:
+    """One under way, and when to give it up (monotonic ns)."""
 
-    alert: QueuedNotification
-    at_ns: int
-    reason: str | None = None
+    delivery: Delivery
+    attempt: Attempt
+    until_ns: int
 
 
 class Outbox:
-    """Delivers what is pending in the database, and what was posted and is not in there yet."""
+    """Delivers to `channels`. `watched` has for each descriptor of a try what to call when there is something to read.
 
-    def __init__(self, queue: Queue, webhook: Webhook, clock: Clock, boot_id: str = "") -> None:
-        self._queue, self._webhook, self._clock, self._boot_id = queue, webhook, clock, boot_id
-        self._cancel = CancelToken(clock)
-        self._lock = threading.Lock()
-        self._posted: dict[str, QueuedNotification] = {}
-        self._stored: dict[str, QueuedNotification] = {}  # as of the last look
-        self._done: dict[str, _Done] = {}  # the database does not know it yet
-        self._tries: dict[str, Tries] = {}
-        self._failures = 0
-        self._news = True
-        self._next_try_ns = 0
-        self._count = 0
-        self._died = False
-        self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
+    `news` is true when there may be something to start: `step` looks.
+    """
 
-    @property
-    def alive(self) -> bool:
-        """False once nothing will be delivered any more, by something unforeseen."""
-        return not self._died
+    def __init__(
+        self, channels: tuple[Channel, ...], notifier: Notifier, store: DeliveryStore, clock: Clock, boot_id: str = ""
+    ) -> None:
+        self._channels = {channel.name: channel for channel in channels}
+        self._notifier, self._store, self._clock, self._boot_id = notifier, store, clock, boot_id
+        self._tries: dict[str, _Try] = {}
+        self.watched: dict[int, Callable[[], None]] = {}
+        self.news = True
 
     @property
     def waiting(self) -> int:
-        """How many alerts have not arrived yet."""
-        return self._count
+        """How many deliveries have not arrived yet."""
+        return sum(channel in self._channels for _, channel in self._store.undelivered)
 
-    def start(self) -> None:
-        """Begin to deliver."""
-        try:
-            self._thread.start()
-        except RuntimeError:  # no further thread may be started
-            self._die()
+    def address(self, told: Notification) -> tuple[Delivery, ...]:
+        """One delivery to each channel that takes it, with the clock that its moments are by."""
+        queued = to_queue(told, self._boot_id, booted_ns(self._clock))
+        event, severity = str(told.details["event"]), told.worst or told.severity
+        return tuple(
+            Delivery(queued, channel.name) for channel in self._channels.values() if channel.takes(event, severity)
+        )
 
-    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
-        """Hand over new alerts; an empty hand has the database looked at again."""
-        with self._lock:
-            self._posted.update((alert.event_id, alert) for alert in alerts)
-            _bound(self._posted)
-        self._news = True
-        self._cancel.wake()
+    def step(self) -> int:
+        """Start what is due, and give up what gets no answer. When to come again at the latest (monotonic ns)."""
+        self.news = False
+        monotonic_ns = self._clock.monotonic_ns()
+        for channel, under_way in list(self._tries.items()):
+            if monotonic_ns >= under_way.until_ns:
+                self._end(channel, Answer(Failure.LATE, f"the notifier gave no answer within {PATIENCE_S:g} s"))
+        waits_ns = [self._start_due(channel) for channel in self._channels if channel not in self._tries]
+        moments = [monotonic_ns + wait_ns for wait_ns in waits_ns if wait_ns is not None]
+        moments += [under_way.until_ns for under_way in self._tries.values()]
+        return min(moments, default=monotonic_ns + LONGEST_NS)
 
-    def close(self, patience_s: float = 0.5) -> None:
-        """Break off a try under way and end the thread. What is undelivered stays in the database."""
-        self._cancel.cancel()
-        if self._thread.ident is not None:
-            self._thread.join(patience_s)
+    def close(self) -> None:
+        """Wait for no try any longer. What is undelivered stays in the database."""
+        for channel in list(self._tries):
+            self._let_go(channel)
 
-    def _serve(self) -> None:
-        try:
-            while not self._cancel.cancelled:
-                next_ns = self.deliver_next()
-                if next_ns is not None:
-                    self._cancel.wait(lambda: self._news, next_ns)
-        except Cancelled:
-            pass
-        except BaseException:  # noqa: BLE001 - whatever it was: `alive` says so, and the log what
-            self._die()
-        finally:
-            self._note_done()
+    def _start_due(self, channel: str) -> int | None:
+        """Start the channel's next try if it is due; else how long it is till then. None if there is nothing to wait for.
 
-    def _die(self) -> None:
-        log.exception("alerts are not delivered any more", extra=journal_fields(MessageId.DELIVERY_ENDED))
-        self._died = True
-
-    def deliver_next(self) -> int | None:
-        """Try to deliver the first alert that may be tried. If there is none: when to come again, unless there is news before."""
-        self._news = False
-        waiting = self._undelivered()
-        self._count = len(waiting)
-        now_ns = self._clock.monotonic_ns()
-        due = next((alert for alert in waiting if self._tries_of(alert).not_before_ns <= now_ns), None)
-        if due is None:
-            return min((self._tries_of(alert).not_before_ns for alert in waiting), default=now_ns + 3600 * _NS)
-        if now_ns < self._next_try_ns:
-            return self._next_try_ns
-        self._deliver(due)
-        return None
-
-    def _undelivered(self) -> list[QueuedNotification]:
-        """What is to be delivered, the oldest first."""
-        self._note_done()
-        with self._lock:
-            posted = dict(self._posted)
-        with contextlib.suppress(StoreError):  # the cycle's store says what is wrong with it
-            self._stored = {alert.event_id: alert for alert in self._queue.undelivered()}
-            self._tries = {
-                event_id: self._tries[event_id] for event_id in self._tries.keys() & {*self._stored, *posted}
-            }
-        merged = self._stored | posted  # the order of the database, then of posting
-        return [alert for event_id, alert in merged.items() if event_id not in self._done]
-
-    def _note_done(self) -> None:
-        """Have the database know what is not sent again, as far as it can be written."""
-        with contextlib.suppress(StoreError):
-            for event_id, done in list(self._done.items()):
-                if done.reason is None:
-                    self._queue.mark_delivered(done.alert, done.at_ns)
-                else:
-                    self._queue.set_aside(done.alert, done.at_ns, done.reason)
-                del self._done[event_id]
-                self._stored.pop(event_id, None)
-                with self._lock:
-                    self._posted.pop(event_id, None)
-
-    def _deliver(self, alert: QueuedNotification) -> None:
-        try:
+        What cannot even be asked for has failed, and the next may be due.
+        """
+        while True:
             now_ns = self._clock.now_ns()
-            dated = self._dated(alert, now_ns)
-            status = self._webhook.send(dated, now_ns, self._cancel)
-        except NotDelivered as error:
-            self._failed(alert, str(error), error.failure)
-            return
-        except Cancelled:
-            raise
-        except Exception as error:  # noqa: BLE001 - a try that failed like any other: it must not be the last one
-            log.warning("trying to deliver an alert failed: event %s", alert.event_id, exc_info=True)
-            self._failed(alert, f"{type(error).__name__}", Failure.ERROR)
-            return
-        self._failures, self._next_try_ns = 0, 0
-        log.log(
-            NOTICE,
-            "alert delivered: event %s, attempt %d, HTTP %d",
-            alert.event_id,
-            alert.attempts + 1,
-            status,
-            extra=journal_fields(
-                MessageId.ALERT_DELIVERED, event_id=alert.event_id, attempt=alert.attempts + 1, status=status
-            ),
-        )
-        self._finish(_Done(alert, self._clock.now_ns()))
+            due = next_due(self._queue(channel, now_ns), now_ns)
+            if not isinstance(due, Delivery):
+                return None if due is None else due - now_ns
+            try:
+                attempt = self._notifier.start(self._request(due, now_ns))
+            except NotifierError as error:
+                self._take(due, Answer(Failure.DOWN, str(error)))
+            except (ValueError, TypeError, OverflowError):
+                self._take(due, Answer(Failure.UNREADABLE, "what is stored is no notification"))
+            else:
+                self._tries[channel] = _Try(due, attempt, self._clock.monotonic_ns() + int(PATIENCE_S * NS_PER_S))
+                self.watched[attempt.fileno()] = partial(self._look, channel)
+                return None
 
-    def _dated(self, alert: QueuedNotification, now_ns: int) -> QueuedNotification:
-        try:
-            return by_this_clock(alert, now_ns, self._boot_id, booted_ns(self._clock))
-        except (TypeError, ValueError):
-            raise NotDelivered("what is stored has no moment", Failure.UNREADABLE) from None
+    def _queue(self, channel: str, now_ns: int) -> Iterator[Delivery]:
+        return (believable(one, now_ns) for one in self._store.undelivered.values() if one.channel == channel)
 
-    def _failed(self, alert: QueuedNotification, reason: str, failure: Failure) -> None:
-        tries = self._tries_of(alert)
-        news = tries.after(failure)
-        if tries.over or failure is Failure.UNREADABLE:
-            self._set_aside(with_attempt(alert), reason)
-            return
-        now_ns, jitter = self._clock.monotonic_ns(), random.random()
-        alone_s = tries.alone_s(failure, jitter)
-        if alone_s is not None:
-            tries.not_before_ns = now_ns + int(alone_s * _NS)
+    def _look(self, channel: str) -> None:
+        """There is something to read of this channel's try."""
+        answer = self._tries[channel].attempt.answer()
+        if answer is not None:
+            self._end(channel, answer)
+
+    def _end(self, channel: str, answer: Answer) -> None:
+        self._take(self._let_go(channel), answer)
+        self.news = True
+
+    def _let_go(self, channel: str) -> Delivery:
+        ended = self._tries.pop(channel)
+        del self.watched[ended.attempt.fileno()]
+        ended.attempt.close()
+        return ended.delivery
+
+    def _request(self, delivery: Delivery, now_ns: int) -> bytes:
+        """Raises ValueError, TypeError or OverflowError for what is stored and is no notification."""
+        dated = by_this_clock(delivery.notification, now_ns, self._boot_id, booted_ns(self._clock))
+        notification = for_this_try(dated, delivery.attempts + 1, now_ns)
+        return Try(delivery.channel, self._channels[delivery.channel].timeout_s, notification).encode()
+
+    def _take(self, delivery: Delivery, answer: Answer) -> None:
+        now_ns = self._clock.now_ns()
+        if answer.failure is None:
+            now = arrived(delivery, now_ns)
+            _say_delivered(now, answer)
         else:
-            self._failures += 1
-            news = self._failures == 1
-            self._next_try_ns = now_ns + int(backoff_s(self._failures, jitter) * _NS)
-        log.log(
-            logging.WARNING if news else logging.DEBUG,  # not at every try
-            "alert not delivered, will be tried again%s: event %s, %s",
-            " in an hour" if alone_s == LATE_PAUSE_S else "",
-            alert.event_id,
-            reason,
-            extra=journal_fields(
-                MessageId.ALERT_DELAYED, event_id=alert.event_id, attempt=alert.attempts + 1, reason=reason
-            ),
-        )
-        with self._lock:
-            if alert.event_id in self._posted:
-                self._posted[alert.event_id] = with_attempt(alert)
-        with contextlib.suppress(StoreError):
-            self._queue.mark_attempt(alert, reason)
+            now = failed(delivery, answer.failure, answer.reason, now_ns, random.random())
+            _say_failed(now, answer.failure)
+        if now.ended or delivery.key in self._store.undelivered:  # else somebody dropped it meanwhile
+            self._store.note_delivery(now)
 
-    def _set_aside(self, alert: QueuedNotification, reason: str) -> None:
+
+def _say_delivered(delivery: Delivery, answer: Answer) -> None:
+    log.log(
+        NOTICE,
+        "alert delivered: event %s, attempt %d%s",
+        delivery.event_id,
+        delivery.attempts,
+        "" if answer.status is None else f", HTTP {answer.status}",
+        extra=journal_fields(
+            MessageId.ALERT_DELIVERED,
+            event_id=delivery.event_id,
+            channel=delivery.channel,
+            attempt=delivery.attempts,
+            status=answer.status,
+        ),
+    )
+
+
+def _say_failed(delivery: Delivery, failure: Failure) -> None:
+    event_id, reason = delivery.event_id, delivery.last_error
+    if delivery.set_aside_ns is not None:
         log.error(
             "alert set aside at attempt %d, it is not sent again: event %s, %s: %s",
-            alert.attempts,
-            alert.event_id,
+            delivery.attempts,
+            event_id,
             reason,
-            plain(alert.body[:_SHOWN]),
-            extra=journal_fields(MessageId.ALERT_SET_ASIDE, event_id=alert.event_id, reason=reason),
+            plain(delivery.notification.body[:SHOWN]),
+            extra=journal_fields(MessageId.ALERT_SET_ASIDE, event_id=event_id, channel=delivery.channel, reason=reason),
         )
-        self._finish(_Done(alert, self._clock.now_ns(), reason))
-
-    def _finish(self, done: _Done) -> None:
-        self._done[done.alert.event_id] = done
-        _bound(self._done)
-        self._note_done()
-
-    def _tries_of(self, alert: QueuedNotification) -> Tries:
-        return self._tries.setdefault(alert.event_id, Tries())
-
-
-_SHOWN = 300  # characters of an alert that nobody else will show
-
-
-def _bound(kept: dict[str, Any]) -> None:
-    """Drop the oldest beyond `QUEUE_MOST`: the database has taken nothing for very long."""
-    while len(kept) > QUEUE_MOST:
-        del kept[next(iter(kept))]
+        return
+    hourly = failure is Failure.LATE and delivery.late >= LATE_SOON
+    log.log(
+        logging.WARNING if is_news(delivery, failure) else logging.DEBUG,  # not at every try
+        "alert not delivered, will be tried again%s: event %s, %s",
+        " in an hour" if hourly else "",
+        event_id,
+        reason,
+        extra=journal_fields(
+            MessageId.ALERT_DELAYED,
+            event_id=event_id,
+            channel=delivery.channel,
+            attempt=delivery.attempts,
+            reason=reason,
+        ),
+    )

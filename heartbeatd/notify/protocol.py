@@ -3,11 +3,11 @@
 import json
 from dataclasses import dataclass
 
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import json_text
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.timefmt import from_iso, rfc3339
-from heartbeatd.notify.failure import Failure
 
 LARGEST_BYTES = 256 << 10
 LONGEST_S = 60.0

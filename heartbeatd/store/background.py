@@ -11,13 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from heartbeatd.cancel import CancelToken, Future, SerialWorker, TimedOut
+from heartbeatd.cancel import CancelToken, Future, SerialWorker
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
+from heartbeatd.core.delivery import Delivery, moved
 from heartbeatd.core.gap import Run, UntoldGap
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
-from heartbeatd.errors import Problem, StoreError
+from heartbeatd.errors import Problem
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.store.buffer import Handover, StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
@@ -40,12 +40,14 @@ class BackgroundStore:
     def __init__(self, store: BufferedStore, options: StoreOptions, cancel: CancelToken) -> None:
         self.path = store.path
         self.states: AlertStates = {}
+        self.undelivered: dict[tuple[str, str], Delivery] = {}  # by event id and channel, in order
         self.untold: tuple[UntoldGap, ...] = ()
         self._store, self._cancel = store, cancel
         self._thread = SerialWorker("store")
         self._inbox: deque[Callable[[], None]] = deque()
         self._adjust_bounds(options)
         self._states_known = False
+        self._readings = 0
         self._call: Future[None] | None = None
         self._hangs = ""
         self._progress_ns = self._cancel.clock.monotonic_ns()
@@ -56,15 +58,10 @@ class BackgroundStore:
         return self._store.previous_run
 
     @property
-    def undelivered_alerts(self) -> int:
-        """Alerts in the database that have not arrived, as of the last write."""
-        return self._store.undelivered_alerts
-
-    @property
     def unsaved_rows(self) -> int:
         """How many rows are in memory only."""
         return self._store.unsaved_rows + sum(
-            isinstance(job, partial) and job.func == self._store.buffer.note for job in self._inbox
+            isinstance(job, partial) and job.func == self._store.note for job in self._inbox
         )
 
     @property
@@ -86,25 +83,35 @@ class BackgroundStore:
                 return
         self._take_over(call)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
-        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database.
+    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+        """Remember one cycle: its row, the states that changed, what is to be delivered. Never raises for the database.
 
         The states as they are then: what could not be read before may have been read now.
         """
         if changed:
             self.states = {**self.states, **{state.subject: state for state in changed}}
-        self._inbox.append(partial(self._store.buffer.note, row, changed, alerts, states_known=self._states_known))
+        self.undelivered.update((delivery.key, delivery) for delivery in deliveries)
+        self._inbox.append(partial(self._store.note, row, changed, deliveries, states_known=self._states_known))
         self._write(self._patience_s)
         return self.states
 
-    def queue(self) -> "Queue":
-        """The alerts, for one thread that sends them."""
-        return Queue(self._thread, self._store, CancelToken(self._cancel.clock))
+    def note_delivery(self, delivery: Delivery) -> None:
+        """This is how far it is now. It is written at once, if the disk answers; nobody waits for that."""
+        if delivery.ended:
+            self.undelivered.pop(delivery.key, None)
+        else:
+            self.undelivered[delivery.key] = delivery
+        self._inbox.append(partial(self._store.note_delivery, delivery))
+        if self._call is not None and self._call.done():
+            self._take_over(self._call)
+        if self._call is None:
+            self._call = self._thread.queue(self._drain, 0, self._cancel)
 
     def shift(self, by_ns: int) -> AlertStates:
         """The states, their moments moved along with a wall clock that was stepped; stored with the next row."""
         earlier = self._store.buffer.earlier_boots_ns
         self.states = {subject: shifted(state, by_ns, earlier) for subject, state in self.states.items()}
+        self.undelivered = {key: moved(delivery, by_ns) for key, delivery in self.undelivered.items()}
         self._inbox.append(partial(self._store.shift, by_ns))
         return self.states
 
@@ -123,7 +130,8 @@ class BackgroundStore:
         handover = self._ask(self._store.hand_over)
         if handover is None:
             earlier = self._store.buffer.earlier_boots_ns
-            handover = Handover((), (), self.states, self._states_known, earlier, self.untold)
+            undelivered = tuple(self.undelivered.values())
+            handover = Handover((), undelivered, self.states, self._states_known, earlier, self.untold)
         other.states = handover.states if handover.states and handover.states_known else other.states
         if other._ask(partial(other._store.adopt, handover)):
             self._ask(partial(self._store.moved, handover, other.path))
@@ -140,10 +148,10 @@ class BackgroundStore:
         self._thread.close()
 
     def _write(self, within_s: float) -> None:
-        if self._call is not None and not self._call.done():
-            self._say_hung()
-            return
         if self._call is not None:
+            if not self._wait(self._call, self._cancel.deadline(within_s)):
+                self._say_hung()
+                return
             self._take_over(self._call)
         call = self._call = self._thread.queue(self._drain, 0, self._cancel)
         if self._wait(call, self._cancel.deadline(within_s)):
@@ -175,6 +183,8 @@ class BackgroundStore:
         if not self._inbox:  # what is in there may change it
             self.states, self._states_known = self._store.states, self._store.buffer.states_known
             self.untold = self._store.buffer.untold
+            if self._readings != self._store.readings:
+                self._readings, self.undelivered = self._store.readings, dict(self._store.undelivered)
 
     def _say_hung(self) -> None:
         if not self._hangs:
@@ -204,37 +214,3 @@ class BackgroundStore:
         # SQLite waits for locks for a quarter of the interval, one second at most (see BufferedStore): that is no hanging.
         self._patience_s = min(1.5, 0.4 * options.interval_s)
         self._inbox = deque(self._inbox, maxlen=max(2, options.rows_a_day))
-
-
-class Queue:
-    """The alerts in the database, for the thread that sends them; see `outbox.Queue`. Never waits longer than `ASK_S`."""
-
-    def __init__(self, thread: SerialWorker, store: BufferedStore, cancel: CancelToken) -> None:
-        self._thread, self._store, self._cancel = thread, store, cancel
-        self._call: Future[object] | None = None
-
-    def undelivered(self) -> tuple[QueuedNotification, ...]:
-        """Those that have not arrived, the oldest first. Raises StoreError."""
-        return self._ask(self._store.undelivered)
-
-    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
-        """A try failed. Raises StoreError."""
-        self._ask(partial(self._store.mark_attempt, alert, reason))
-
-    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
-        """It has arrived. Raises StoreError."""
-        self._ask(partial(self._store.mark_delivered, alert, at_ns))
-
-    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
-        """It is not sent any more. Raises StoreError."""
-        self._ask(partial(self._store.set_aside, alert, at_ns, reason))
-
-    def _ask(self, work: Callable[[], T]) -> T:
-        if self._call is not None and not self._call.done():
-            raise StoreError(Problem(str(self._store.path), "the disk does not answer"))
-        call = self._thread.queue(work, self._cancel.deadline(ASK_S), self._cancel)
-        self._call = call  # type: ignore[assignment]  # only its end is looked at
-        try:
-            return call.result()
-        except TimedOut:
-            raise StoreError(Problem(str(self._store.path), "the disk does not answer")) from None

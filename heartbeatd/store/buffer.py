@@ -1,14 +1,15 @@
 """What the agent remembers, and what of that waits in memory for the database.
 
-Rows wait for a day, the newest win; the announced states, the notifications and the untold gaps wait as long as the agent runs.
+Rows wait for a day, the newest win; the announced states, the deliveries and the untold gaps wait as long as the agent runs.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from heartbeatd.core.alert_state import AlertState, AlertStates, moments, shifted
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.sample import Row
 from heartbeatd.core.schedule import STEP_NS
@@ -31,13 +32,13 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What one store gives to the next: rows that wait, undelivered alerts, the states, and what is known of these.
+    """What one store gives to the next: rows that wait, what is undelivered, the states, and what is known of these.
 
     `states_known` and `earlier_boots_ns`: see `Buffer`. `untold` are the gaps that nobody was told of.
     """
 
     rows: tuple[Row, ...]
-    alerts: tuple[QueuedNotification, ...]
+    undelivered: tuple[Delivery, ...]
     states: AlertStates
     states_known: bool
     earlier_boots_ns: frozenset[int] = frozenset()
@@ -54,7 +55,7 @@ class Buffer:
 
     def __init__(self, options: StoreOptions) -> None:
         self.rows: deque[Row] = deque(maxlen=options.rows_a_day)
-        self.alerts: deque[QueuedNotification] = deque(maxlen=QUEUE_MOST)
+        self.deliveries: dict[tuple[str, str], Delivery] = {}
         self.states: AlertStates = {}
         self.unsaved_states: AlertStates = {}
         self.states_known = False
@@ -67,7 +68,7 @@ class Buffer:
     @property
     def urgent(self) -> bool:
         """Whether something waits that a power cut must not take away."""
-        return bool(self.alerts or self.unsaved_states)
+        return bool(self.deliveries or self.unsaved_states)
 
     @property
     def empty(self) -> bool:
@@ -79,11 +80,11 @@ class Buffer:
         self.rows = deque(self.rows, maxlen=options.rows_a_day)
 
     def note(
-        self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...], *, states_known: bool
+        self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...], *, states_known: bool
     ) -> None:
         """Remember one cycle. `changed` follows from states that were known then, or not: a guess does not win over what is."""
         self.rows.append(row)
-        self.alerts.extend(alerts)
+        self.keep_deliveries(deliveries)
         if changed and states_known >= self.states_known:
             self.keep_states({state.subject: state for state in changed})
 
@@ -129,20 +130,25 @@ class Buffer:
         if abs(booted_ns - run.booted_ns) >= STEP_NS:  # while nothing ran
             self.shift(booted_ns - run.booted_ns)
 
-    def drop(self, alert: QueuedNotification) -> None:
-        """It does not wait any more."""
-        self.alerts = deque((a for a in self.alerts if a.event_id != alert.event_id), maxlen=QUEUE_MOST)
+    def keep_deliveries(self, deliveries: Iterable[Delivery]) -> None:
+        """This is how far they are now. Of very many that cannot be written the oldest are given up."""
+        self.deliveries.update((delivery.key, delivery) for delivery in deliveries)
+        while len(self.deliveries) > QUEUE_MOST:
+            del self.deliveries[next(iter(self.deliveries))]
 
-    def begin_anew(self, undelivered: tuple[QueuedNotification, ...]) -> None:
+    def begin_anew(self, undelivered: Iterable[Delivery]) -> None:
         """Another file is to get what must not be lost with the one before it."""
         self.unsaved_states = self.states
-        known = {alert.event_id for alert in self.alerts}
-        self.alerts.extendleft(alert for alert in reversed(undelivered) if alert.event_id not in known)
+        self._keep_from_before(undelivered)
+
+    def _keep_from_before(self, undelivered: Iterable[Delivery]) -> None:
+        later, self.deliveries = self.deliveries, {}
+        self.keep_deliveries((*undelivered, *later.values()))
 
     def adopt(self, handover: Handover) -> None:
         """Go on with that, from before what is here. What was announced by this process wins."""
         self.rows.extendleft(reversed(handover.rows))
-        self.alerts.extendleft(reversed(handover.alerts))
+        self._keep_from_before(handover.undelivered)
         if handover.states and (handover.states_known or not self.states):
             self.keep_states(handover.states)
             self.earlier_boots_ns = handover.earlier_boots_ns
@@ -153,5 +159,5 @@ class Buffer:
     def saved(self) -> None:
         """All of it is in a database."""
         self.rows.clear()
-        self.alerts.clear()
+        self.deliveries = {}
         self.unsaved_states, self.untold_changed = {}, False

@@ -2,19 +2,20 @@
 
 A database that is not open is opened by the next write. Each trouble is said once when it begins, with what to do, and once when
 it is over. A file that is no database any more is set aside under a name with the time, and a new one is begun with the announced
-state and the undelivered alerts that are known.
+state and the undelivered notifications that are known.
 """
 
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.delivery import Delivery, moved
 from heartbeatd.core.gap import Run
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.sample import Row
 from heartbeatd.errors import CorruptStoreError, StoreError
@@ -22,10 +23,10 @@ from heartbeatd.journal import MessageId, journal_fields
 from heartbeatd.store.buffer import Buffer, Handover, StoreOptions
 from heartbeatd.store.connection import Connection, Opened
 from heartbeatd.store.database import Database, WriteResult
+from heartbeatd.store.deliveries import MOVED_TO
 from heartbeatd.store.lock import InUseError
 from heartbeatd.store.outage import Outage
 from heartbeatd.store.pruning import PruningSchedule
-from heartbeatd.store.records import MOVED_TO
 
 FLUSH_NS = 60_000_000_000
 
@@ -47,14 +48,13 @@ class BufferedStore:
         boot_id: str | None = None,
     ) -> None:
         self.path = path
-        self.undelivered_alerts = 0  # in the database, as of the last write
+        self.undelivered: dict[tuple[str, str], Delivery] = {}  # in the database, and what waits to get there
+        self.readings = 0  # how often it was read from the database, where others may have changed it
         self.closed = False
         self.buffer = Buffer(options)
         self._clock, self._options = clock, options
         self._connection = Connection(path, clock, working, boot_id, self._take_up, self._begin_anew)
         self._pruning, self._outage = PruningSchedule(clock), Outage(path)
-        self._undelivered: tuple[QueuedNotification, ...] = ()  # in the database, as of the last write
-        self._queue_end: tuple[int, int | None] = (0, None)
         self._flushed_ns = 0
 
     def on_progress(self, call: Callable[[], None]) -> None:
@@ -93,10 +93,29 @@ class BufferedStore:
         except StoreError as error:
             self._outage.log_error(error, self.unsaved_rows)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> None:
-        """Remember one cycle: its row, the states that changed, the alerts that are due. Never raises for the database."""
-        self.buffer.note(row, changed, alerts, states_known=self.buffer.states_known)
+    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> None:
+        """Remember one cycle: its row, the states that changed, what is to be delivered. Never raises for the database."""
+        self.note(row, changed, deliveries, states_known=self.buffer.states_known)
         self.write()
+
+    def note(
+        self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...], *, states_known: bool
+    ) -> None:
+        """Remember one cycle in memory; `states_known`: see `Buffer.note`."""
+        self.buffer.note(row, changed, deliveries, states_known=states_known)
+        self._follow(deliveries)
+
+    def note_delivery(self, delivery: Delivery) -> None:
+        """Remember in memory how far it is."""
+        self.buffer.keep_deliveries((delivery,))
+        self._follow((delivery,))
+
+    def _follow(self, deliveries: Iterable[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.ended:
+                self.undelivered.pop(delivery.key, None)
+            else:
+                self.undelivered[delivery.key] = delivery
 
     def write(self) -> None:
         """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
@@ -112,51 +131,42 @@ class BufferedStore:
             self._connection.drop()
             self._try_again()
 
-    def undelivered(self) -> tuple[QueuedNotification, ...]:
-        """The alerts that have not arrived, the oldest first: those in the database, and those that wait to get there."""
-        stored = self._undelivered
-        with contextlib.suppress(StoreError):
-            stored = self._connection.in_use().undelivered()
-        return tuple({alert.event_id: alert for alert in (*stored, *self.buffer.alerts)}.values())
-
-    def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
-        """Note that a try to deliver `alert` failed. Raises StoreError."""
-        self._connection.in_use().mark_attempt(alert, reason)
-
-    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
-        """Note that `alert` has arrived. Raises StoreError."""
-        self._connection.in_use().mark_delivered(alert, at_ns)
-        self._drop(alert)
-
-    def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
-        """Note that `alert` is not sent any more, and why. Raises StoreError."""
-        self._connection.in_use().set_aside((alert,), at_ns, reason)
-        self._drop(alert)
-
     def hand_over(self) -> Handover:
         """What the store of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
         kept = self.buffer
         return Handover(
-            tuple(kept.rows), self.undelivered(), kept.states, kept.states_known, kept.earlier_boots_ns, kept.untold
+            tuple(kept.rows),
+            tuple(self.undelivered.values()),
+            kept.states,
+            kept.states_known,
+            kept.earlier_boots_ns,
+            kept.untold,
         )
 
     def adopt(self, handover: Handover) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
         self.buffer.adopt(handover)
+        self.undelivered.update((delivery.key, delivery) for delivery in handover.undelivered)
         self.write()
         return not self.error
 
     def moved(self, handover: Handover, to: Path) -> None:
         """The other store has stored it all: it is neither written nor sent from here."""
+        ended = [delivery for delivery in self.buffer.deliveries.values() if delivery.ended]
         self.buffer.saved()
         self.buffer.keep_untold(())
-        if handover.alerts:
-            with contextlib.suppress(StoreError):
-                self._connection.in_use().set_aside(handover.alerts, self._clock.now_ns(), f"{MOVED_TO}{to}")
+        self.undelivered = {}
+        now_ns, reason = self._clock.now_ns(), f"{MOVED_TO}{to}"
+        gone = [replace(delivery, set_aside_ns=now_ns, last_error=reason) for delivery in handover.undelivered]
+        with contextlib.suppress(StoreError):
+            self._connection.in_use().record((), (), (*ended, *gone), flush=True)
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
         self.buffer.shift(by_ns)
+        for delivery in self.undelivered.values():
+            if delivery.next_try_ns:
+                self.note_delivery(moved(delivery, by_ns))
         with contextlib.suppress(StoreError):  # the next cycle says what is wrong with it
             database = self._connection.in_use()
             self._pruning.hold_after_a_leap(database.sampled_ns(self._options.rows_a_day))
@@ -177,20 +187,20 @@ class BufferedStore:
         if self.unsaved_rows:
             log.error("%d rows could not be stored and are lost: %s", self.unsaved_rows, self.error)
 
-    def _drop(self, alert: QueuedNotification) -> None:
-        """Of what is known to be undelivered, which another file would get."""
-        self._undelivered = tuple(other for other in self._undelivered if other.event_id != alert.event_id)
-        self.buffer.drop(alert)
+    def _read_queue(self, stored: Iterable[Delivery]) -> None:
+        """What is in the database, and what waits to get there."""
+        self.undelivered = {delivery.key: delivery for delivery in stored}
+        self.readings += 1
+        self._follow(self.buffer.deliveries.values())
 
     def _begin_anew(self) -> None:
         """Another file is to get what must not be lost with the one before it."""
-        self.buffer.begin_anew(self._undelivered)
-        self._undelivered, self._queue_end = (), (0, None)
+        self.buffer.begin_anew(self.undelivered.values())
 
     def _take_up(self, opened: Opened) -> None:
         """Go on with what is in a database that was opened now."""
         self._pruning.hold_after_a_leap(opened.day_ago_ns)
-        self._undelivered, self.undelivered_alerts = opened.undelivered, len(opened.undelivered)
+        self._read_queue(opened.undelivered)
         boot_id = self._connection.boot_id
         if boot_id is not None:
             self.buffer.take_up_run(opened.previous_run, opened.untold)
@@ -207,7 +217,7 @@ class BufferedStore:
         done = database.record(
             waiting.rows,
             waiting.unsaved_states.values(),
-            waiting.alerts,
+            waiting.deliveries.values(),
             flush=due or self._options.flush_rows,
             keep=self._pruning.next_cutoff(self._options.days),
             untold=waiting.untold if waiting.untold_changed else None,
@@ -220,13 +230,14 @@ class BufferedStore:
         self._outage.end(stored)
 
     def _note_result(self, database: Database, done: WriteResult) -> None:
-        """Raises StoreError: what is undelivered is read again if it is not what it was."""
-        self.undelivered_alerts, self._pruning.more_to_prune = done.undelivered, done.more_to_prune
-        if self._queue_end != (done.undelivered, done.last):
-            self._undelivered, self._queue_end = database.undelivered(), (done.undelivered, done.last)
+        """Raises StoreError: what is undelivered is read again if others may have changed it."""
+        self._pruning.more_to_prune = done.more_to_prune
+        if done.by_others or done.given_up:
+            self.buffer.deliveries = {}
+            self._read_queue(database.undelivered())
         if done.given_up:
             log.error(
-                "the webhook has taken nothing for so long that the oldest %d of more than %d alerts were given up",
+                "a channel has taken nothing for so long that the oldest %d of more than %d alerts were given up",
                 done.given_up,
                 QUEUE_MOST,
                 extra=journal_fields(MessageId.ALERTS_GIVEN_UP, number=done.given_up),

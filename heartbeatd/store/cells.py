@@ -22,6 +22,10 @@ def whole(value: object) -> int | None:
     return value if isinstance(value, int) and abs(value) < LARGEST_NUMBER else None
 
 
+def moment_ns(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
 def real(value: object) -> float | None:
     return float(value) if isinstance(value, _NUMBERS) and abs(value) < LARGEST_NUMBER else None
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertStates
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.store import lock
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database, and what was in it: the states, the undelivered alerts, when the row of a day ago was sampled.
+    """An open database, and what was in it: the states, what is undelivered, when the row of a day ago was sampled.
 
     If a run has begun, also the run before it, if there was one, and the gaps that nobody was told of.
     """
 
     database: Database
     states: AlertStates
-    undelivered: tuple[QueuedNotification, ...]
+    undelivered: tuple[Delivery, ...]
     day_ago_ns: int | None
     previous_run: Run | None = None
     untold: tuple[UntoldGap, ...] = ()

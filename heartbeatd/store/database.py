@@ -12,32 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heartbeatd.core.alert_state import AlertState
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.subject import Subject
 from heartbeatd.files import require_regular
-from heartbeatd.store import migrations, rollups
+from heartbeatd.store import deliveries, migrations, rollups
 from heartbeatd.store.disk_files import resolve_link
 from heartbeatd.store.errors import translate_errors
 from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
 from heartbeatd.store.pruning import PRUNE_ROWS, prune
 from heartbeatd.store.records import (
-    ALERT,
-    COUNT_UNDELIVERED,
-    INSERT_ALERT,
     INSERT_ROW,
     INSERT_UNTOLD,
     LAST_STAMP,
     REPLACE_STATE,
     STATE,
-    UNDELIVERED,
     UNTOLD,
     moment_of,
     state_of_values,
     untold_of_values,
-    values_of_alert,
     values_of_row,
     values_of_state,
     values_of_untold,
@@ -52,13 +47,11 @@ WAL_MOST_BYTES = 4 << 20  # what a large transaction (a takeover) made of it wou
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """After a write: the alerts still to be delivered, whoever queued them, and the number of the last one; those given up now,
-    which nobody will hear of; and whether there is more that is too old."""
+    """After a write: the deliveries given up now, whether there is more that is too old, and whether others wrote before it."""
 
-    undelivered: int
-    last: int | None = None
     given_up: int = 0
     more_to_prune: bool = False
+    by_others: bool = False
 
 
 class Database(WatchedConnection):
@@ -67,6 +60,7 @@ class Database(WatchedConnection):
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
         self._flushes = False
+        self._data_version: int | None = None
         self.taken_over: int | None = None
 
     @classmethod
@@ -104,7 +98,7 @@ class Database(WatchedConnection):
         self,
         rows: Iterable[Row],
         states: Iterable[AlertState],
-        alerts: Iterable[QueuedNotification],
+        on_their_way: Iterable[Delivery],
         *,
         flush: bool,
         keep: RetentionCutoff | None = None,
@@ -114,23 +108,21 @@ class Database(WatchedConnection):
 
         `untold` takes the place of the gaps that are there.
 
-        With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do alerts delivered
-        too long ago, and the oldest undelivered ones beyond `QUEUE_MOST`.
+        With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do deliveries that ended
+        too long ago, and the oldest that wait beyond `QUEUE_MOST` of their channel.
         """
         with translate_errors(self.path):
             self._flush(flush)
             with self._transaction():
                 self._add(rows)
-                for alert in alerts:
-                    self._connection.execute(INSERT_ALERT, values_of_alert(alert))
+                deliveries.put(self._connection, on_their_way)
                 for state in states:
                     self._connection.execute(REPLACE_STATE, values_of_state(state))
                 if untold is not None:
                     self._connection.execute("DELETE FROM untold_gap")
                     self._connection.executemany(INSERT_UNTOLD, map(values_of_untold, untold))
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
-                undelivered, last = self._connection.execute(COUNT_UNDELIVERED).fetchone()
-                return WriteResult(undelivered, last, given_up, more_to_prune=pruned == PRUNE_ROWS)
+                return WriteResult(given_up, more_to_prune=pruned == PRUNE_ROWS, by_others=self._changed_by_others())
 
     def _add(self, rows: Iterable[Row]) -> None:
         """Those that are not there yet, and the roll-ups of what is over with them."""
@@ -142,55 +134,22 @@ class Database(WatchedConnection):
         if stamps:
             rollups.roll_up(self._connection, stamps)
 
+    def _changed_by_others(self) -> bool:
+        """Whether another connection has written since the last look (SQLite's data_version)."""
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        before, self._data_version = self._data_version, version
+        return before not in (None, version)
+
     def states(self) -> dict[Subject, AlertState]:
         """What has been announced, by subject; nothing in a database that has seen no observation yet."""
         with translate_errors(self.path):
             found = map(state_of_values, self._connection.execute(f"SELECT {STATE} FROM alert_state"))
             return {state.subject: state for state in found}
 
-    def undelivered(self, most: int = QUEUE_MOST) -> tuple[QueuedNotification, ...]:
-        """The alerts still to be delivered, the oldest first."""
+    def undelivered(self, most: int = QUEUE_MOST) -> tuple[Delivery, ...]:
+        """The deliveries that have not arrived and are still tried, in order."""
         with translate_errors(self.path):
-            rows = self._connection.execute(
-                f"SELECT {ALERT.replace('attempts', 'CAST(attempts AS INTEGER)')} FROM alerts"
-                f" WHERE {UNDELIVERED} ORDER BY number LIMIT ?",
-                (most,),
-            ).fetchall()
-            return tuple(QueuedNotification(*row) for row in rows)
-
-    def mark_attempt(self, alert: QueuedNotification, error: str) -> None:
-        """Note that a try to deliver `alert` failed."""
-        with translate_errors(self.path), self._transaction():
-            self._connection.execute(
-                "UPDATE alerts SET attempts = ?, last_error = ? WHERE event_id = ?",
-                (alert.attempts + 1, error, alert.event_id),
-            )
-
-    def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
-        """Note that `alert` has arrived; it is not sent again. Put in now if it had not been written yet."""
-        with translate_errors(self.path), self._transaction():
-            self._connection.execute(INSERT_ALERT, values_of_alert(alert))
-            self._connection.execute(
-                "UPDATE alerts SET attempts = ?, last_error = NULL, delivered_ns = ? WHERE event_id = ?",
-                (alert.attempts + 1, at_ns, alert.event_id),
-            )
-
-    def withdraw(self, event_id: str) -> bool:
-        """Take an alert out of the queue; False if it has been delivered."""
-        with translate_errors(self.path), self._transaction():
-            self._connection.execute("DELETE FROM alerts WHERE event_id = ? AND delivered_ns IS NULL", (event_id,))
-            found = self._connection.execute("SELECT 1 FROM alerts WHERE event_id = ?", (event_id,)).fetchone()
-        return found is None
-
-    def set_aside(self, alerts: Iterable[QueuedNotification], at_ns: int, reason: str) -> None:
-        """Note that these are not sent any more, and why. They stay for those who look, as delivered ones do."""
-        with translate_errors(self.path), self._transaction():
-            for alert in alerts:
-                self._connection.execute(INSERT_ALERT, values_of_alert(alert))
-                self._connection.execute(
-                    "UPDATE alerts SET attempts = ?, last_error = ?, set_aside_ns = ? WHERE event_id = ?",
-                    (alert.attempts, reason, at_ns, alert.event_id),
-                )
+            return deliveries.waiting(self._connection, most)
 
     def sampled_ns(self, rows_after: int) -> int | None:
         """When the row was sampled that has so many stored after it, or the first row if there are fewer; None without rows."""

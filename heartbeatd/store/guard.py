@@ -9,7 +9,7 @@ from heartbeatd.files import require_regular
 from heartbeatd.store.disk_files import beside, resolve_link
 from heartbeatd.store.migrations import METRICS
 
-TABLES = ("metrics", "alerts", "alert_state", "rollups")
+TABLES = ("metrics", "notifications", "deliveries", "alert_state", "rollups")
 DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
 LARGEST_VALUE_BYTES = 1 << 20
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
@@ -17,7 +17,17 @@ _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: a
 _READ = {
     *(name for name, _ in METRICS),
     *("subject", "announced", "severity", "since_ns"),
-    *("number", "event_id", "last_error", "delivered_ns", "set_aside_ns", "rowid"),
+    *(
+        "number",
+        "event_id",
+        "channel",
+        "attempts",
+        "next_try_ns",
+        "last_error",
+        "delivered_ns",
+        "set_aside_ns",
+        "rowid",
+    ),
     *("period", "start", "metric", "label", "min", "mean", "max", "count"),
 }
 

@@ -3,8 +3,9 @@
 import sqlite3
 
 from heartbeatd.clock import Clock
-from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff, cutoff
-from heartbeatd.store.records import LAST_STAMP, UNDELIVERED
+from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff, cutoff
+from heartbeatd.store import deliveries
+from heartbeatd.store.records import LAST_STAMP
 from heartbeatd.store.rollups import HOUR
 
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
@@ -40,7 +41,7 @@ class PruningSchedule:
 
 
 def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, int]:
-    """How many rows went, and how many undelivered alerts."""
+    """How many rows went, and how many deliveries were given up."""
     found = connection.execute("SELECT at_ns FROM takeover").fetchone()
     before = cutoff(keep, found[0] if found else None)
     pruned = 0
@@ -52,18 +53,10 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
             " (SELECT rowid FROM metrics WHERE timestamp_lima < ? ORDER BY timestamp_lima LIMIT ?)",
             (before, PRUNE_ROWS),
         ).rowcount
-        connection.execute(
-            "DELETE FROM alerts WHERE number IN (SELECT number FROM alerts"
-            " WHERE coalesce(delivered_ns, set_aside_ns) < ? ORDER BY number LIMIT ?)",
-            (keep.since_ns, PRUNE_ROWS),
-        )
+        if keep.since_ns is not None:
+            deliveries.prune(connection, keep.since_ns, PRUNE_ROWS)
         _give_space_back(connection)
-    given_up = connection.execute(
-        f"DELETE FROM alerts WHERE {UNDELIVERED} AND number <= (SELECT number FROM alerts"
-        f" WHERE {UNDELIVERED} ORDER BY number DESC LIMIT 1 OFFSET ?)",
-        (QUEUE_MOST,),
-    ).rowcount
-    return pruned, given_up
+    return pruned, deliveries.give_up_oldest(connection)
 
 
 def _not_rolled_up(connection: sqlite3.Connection) -> str | None:

@@ -15,18 +15,22 @@ from pathlib import Path
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store import rollups
-from heartbeatd.store.cells import real, severity_of, text_of, time_of, whole, word
+from heartbeatd.store.cells import moment_ns, real, severity_of, text_of, time_of, whole, word
+from heartbeatd.store.deliveries import WAITING
 from heartbeatd.store.disk_files import beside
 from heartbeatd.store.guard import TABLES, limit, require_real_files, require_real_tables
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
 from heartbeatd.store.records import LAST_STAMP
-from heartbeatd.store.results import Announced, Fate, Queue, RollUp, StoredRow, Summary
+from heartbeatd.store.results import Announced, Queue, RollUp, StoredDelivery, StoredRow, Summary
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BUSY_S = 1.0
 MOST_SUBJECTS = 1000
-_WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"
+_DELIVERIES = (
+    "SELECT number, event_id, CASE WHEN json_valid(body) THEN body ->> '$.title' END, channel, attempts, queued_ns, next_try_ns,"
+    " delivered_ns, set_aside_ns, last_error FROM deliveries JOIN notifications USING (number)"
+)
 _ROW = f"SELECT {', '.join(name for name, _ in METRICS)} FROM metrics ORDER BY rowid DESC LIMIT 1"
 _KNOWN = {"INTEGER": whole, "REAL": real, "TEXT": text_of}
 _ROLL_UPS = (
@@ -70,7 +74,7 @@ class Reader:
                 Subject.parse(subject),
                 word(state),
                 severity_of(severity),
-                since_ns if isinstance(since_ns, int) else None,
+                moment_ns(since_ns),
             )
             for subject, state, severity, since_ns in self._all(query, MOST_SUBJECTS)
             if isinstance(subject, str)
@@ -86,17 +90,18 @@ class Reader:
         return whole(found[0][0]) if found else None
 
     def queue(self) -> Queue:
-        """Of several alerts with an error, the youngest was tried last: they leave in order."""
-        ((waiting,),) = self._all(f"SELECT count(*) FROM alerts WHERE {_WAITING}")
+        """Of several deliveries with an error, the youngest was tried last: they leave in order."""
+        ((waiting,),) = self._all(f"SELECT count(*) FROM deliveries WHERE {WAITING}")
         errors = self._all(
-            f"SELECT last_error FROM alerts WHERE {_WAITING} AND last_error IS NOT NULL ORDER BY number DESC LIMIT 1"
+            f"SELECT last_error FROM deliveries WHERE {WAITING} AND last_error IS NOT NULL ORDER BY number DESC LIMIT 1"
         )
         return Queue(whole(waiting) or 0, text_of(errors[0][0]) or "unknown" if errors else None)
 
-    def fate(self, event_id: str) -> Fate | None:
-        """None if there is no such alert."""
-        found = self._all("SELECT delivered_ns, last_error FROM alerts WHERE event_id = ? LIMIT 1", event_id)
-        return Fate(found[0][0] is not None, text_of(found[0][1])) if found else None
+    def deliveries(self, most: int) -> tuple[StoredDelivery, ...]:
+        """Those that wait, and those that ended last, `most` of each; the oldest notification first."""
+        found = [*self._all(f"{_DELIVERIES} WHERE {WAITING} ORDER BY number LIMIT ?", most)]
+        found += self._all(f"{_DELIVERIES} WHERE NOT ({WAITING}) ORDER BY number DESC LIMIT ?", most)
+        return tuple(map(_delivery, sorted(found, key=lambda row: str(row[0]).zfill(20))))
 
     def history(self, period: Period, since: str, until: str, most: int) -> tuple[Summary, ...]:
         """The hours or days from the one named `since` to the one named `until`, the oldest first, `most` of them."""
@@ -136,6 +141,22 @@ class Reader:
     def _all(self, query: str, *values: str | int) -> list[tuple[object, ...]]:
         with reported(self.path):
             return self._connection.execute(query, values).fetchall()
+
+
+def _delivery(row: Sequence[object]) -> StoredDelivery:
+    _, event_id, title, channel, attempts, *moments, last_error = row
+    queued_ns, next_try_ns, delivered_ns, set_aside_ns = map(moment_ns, moments)
+    return StoredDelivery(
+        text_of(event_id),
+        text_of(title),
+        text_of(channel),
+        whole(attempts),
+        queued_ns,
+        next_try_ns,
+        delivered_ns,
+        set_aside_ns,
+        text_of(last_error),
+    )
 
 
 def _roll_up(figures: Sequence[object]) -> RollUp:

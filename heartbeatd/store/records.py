@@ -15,15 +15,6 @@ INSERT_ROW = (
     f"VALUES ({', '.join('?' for _ in migrations.METRICS)}) ON CONFLICT (id) DO NOTHING"
 )
 LAST_STAMP = "SELECT timestamp_lima FROM metrics ORDER BY rowid DESC LIMIT 1"  # of the row that was stored last
-ALERT = "event_id, queued_ns, body, attempts, boot_id, booted_ns"
-MOVED_TO = "moved to "  # with the path of the database that has the alert now; it may come back from there
-INSERT_ALERT = (
-    f"INSERT INTO alerts ({ALERT}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO UPDATE"
-    " SET set_aside_ns = NULL, last_error = NULL, attempts = excluded.attempts"
-    f" WHERE delivered_ns IS NULL AND set_aside_ns IS NOT NULL AND last_error LIKE '{MOVED_TO}%'"
-)
-UNDELIVERED = "delivered_ns IS NULL AND set_aside_ns IS NULL"
-COUNT_UNDELIVERED = f"SELECT count(*), max(number) FROM alerts WHERE {UNDELIVERED}"
 STATE = (
     "subject, announced, severity, since_ns, cause, problem_since_ns, streak, streak_state, streak_since_ns,"
     " untold, untold_since_ns, changes_ns, notified_ns"
@@ -33,7 +24,6 @@ UNTOLD = "boot_id, last_row_ns, ended, booted_ns, resumed_boot_id, resumed_boot_
 INSERT_UNTOLD = f"INSERT INTO untold_gap ({UNTOLD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 # dataclasses.astuple() copies each value, and costs more than the row's way into SQLite.
 values_of_row = attrgetter(*(name for name, _ in migrations.METRICS))
-values_of_alert = attrgetter(*ALERT.split(", "))
 
 
 def values_of_state(state: AlertState) -> tuple[object, ...]:

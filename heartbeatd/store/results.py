@@ -67,15 +67,22 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """How many alerts have not been delivered, and what the last try to deliver one of them came to."""
+    """How many deliveries have not arrived, and what the last try of one of them came to."""
 
     waiting: int
     last_error: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
-    """What has become of one alert."""
+class StoredDelivery:
+    """One notification on its way to one channel, or at its end."""
 
-    delivered: bool
+    event_id: str | None
+    title: str | None
+    channel: str | None
+    attempts: int | None
+    queued_ns: int | None
+    next_try_ns: int | None
+    delivered_ns: int | None
+    set_aside_ns: int | None
     last_error: str | None

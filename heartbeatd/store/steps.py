@@ -91,6 +91,35 @@ CREATE TABLE IF NOT EXISTS rollups (
 ) WITHOUT ROWID
 """
 
+_DELIVERIES = """
+CREATE TABLE IF NOT EXISTS notifications (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    queued_ns INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    boot_id TEXT,
+    booted_ns INTEGER
+);
+CREATE TABLE IF NOT EXISTS deliveries (
+    number INTEGER NOT NULL,
+    channel TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    errors INTEGER NOT NULL DEFAULT 0,
+    refused INTEGER NOT NULL DEFAULT 0,
+    late INTEGER NOT NULL DEFAULT 0,
+    next_try_ns INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT,
+    delivered_ns INTEGER,
+    set_aside_ns INTEGER,
+    PRIMARY KEY (number, channel)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS deliveries_waiting ON deliveries (number) WHERE delivered_ns IS NULL AND set_aside_ns IS NULL;
+INSERT INTO notifications SELECT number, event_id, queued_ns, body, boot_id, booted_ns FROM alerts ORDER BY number;
+INSERT INTO deliveries (number, channel, attempts, last_error, delivered_ns, set_aside_ns)
+    SELECT number, 'webhook', attempts, last_error, delivered_ns, set_aside_ns FROM alerts;
+DROP TABLE alerts
+"""
+
 
 class IncompatibleDatabase(Exception):
     """The file is a database, but not one this version can use; the text says why."""
@@ -171,6 +200,11 @@ def to_9(connection: sqlite3.Connection) -> None:
         wide_rollups.create_view(connection, table, period)
 
 
+def to_10(connection: sqlite3.Connection) -> None:
+    """What is told in one table, how far it is on its way to each channel in another; until here the webhook was the only one."""
+    _execute_each(connection, _DELIVERIES)
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
 
@@ -234,4 +268,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_7,
     to_8,
     to_9,
+    to_10,
 )

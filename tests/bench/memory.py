@@ -61,7 +61,7 @@ def run_cycles(config: Config, cycles: int, looks: int = LOOKS) -> Iterator[Look
     """Run so many cycles by `config` in this process, and look at it after each `looks`th part of them."""
     process = Runtime()
     store = open_store(config, process)
-    agent = app.build(config, process, store, Start(process.boot_id))
+    agent = app.build(config, Path("/nonexistent"), process, store, Start(process.boot_id))
     agent.start()
     for number in range(1, cycles + 1):
         agent.run(Tick(number * NS_PER_S))

@@ -16,7 +16,7 @@ from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
-from heartbeatd.notify.webhook import body_of
+from heartbeatd.notify.n8n import body_of
 from heartbeatd.rules.worker import observation
 from tests.support.states import notified, replay
 
@@ -37,9 +37,9 @@ def alerts(*history: Observation) -> list[QueuedNotification]:
     return list(map(notification.to_queue, made))
 
 
-def sent(alert: QueuedNotification, now_ns: int) -> dict[str, Any]:
+def sent(alert: QueuedNotification, now_ns: int, attempt: int = 1) -> dict[str, Any]:
     """What arrives at the webhook."""
-    found: dict[str, Any] = json.loads(body_of(notification.for_this_try(alert, now_ns)))
+    found: dict[str, Any] = json.loads(body_of(notification.for_this_try(alert, attempt, now_ns)))
     return found
 
 
@@ -90,7 +90,7 @@ def test_a_problem_and_its_recovery() -> None:
 def test_a_late_message_says_so() -> None:
     """A message that waited 14 minutes says so in its text and in queued_seconds; one that did not, does not."""
     (alert,) = alerts(observation(WorkerState.OK, AT, 200), observation(WorkerState.ERROR, AT + 10 * S, 500))
-    late = sent(notification.with_attempt(alert), alert.queued_ns + 840 * S)
+    late = sent(alert, alert.queued_ns + 840 * S, attempt=2)
     assert "waited 14 min" in late["message"]
     assert late["details"]["queued_seconds"] == 840.0
     assert late["details"]["attempt"] == 2

@@ -27,6 +27,8 @@ from tests.support.states import announced
 
 NOW_NS = 1_790_000_000_000_000_000
 
+ALERTS = f"{WEBHOOK}?token=hidden-token"
+
 
 @pytest.fixture
 def config(tmp_path: Path, receiver: Receiver) -> Path:
@@ -36,7 +38,7 @@ def config(tmp_path: Path, receiver: Receiver) -> Path:
         f'[agent]\nhostname = "under-test"\n[docker]\nsocket = ""\n[storage]\npath = "{tmp_path}/metrics.db"\n'
         f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "hidden-key"\ntimeout_seconds = 5\n'
         f'[internet]\nurl = "{receiver.url("/")}"\n[alerts]\nalert_after = 2\n'
-        f'webhook_url = "{receiver.url(WEBHOOK)}?token=hidden-token"\n'
+        f'webhook_url = "{receiver.url(ALERTS)}"\n'
     )
     file.chmod(0o640)
     return file
@@ -80,11 +82,28 @@ def test_once_has_nowhere_to_send_to(tmp_path: Path) -> None:
     assert not (tmp_path / "metrics.db").exists()
 
 
-def test_a_test_alert_says_why_it_went_straight(config: Path) -> None:
-    """Not that the agent does not run: nobody has looked."""
-    assert "; sent from here: --direct\n" in ctl("test-alert", "--direct", "--config", config).stdout
-    other = ctl("test-alert", "--config", config).stdout
-    assert f"; sent from here: {config} is not the configuration of heartbeatd.service\n" in other
+def test_a_test_alert_says_what_came_back(config: Path, receiver: Receiver) -> None:
+    """A line for each channel, from one try to each; 1 as soon as one of them did not take it."""
+    done = ctl("test-alert", "--config", config)
+    assert (done.returncode, done.stdout) == (0, "webhook  delivered (HTTP 200)\n")
+    with config.open("a") as file:
+        file.write('[[channel]]\nname = "phone"\nurl = "json://127.0.0.1:9/"\n')
+    receiver.answer(ALERTS, 404)
+    done = ctl("test-alert", "--config", config)
+    webhook, phone = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert webhook.startswith("webhook  not delivered: HTTP 404")
+    assert phone.startswith("phone    not delivered: ")
+    assert len(receiver.received(ALERTS)) == 2
+
+
+def test_a_test_alert_to_one_channel(config: Path, receiver: Receiver) -> None:
+    """That one only; a name that is none says which there are."""
+    assert ctl("test-alert", "--channel", "webhook", "--config", config).returncode == 0
+    done = ctl("test-alert", "--channel", "phone", "--config", config)
+    assert done.returncode == 78
+    assert "channel phone: is not configured (there is webhook)" in done.stderr
+    assert len(receiver.received(ALERTS)) == 1
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "abc", "nan", "inf", "10001"])

@@ -12,9 +12,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.failure import Failure
 from heartbeatd.notify.protocol import Answer
 from tests.support import certificates
 from tests.support.notifier import PROBLEM, about, ask

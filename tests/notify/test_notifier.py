@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.failure import Failure
 from heartbeatd.notify.protocol import LARGEST_BYTES, Answer, Try
 from tests.support.agent import environment, python
 from tests.support.notifier import HANG_S, PROBLEM, about, ask

@@ -1,381 +1,292 @@
-"""Alerts arrive, in order, whatever the webhook does; and wait on the disk until they have."""
+"""Deliveries leave in order, each at least once, whatever channels and notifier do; on a clock that is handed in."""
 
+import json
 import logging
-import sqlite3
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import replace
-from pathlib import Path
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from heartbeatd.cancel import CancelToken
-from heartbeatd.clock import SystemClock
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.clock import booted_ns
+from heartbeatd.core.alerting import Event
+from heartbeatd.core.delivery import Channel, Delivery, Failure
+from heartbeatd.core.notification import Notification, QueuedNotification, to_queue
+from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.subject import Severity
 from heartbeatd.journal import NOTICE
-from heartbeatd.net.http import Client
-from heartbeatd.net.resolve import Resolver
-from heartbeatd.notify import backoff
-from heartbeatd.notify.backoff import (
-    ERRORS_IN_ORDER,
-    LATE_MOST,
-    LATE_PAUSE_S,
-    LATE_SOON,
-    REFUSED_MOST,
-    Tries,
-    backoff_s,
-)
-from heartbeatd.notify.outbox import Outbox
-from heartbeatd.notify.webhook import Failure, Webhook, failure_of
-from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import StoreOptions
-from heartbeatd.store.buffered_store import BufferedStore
-from heartbeatd.store.database import Database
-from tests.store.conftest import NOW_NS, alert, row
-from tests.support.agent import CHECKOUT
-from tests.support.receiver import SILENCE, WEBHOOK, Receiver
-from tests.support.wait import wait_until
+from heartbeatd.notify.client import Attempt, NotifierError
+from heartbeatd.notify.outbox import PATIENCE_S, Outbox
+from heartbeatd.notify.protocol import Answer, Try
+from tests.support.clocks import NOW_NS, FakeClock
 
-Start = Callable[[], Outbox]
+MAIL, PHONE = Channel("mail", 5.0), Channel("phone", 7.0, Severity.CRITICAL, (Event.PROBLEM, Event.RECOVERY))
+DONE = Answer(status=200)
+
+
+@dataclass
+class Kept:
+    """A store that is memory."""
+
+    undelivered: dict[tuple[str, str], Delivery] = field(default_factory=dict)
+    ended: list[Delivery] = field(default_factory=list)
+
+    def note_delivery(self, delivery: Delivery) -> None:
+        if delivery.ended:
+            self.undelivered.pop(delivery.key, None)
+            self.ended.append(delivery)
+        else:
+            self.undelivered[delivery.key] = delivery
+
+
+class OneTry:
+    """A try: what was asked, and the far end of its connection."""
+
+    def __init__(self, request: bytes) -> None:
+        self.asked = Try.parse(request)
+        self._ours, self._its = socket.socketpair()
+        self._ours.setblocking(False)
+        self._answer: Answer | None = None
+        self.closed = False
+
+    def end(self, answer: Answer) -> None:
+        self._answer = answer
+        self._its.send(b"\n")
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def answer(self) -> Answer | None:
+        return self._answer
+
+    def close(self) -> None:
+        self.closed = True
+        self._ours.close()
+        self._its.close()
+
+
+@dataclass
+class Notifier:
+    """Starts tries that end when a test says so."""
+
+    tries: list[OneTry] = field(default_factory=list)
+    broken: str = ""
+
+    def start(self, request: bytes) -> Attempt:
+        if self.broken:
+            raise NotifierError(self.broken)
+        self.tries.append(OneTry(request))
+        return self.tries[-1]
+
+    @property
+    def told(self) -> list[tuple[str, str, object]]:
+        """Channel, event id and number of each try."""
+        return [
+            (one.asked.channel, one.asked.notification.event_id, one.asked.notification.details["attempt"])
+            for one in self.tries
+        ]
+
+
+@dataclass
+class Scene:
+    """An outbox and what it meets."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: Kept = field(default_factory=Kept)
+    notifier: Notifier = field(default_factory=Notifier)
+    channels: tuple[Channel, ...] = (MAIL,)
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.channels, self.notifier, self.store, self.clock, "boot")
+
+    def queue(self, *ids: str, channel: str = "mail") -> None:
+        for event_id in ids:
+            one = Delivery(queued(event_id, self.clock), channel)
+            self.store.undelivered[one.key] = one
+
+    def end(self, answer: Answer) -> None:
+        """The try that was started last ends so, and the loop looks."""
+        one = self.notifier.tries[-1]
+        one.end(answer)
+        self.outbox.watched[one.fileno()]()
+
+    def until_next_s(self) -> float:
+        """A step, and for how long the loop may wait after it."""
+        return (self.outbox.step() - self.clock.monotonic_ns()) / NS_PER_S
+
+
+def queued(event_id: str, clock: FakeClock) -> QueuedNotification:
+    told = Notification(event_id, clock.now_ns(), Severity.CRITICAL, "title", "message", {"event": "problem"})
+    return to_queue(told, "boot", booted_ns(clock))
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[BackgroundStore]:
-    """The agent's own hold on the database at `path`."""
-    made = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
-    made.open()
+def scene() -> Iterator[Scene]:
+    made = Scene()
     yield made
-    made.close()
+    made.outbox.close()
+    assert made.outbox.watched == {}
+    assert all(one.closed for one in made.notifier.tries)
 
 
-@pytest.fixture
-def start(ledger: BackgroundStore, receiver: Receiver) -> Iterator[Start]:
-    """Starts outboxes on that database, as starts of the agent would, and ends them."""
-    made: list[tuple[Outbox, Webhook]] = []
-
-    def begin() -> Outbox:
-        webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
-        outbox = Outbox(ledger.queue(), webhook, SystemClock())
-        outbox.start()
-        made.append((outbox, webhook))
-        return outbox
-
-    yield begin
-    for outbox, webhook in made:
-        outbox.close()
-        webhook.close()
-
-
-def arrived(receiver: Receiver, status: int = 200) -> list[str]:
-    """The event ids of what was answered so, in the order of arrival."""
-    return [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK) if a.answered == status]
-
-
-def test_what_is_in_the_database_leaves_at_the_start(store: Database, receiver: Receiver, start: Start) -> None:
-    """In order; and each once, also when the agent starts again."""
-    store.record((), (), [alert(n) for n in (3, 1, 2)], flush=True)
-    first = start()
-    wait_until(lambda: len(arrived(receiver)) == 3)
-    wait_until(lambda: first.waiting == 0)
-    first.close()
-    store.record((), (), [alert(4)], flush=True)
-    start().post(())
-    wait_until(lambda: "event-004" in arrived(receiver))
-    assert arrived(receiver) == ["event-003", "event-001", "event-002", "event-004"]
-
-
-def test_what_is_refused_is_tried_again(store: Database, receiver: Receiver, start: Start) -> None:
-    """n8n answers 404 while the workflow is not active: the alert waits, those behind it too, and then all arrive in order."""
-    receiver.answer(WEBHOOK, 404, 200)
-    alerts = tuple(alert(n) for n in (1, 2))
-    store.record((), (), alerts, flush=True)
-    outbox = start()
-    outbox.post(alerts)
-    wait_until(lambda: len(arrived(receiver)) == 2)
-    assert arrived(receiver, 404) == ["event-001"]
-    assert arrived(receiver) == ["event-001", "event-002"]
-    assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2, 1]
-    wait_until(lambda: not store.undelivered())
-
-
-def test_tries_survive_a_restart(store: Database, receiver: Receiver, start: Start) -> None:
-    """The count of tries and the event id go on, and the first try after the start comes at once."""
-    receiver.answer(WEBHOOK, 500)
-    store.record((), (), (alert(1),), flush=True)
-    first = start()
-    wait_until(lambda: store.undelivered()[0].attempts == 1)
-    first.close()
-    receiver.answer(WEBHOOK, 200)
-    start()
-    wait_until(lambda: arrived(receiver))
-    assert [a.body["details"]["attempt"] for a in receiver.received(WEBHOOK)] == [1, 2]
-
-
-def test_no_database(tmp_path: Path, receiver: Receiver) -> None:
-    """An alert is delivered although nothing can be stored, and not a second time once it can."""
-    path = tmp_path / "later/metrics.db"
-    ledger = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
-    ledger.open()
-    webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0)
-    outbox = Outbox(ledger.queue(), webhook, SystemClock())
-    outbox.start()
-    one = alert(1)
-    ledger.record(row(1), (), (one,))
-    outbox.post((one,))
-    wait_until(lambda: arrived(receiver))
-    path.parent.mkdir()
-    ledger.record(row(2), (), ())
-    outbox.post(())
-    wait_until(lambda: outbox.waiting == 0)
-    outbox.close()
-    webhook.close()
-    ledger.close()
-    with closing(Database.open(path, NOW_NS)) as store:
-        assert store.undelivered() == ()
-    assert arrived(receiver) == ["event-001"]
-
-
-def test_a_webhook_that_hangs_does_not_hold_up_the_end(store: Database, receiver: Receiver, start: Start) -> None:
-    """Closing breaks the try off; the alert stays."""
-    receiver.answer(WEBHOOK, SILENCE)
-    store.record((), (), (alert(1),), flush=True)
-    outbox = start()
-    wait_until(lambda: receiver.received(WEBHOOK))
-    began_s = time.monotonic()
-    outbox.close(patience_s=5)
-    assert time.monotonic() - began_s < 2
-    assert len(store.undelivered()) == 1
-
-
-def test_failures_are_said_once(
-    store: Database, receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The first failure is a warning, the next only detail; the delivery is a notice."""
-    caplog.set_level(logging.DEBUG, "heartbeatd")
-    receiver.answer(WEBHOOK, 404, 404, 200)
-    store.record((), (), (alert(1),), flush=True)
-    start()
-    wait_until(lambda: arrived(receiver))
-    wait_until(lambda: not store.undelivered())
-    assert [r.levelno for r in caplog.records if "event-001" in r.getMessage()] == [
-        logging.WARNING,
-        logging.DEBUG,
-        NOTICE,
+def test_in_order_and_one_at_a_time(scene: Scene) -> None:
+    scene.queue("one", "two", "three")
+    for number in range(3):
+        scene.outbox.step()
+        assert len(scene.notifier.tries) == number + 1
+        scene.outbox.step()
+        assert len(scene.notifier.tries) == number + 1  # the one before has not ended
+        scene.end(DONE)
+        assert scene.outbox.news
+    assert scene.notifier.told == [("mail", "one", 1), ("mail", "two", 1), ("mail", "three", 1)]
+    assert [(done.event_id, done.delivered_ns) for done in scene.store.ended] == [
+        ("one", NOW_NS),
+        ("two", NOW_NS),
+        ("three", NOW_NS),
     ]
+    assert scene.outbox.waiting == 0
 
 
-def test_pauses_are_those_of_the_manual() -> None:
-    """Two seconds, four, eight and so on up to five minutes."""
-    assert [backoff_s(failures, 0) for failures in range(1, 12)] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]
-    assert backoff_s(1, 1) == pytest.approx(1.6)
+def test_a_try_tells_all_that_there_is_to_tell(scene: Scene) -> None:
+    scene.queue("one")
+    scene.clock.pass_s(90)
+    scene.outbox.step()
+    asked = scene.notifier.tries[0].asked
+    assert (asked.channel, asked.timeout_s) == ("mail", 5.0)
+    assert (asked.notification.title, asked.notification.severity) == ("title", Severity.CRITICAL)
+    assert asked.notification.message == "message (This message waited 1 min 30 s to be delivered.)"
+    assert asked.notification.details == {"event": "problem", "attempt": 1, "queued_seconds": 90.0}
 
 
-@given(st.integers(1, 10_000), st.floats(0, 1), st.floats(0, 1))
-def test_pauses_grow_and_are_bounded(failures: int, jitter: float, other: float) -> None:
-    """Whatever the number of failures; jitter takes off a fifth at most."""
-    plain = backoff_s(failures, 0)
-    assert 2 <= plain <= 300
-    assert plain * 0.8 - 1e-9 <= backoff_s(failures, jitter) <= plain
-    assert backoff_s(failures + 1, 0) >= plain
-    assert (backoff_s(failures, jitter) < backoff_s(failures, other)) == (jitter > other) or abs(jitter - other) < 1e-12
+def test_a_channel_that_is_down_holds_up_no_other() -> None:
+    scene = Scene(channels=(MAIL, PHONE))
+    scene.queue("one", "two")
+    scene.queue("one", channel="phone")
+    scene.outbox.step()
+    mail, phone = scene.notifier.tries
+    mail.end(Answer(Failure.DOWN, "refused"))
+    scene.outbox.watched[mail.fileno()]()
+    phone.end(DONE)
+    scene.outbox.watched[phone.fileno()]()
+    wait_s = scene.until_next_s()
+    assert 1.6 <= wait_s <= 2
+    assert [done.key for done in scene.store.ended] == [("one", "phone")]
+    scene.clock.pass_s(wait_s)
+    scene.outbox.step()
+    assert scene.notifier.told[2:] == [("mail", "one", 2)]
+    scene.outbox.close()
 
 
-def stored(path: Path, columns: str) -> list[tuple[object, ...]]:
-    """What the database says of each alert, in the order of the queue."""
-    with closing(sqlite3.connect(path)) as reader:
-        return reader.execute(f"SELECT {columns} FROM alerts ORDER BY number").fetchall()
+def test_what_a_channel_refuses_holds_up_nothing(scene: Scene) -> None:
+    scene.queue("one", "two")
+    scene.outbox.step()
+    scene.end(Answer(Failure.REFUSED, "HTTP 413"))
+    scene.outbox.step()
+    scene.end(DONE)
+    assert scene.notifier.told == [("mail", "one", 1), ("mail", "two", 1)]
+    while scene.outbox.waiting:
+        scene.clock.pass_s(scene.until_next_s())
+        scene.outbox.step()
+        scene.end(Answer(Failure.REFUSED, "HTTP 413"))
+    aside = scene.store.ended[-1]
+    assert (aside.event_id, aside.attempts, aside.last_error) == ("one", 5, "HTTP 413")
+    assert aside.set_aside_ns == scene.clock.now_ns()
+
+
+def test_what_is_no_notification_is_set_aside_and_the_next_leaves(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.queue("one", "two")
+    for body in ("not JSON", "[]", '{"title": 1}', "{}"):
+        damaged = replace(scene.store.undelivered["one", "mail"].notification, event_id=body, body=body)
+        scene.store.undelivered = {(body, "mail"): Delivery(damaged, "mail"), **scene.store.undelivered}
+    scene.outbox.step()
+    assert scene.notifier.told == [("mail", "one", 1)]
+    assert [done.last_error for done in scene.store.ended] == ["what is stored is no notification"] * 4
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * 4
+
+
+def test_no_notifier_is_a_failure_like_another(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, tried with growing pauses, and over as soon as there is one."""
+    caplog.set_level(logging.INFO, "heartbeatd")
+    scene.queue("one")
+    scene.notifier.broken = "no child can be started"
+    waits_s = []
+    for _ in range(4):
+        waits_s.append(scene.until_next_s())
+        scene.clock.pass_s(waits_s[-1])
+    assert [0.8 * s <= wait_s <= s for s, wait_s in zip((2, 4, 8, 16), waits_s, strict=True)] == [True] * 4
+    scene.notifier.broken = ""
+    scene.outbox.step()
+    scene.end(DONE)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING, NOTICE]
+    assert scene.notifier.told == [("mail", "one", 5)]
+
+
+def test_a_notifier_that_says_nothing_is_given_up(scene: Scene) -> None:
+    scene.queue("one", "two")
+    assert scene.until_next_s() == PATIENCE_S
+    scene.clock.pass_s(PATIENCE_S)
+    scene.outbox.step()
+    assert scene.notifier.tries[0].closed
+    assert scene.store.undelivered["one", "mail"].late == 1
+    assert scene.notifier.told[1:] == [("mail", "two", 1)]
+
+
+def test_something_to_read_that_is_no_answer_yet(scene: Scene) -> None:
+    scene.queue("one")
+    scene.outbox.step()
+    scene.outbox.watched[scene.notifier.tries[0].fileno()]()
+    assert len(scene.outbox.watched) == 1
+    scene.end(DONE)
+    assert scene.outbox.watched == {}
+
+
+def test_what_was_dropped_by_hand_meanwhile_stays_so(scene: Scene) -> None:
+    """Unless it has arrived by then: that is noted."""
+    scene.queue("one")
+    scene.outbox.step()
+    del scene.store.undelivered["one", "mail"]
+    scene.end(Answer(Failure.DOWN, "refused"))
+    assert (scene.store.undelivered, scene.store.ended) == ({}, [])
+    scene.queue("two")
+    scene.outbox.step()
+    del scene.store.undelivered["two", "mail"]
+    scene.end(DONE)
+    assert [done.event_id for done in scene.store.ended] == ["two"]
+
+
+def test_deliveries_of_a_channel_that_is_no_more_wait_without_a_try(scene: Scene) -> None:
+    scene.queue("one", channel="pigeon")
+    assert scene.until_next_s() == 3600
+    assert (scene.outbox.waiting, scene.notifier.tries) == (0, [])
+
+
+def test_a_try_that_is_put_off_by_a_clock_of_another_time_waits_no_longer_than_its_pause(scene: Scene) -> None:
+    scene.queue("one")
+    scene.store.undelivered["one", "mail"] = replace(
+        scene.store.undelivered["one", "mail"], next_try_ns=NOW_NS + 10**18
+    )
+    assert scene.until_next_s() == 300
 
 
 @pytest.mark.parametrize(
-    "body",
-    ["", "no json", "[1]", '"text"', "null", '{"a":NaN}', '{"a":"\\ud800"}', "[" * 100_000],
-    ids=["empty", "text", "list", "string", "null", "nan", "surrogate", "deep"],
+    ("event", "severity", "worst", "channels"),
+    [
+        (Event.PROBLEM, Severity.CRITICAL, None, ["mail", "phone"]),
+        (Event.PROBLEM, Severity.WARNING, None, ["mail"]),
+        (Event.RECOVERY, Severity.OK, Severity.CRITICAL, ["mail", "phone"]),
+        (Event.RECOVERY, Severity.OK, Severity.WARNING, ["mail"]),
+        (Event.CHANGE, Severity.CRITICAL, None, ["mail"]),
+    ],
 )
-def test_what_is_stored_and_no_alert_is_set_aside(
-    store: Database, path: Path, receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture, body: str
-) -> None:
-    """It is said once; those behind it arrive; and it stays in the database, with the reason, across restarts too."""
-    store.record((), (), (replace(alert(1), body=body), alert(2)), flush=True)
-    for _ in range(2):
-        outbox = start()
-        wait_until(lambda: arrived(receiver) == ["event-002"])
-        wait_until(lambda: not store.undelivered())
-        assert outbox.alive
-        outbox.close()
-    assert caplog.text.count("event-001") == 1
-    assert "it is not sent again" in caplog.text
-    reason = "what is stored is no notification"
-    assert stored(path, "last_error, delivered_ns IS NULL, set_aside_ns > 0") == [(reason, 1, 1), (None, 0, None)]
-
-
-def test_damaged_texts_and_numbers_hold_nothing_up(
-    store: Database, path: Path, receiver: Receiver, start: Start
-) -> None:
-    """Bytes that are no UTF-8, a moment that is no number: each is one bad alert. A count of tries can be begun anew."""
-    store.record((), (), [alert(n) for n in range(1, 5)], flush=True)
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE alerts SET body = CAST(x'ff7b' AS TEXT) WHERE number = 1")
-        other.execute("UPDATE alerts SET queued_ns = 'yesterday' WHERE number = 2")
-        other.execute("UPDATE alerts SET attempts = 'many' WHERE number = 3")
-    outbox = start()
-    wait_until(lambda: arrived(receiver) == ["event-003", "event-004"])
-    wait_until(lambda: not store.undelivered())
-    assert outbox.alive
-
-
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_an_alert_that_is_refused_holds_nothing_up(
-    store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
-    """It gets bounded tries, with growing pauses; those behind it arrive meanwhile; then it is set aside."""
-    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.02)
-    receiver.answer_event("event-001", status)
-    store.record((), (), (alert(1), alert(2)), flush=True)
-    start()
-    wait_until(lambda: not store.undelivered())
-    assert arrived(receiver) == ["event-002"]
-    assert arrived(receiver, status) == ["event-001"] * REFUSED_MOST
-    assert receiver.received(WEBHOOK)[-1].answered == status  # the other one did not wait for the last try
-
-
-def test_an_alert_that_is_answered_too_late_holds_nothing_up(
-    store: Database, path: Path, receiver: Receiver, ledger: BackgroundStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    """n8n that responds when the last node has finished: a few tries, those behind it meanwhile, and then once an hour."""
-    receiver.answer_event("event-001", SILENCE)
-    store.record((), (), (alert(1), alert(2)), flush=True)
-    webhook = Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 0.5)
-    outbox = Outbox(ledger.queue(), webhook, SystemClock())
-    with pytest.MonkeyPatch.context() as quicker:
-        quicker.setattr(backoff, "FIRST_PAUSE_S", 0.02)
-        outbox.start()
-        wait_until(lambda: arrived(receiver, SILENCE) == ["event-001"] * LATE_SOON)
-        wait_until(lambda: "in an hour" in caplog.text)
-    assert arrived(receiver) == ["event-002"]
-    outbox.close()
-    webhook.close()
-    assert "set Respond of its Webhook node to Immediately" in caplog.text
-    assert stored(path, "attempts, delivered_ns IS NULL") == [(LATE_SOON, 1), (1, 0)]
-
-
-def test_it_does_not_go_on_for_ever() -> None:
-    """A day's hourly tries; of a refusal five. What is down is tried for as long as it takes."""
-    late, refused, down = Tries(), Tries(), Tries()
-    pauses = []
-    while not late.over:
-        late.after(Failure.LATE)
-        pauses.append(late.alone_s(Failure.LATE, 0))
-    assert pauses == [2.0, 4.0, 8.0, *[LATE_PAUSE_S] * (LATE_MOST - LATE_SOON + 1)]
-    for _ in range(REFUSED_MOST):
-        assert not refused.over
-        refused.after(Failure.REFUSED)
-    assert refused.over
-    for _ in range(1000):
-        down.after(Failure.DOWN)
-        assert (down.over, down.alone_s(Failure.DOWN, 0)) == (False, None)
-
-
-@given(st.integers(300, 599))
-def test_what_an_answer_says(status: int) -> None:
-    """Only a 4xx that is about the alert itself is the alert's fault; all else passes, or is about all alerts."""
-    passing = status >= 500 or status < 400 or status in (401, 403, 404, 408, 409, 425, 429)
-    assert (failure_of(status) is Failure.REFUSED) == (not passing)
-
-
-def test_an_alert_over_which_the_webhook_fails_is_tried_by_itself_in_the_end(
-    store: Database, receiver: Receiver, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A flow that breaks on one message answers 500 to it: order is kept for some minutes, and then the others go on."""
-    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.01)
-    receiver.answer(WEBHOOK, *[500] * ERRORS_IN_ORDER, 200, 500)
-    store.record((), (), (alert(1), alert(2)), flush=True)
-    start()
-    wait_until(lambda: arrived(receiver) == ["event-002"])
-    asked = [a.body["details"]["event_id"] for a in receiver.received(WEBHOOK)]
-    assert asked[:ERRORS_IN_ORDER] == ["event-001"] * ERRORS_IN_ORDER
-    wait_until(lambda: [a.event_id for a in store.undelivered()] == ["event-001"])
-
-
-def test_no_thread_to_be_had_is_a_try_that_failed() -> None:
-    """Under TasksMax= a name cannot be looked up: the alert waits, the outbox lives, and it arrives when there is a thread."""
-    done = subprocess.run([sys.executable, "-c", NO_THREAD], capture_output=True, text=True, cwd=CHECKOUT, check=False)
-    assert done.stdout.splitlines() == ["alive True attempts True", "delivered True alive True"], done.stderr
-
-
-# As an ordinary user, to whom RLIMIT_NPROC applies. The name is looked up on a thread that cannot be started at first.
-NO_THREAD = """
-import os, resource, tempfile, time
-from pathlib import Path
-from heartbeatd.clock import SystemClock
-from heartbeatd.net.http import Client
-from heartbeatd.net.resolve import Resolver
-from heartbeatd.notify import backoff as module
-from heartbeatd.store.background import BackgroundStore
-from heartbeatd.store.buffer import StoreOptions
-from heartbeatd.store.buffered_store import BufferedStore
-from heartbeatd.notify.outbox import Outbox
-from heartbeatd.notify.webhook import Failure, Webhook, failure_of
-from tests.support.agent import CHECKOUT
-from heartbeatd.cancel import CancelToken
-from tests.support.receiver import WEBHOOK, Receiver
-from tests.store.conftest import alert, row
-
-def until(true):
-    end = time.monotonic() + 15
-    while not true() and time.monotonic() < end:
-        time.sleep(0.01)
-    return bool(true())
-
-module.FIRST_PAUSE_S = 0.05
-if os.geteuid() == 0:
-    os.setgid(61234)
-    os.setuid(61234)
-with Receiver() as receiver, tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "metrics.db"
-    ledger = BackgroundStore(BufferedStore(path, SystemClock(), StoreOptions(10)), StoreOptions(10), CancelToken())
-    url = receiver.url(WEBHOOK).replace("127.0.0.1", "localhost")
-    outbox = Outbox(ledger.queue(), Webhook(Client(Resolver(), "test"), url, 5), SystemClock())
-    ledger.open()
-    outbox.start()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
-    ledger.record(row(1), (), (alert(1),))
-    outbox.post(())
-    tried = until(lambda: any(a.attempts for a in ledger.queue().undelivered()))
-    print("alive", outbox.alive, "attempts", tried, flush=True)
-    resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
-    print("delivered", until(lambda: receiver.received(WEBHOOK)), "alive", outbox.alive)
-    outbox.close()
-    ledger.close()
-"""
-
-
-def test_what_ends_the_delivery_is_said(receiver: Receiver, caplog: pytest.LogCaptureFixture) -> None:
-    """A queue that breaks in a way nobody foresaw: `alive` is False from then on, and the log has the traceback."""
-
-    class Broken:
-        """Raises what no database does."""
-
-        def undelivered(self) -> tuple[QueuedNotification, ...]:
-            raise ZeroDivisionError
-
-        def mark_attempt(self, alert: QueuedNotification, reason: str) -> None:
-            """Never reached."""
-
-        def mark_delivered(self, alert: QueuedNotification, at_ns: int) -> None:
-            """Never reached."""
-
-        def set_aside(self, alert: QueuedNotification, at_ns: int, reason: str) -> None:
-            """Never reached."""
-
-    outbox = Outbox(Broken(), Webhook(Client(Resolver(), "test"), receiver.url(WEBHOOK), 5.0), SystemClock())
-    assert outbox.alive
-    outbox.start()
-    wait_until(lambda: not outbox.alive)
-    assert "ZeroDivisionError" in caplog.text
-    outbox.close()
+def test_who_is_told_of_what(event: Event, severity: Severity, worst: Severity | None, channels: list[str]) -> None:
+    """By severity and event; who was told of a problem is told of its end, and nobody else is."""
+    scene = Scene(channels=(MAIL, PHONE))
+    told = Notification("id", NOW_NS, severity, "title", "message", {"event": event}, worst)
+    addressed = scene.outbox.address(told)
+    assert [one.channel for one in addressed] == channels
+    assert {json.loads(one.notification.body)["title"] for one in addressed} == {"title"}
+    assert {(one.notification.boot_id, one.notification.booted_ns) for one in addressed} == {
+        ("boot", booted_ns(scene.clock))
+    }

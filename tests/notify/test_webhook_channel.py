@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.notify.failure import Failure
+from heartbeatd.core.delivery import Failure
 from heartbeatd.notify.n8n import RESPOND
 from heartbeatd.notify.protocol import Answer
 from tests.support import certificates

@@ -4,21 +4,23 @@ import contextlib
 import json
 import re
 import sqlite3
-import time
 
 import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.components import USER_AGENT
+from heartbeatd.config.model import AlertsConfig
+from heartbeatd.config.secrets import Secret
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.gap import GapKind
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.policy import CHANGE_CYCLES
 from heartbeatd.core.sample import Sample
+from heartbeatd.core.subject import Severity
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
-from heartbeatd.notify.webhook import Webhook
+from heartbeatd.notify.channels.webhook import Webhook
 from heartbeatd.store import migrations
 from tests.project import wire
 from tests.project.generated import PROTOCOL, README, between
@@ -100,7 +102,7 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
     """The headers of a heartbeat, of an alert, and of an alert to a URL with user name and password."""
     resolver, cancel = Resolver(), CancelToken()
     found = {}
-    alert = QueuedNotification("id", time.time_ns(), '{"title": "t", "message": "m", "details": {}}')
+    alert = Notification("id", 0, Severity.OK, "t", "m", {})
     for name, url in (
         ("heartbeat", server.url),
         ("alert", server.url),
@@ -110,7 +112,7 @@ def _sent(server: Scripted) -> dict[str, list[tuple[str, str]]]:
         if name == "heartbeat":
             Heartbeat(client, url, "key", 5).send(wire.heartbeat(), cancel)
         else:
-            Webhook(client, url, 5).send(alert, time.time_ns(), cancel)
+            Webhook(AlertsConfig(webhook_url=Secret(url))).deliver(alert)
         client.close()
         head = server.requests[-1].partition(b"\r\n\r\n")[0].decode()
         found[name] = [(n, v) for n, _, v in (line.partition(": ") for line in head.split("\r\n")[1:])]

@@ -15,7 +15,7 @@ from heartbeatd.core.subject import Observation
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.failure_alert.failure import Failure
 from heartbeatd.failure_alert.message import alert
-from heartbeatd.notify.webhook import body_of
+from heartbeatd.notify.n8n import body_of
 from heartbeatd.rules.worker import observation
 from tests.support.states import notified, replay
 
@@ -91,7 +91,7 @@ def _fields(value: dict[str, Any], path: str) -> list[tuple[str, str]]:
 
 def _delivered(alert: Notification) -> bytes:
     queued = notification.to_queue(alert)
-    return body_of(notification.for_this_try(queued, queued.queued_ns + 21 * MS))
+    return body_of(notification.for_this_try(queued, 1, queued.queued_ns + 21 * MS))
 
 
 def _noise(seed: int) -> bytes:

@@ -16,8 +16,9 @@ import pytest
 from heartbeatd.cancel import CancelToken
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.notification import QueuedNotification, for_this_try, from_queue
+from heartbeatd.core.notification import Notification, for_this_try, from_queue, to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
@@ -28,7 +29,7 @@ from heartbeatd.core.text import Text
 from heartbeatd.core.timefmt import Zone
 from heartbeatd.cycle import Cycle
 from heartbeatd.journal import MessageId
-from heartbeatd.notify.webhook import body_of
+from heartbeatd.notify.n8n import body_of
 from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once
 from heartbeatd.probes.collector import Probes
 from heartbeatd.rules import KINDS, all_rules
@@ -68,8 +69,7 @@ class World:
     worker_status: int = 200
     clock: FakeClock = field(default_factory=FakeClock)
     statuses: list[str] = field(default_factory=list)
-    waiting = unsaved_rows = undelivered_alerts = 0
-    alive = True
+    waiting = unsaved_rows = 0
 
     def __post_init__(self) -> None:
         self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(lambda: self.pressure)),))
@@ -84,20 +84,18 @@ class World:
     def states(self) -> AlertStates:
         return self.database.states()
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], alerts: tuple[QueuedNotification, ...]) -> AlertStates:
-        self.database.record([row], changed, alerts, flush=False)
+    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+        self.database.record([row], changed, deliveries, flush=False)
         return self.states
 
     def shift(self, by_ns: int) -> AlertStates:
         return self.states
 
-    def post(self, alerts: tuple[QueuedNotification, ...]) -> None:
-        """The database has them."""
+    def address(self, told: Notification) -> tuple[Delivery, ...]:
+        return (Delivery(to_queue(told), "webhook"),)
 
     def watchdog(self, status: str) -> None:
         self.statuses.append(status)
-
-    status = watchdog
 
     def run(self, cycle: Cycle, *pressures: float) -> None:
         """A cycle each, ten seconds apart, with so much pressure in the cellar."""
@@ -108,7 +106,10 @@ class World:
 
     def bodies(self) -> list[dict[str, Any]]:
         """What the webhook gets."""
-        return [json.loads(body_of(for_this_try(queued, self.clock.wall_ns))) for queued in self.database.undelivered()]
+        return [
+            json.loads(body_of(for_this_try(one.notification, 1, self.clock.wall_ns)))
+            for one in self.database.undelivered()
+        ]
 
 
 @pytest.fixture
@@ -148,7 +149,10 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
     assert (details["current"], details["cause"], details["worker_status"]) == ("low", "storm", None)
     assert (details["severity"], details["value"]) == ("warning", 949.0)
     assert (recovery["details"]["event"], recovery["details"]["duration_seconds"]) == ("recovery", 20.0)
-    assert [from_queue(queued).severity for queued in world.database.undelivered()] == [Severity.WARNING, Severity.OK]
+    assert [from_queue(one.notification).severity for one in world.database.undelivered()] == [
+        Severity.WARNING,
+        Severity.OK,
+    ]
     told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949"}
     assert entries(caplog, MessageId.SUBJECT_CHANGED) == [
         (logging.WARNING, "949 hPa in the cellar.", {"subject": "test:cellar", **told, "cause": "storm"}),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.cancel import CancelToken
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.sample import Row
@@ -24,11 +25,11 @@ def row(number: int, **values: object) -> Row:
     return Row(**{**blank, "id": f"row-{number:06}", "timestamp_lima": stamp, "cycle_duration_ms": 1.0, **values})  # type: ignore[arg-type]
 
 
-def alert(number: int) -> QueuedNotification:
-    """An alert whose event id follows from `number`."""
+def alert(number: int) -> Delivery:
+    """An alert on its way to the webhook, whose event id follows from `number`."""
     event_id = f"event-{number:03}"
     body = f'{{"title":"t","message":"m","details":{{"event_id":"{event_id}","event":"problem"}}}}'
-    return QueuedNotification(event_id, NOW_NS + number, body)
+    return Delivery(QueuedNotification(event_id, NOW_NS + number, body), "webhook")
 
 
 def keep_from(number: int) -> RetentionCutoff:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.clock import SystemClock
+from heartbeatd.core.delivery import Failure, arrived, failed
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST
 from heartbeatd.core.schedule import STEP_NS
@@ -192,7 +193,7 @@ def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
     buffered.record(row(3), (), ())
     assert buffered.states == {WORKER: TRACK}
     assert buffered.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
-    assert buffered.undelivered_alerts == 1
+    assert list(buffered.undelivered.values()) == [alert(1)]
     buffered.close()
     assert ids(path) == [row(n).id for n in (1, 2, 3)]
     assert run_in(path) == ("this-boot", True)
@@ -244,8 +245,7 @@ def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:
     old, new = (BufferedStore(p, SystemClock(), StoreOptions(10), boot_id="this-boot") for p in (path, other))
     old.open()
     old.record(row(1), (TRACK,), (alert(1), alert(2)))
-    with closing(Database.open(path, NOW_NS)) as store:
-        store.mark_attempt(alert(1), "HTTP 404")
+    old.note_delivery(failed(alert(1), Failure.DOWN, "HTTP 404", NOW_NS, 0))
     new.open()
     handed = old.hand_over()
     assert new.adopt(handed)
@@ -282,9 +282,8 @@ def test_there_and_back_again(path: Path, tmp_path: Path) -> None:
     first = go_on(path, None)
     first.record(row(1), (TRACK,), (alert(1), alert(2)))
     second = go_on(other, first)
-    with closing(Database.open(other, NOW_NS)) as store:
-        store.mark_attempt(alert(2), "HTTP 404")
-        store.mark_delivered(alert(1), NOW_NS)
+    second.note_delivery(failed(alert(2), Failure.DOWN, "HTTP 404", NOW_NS, 0))
+    second.note_delivery(arrived(alert(1), NOW_NS))
     go_on(path, second).close()
     with closing(Database.open(path, NOW_NS)) as store:
         assert [(a.event_id, a.attempts) for a in store.undelivered()] == [(alert(2).event_id, 1)]
@@ -470,7 +469,7 @@ def test_a_clock_that_was_stepped_while_nothing_ran(path: Path) -> None:
 
 def test_an_alert_keeps_the_clock_it_was_written_by(buffered: BufferedStore, path: Path) -> None:
     """Through the database and back."""
-    written = replace(alert(1), boot_id="this-boot", booted_ns=NOW_NS)
+    written = replace(alert(1), notification=replace(alert(1).notification, boot_id="this-boot", booted_ns=NOW_NS))
     buffered.record(row(1), (), (written,))
     with closing(Database.open(path, NOW_NS)) as store:
         assert store.undelivered() == (written,)

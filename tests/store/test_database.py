@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.core.alert_state import AlertState
+from heartbeatd.core.delivery import Failure, arrived, failed
 from heartbeatd.core.gap import GapKind, Resumption, Run, UntoldGap
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.retention import NS_PER_DAY, QUEUE_MOST, RetentionCutoff
@@ -101,7 +102,7 @@ def test_a_row_is_stored_once(store: Database, path: Path) -> None:
 def test_a_transaction_is_whole(store: Database, path: Path) -> None:
     """If the alert cannot be written, neither are the row and the track."""
     broken = alert(1)
-    object.__setattr__(broken, "body", None)
+    object.__setattr__(broken.notification, "body", None)
     with pytest.raises(StoreError):
         store.record([row(1)], (announced(WorkerState.OK, 1),), (broken,), flush=True)
     assert ids(path) == []
@@ -140,16 +141,25 @@ def test_another_writer_is_waited_for_but_not_for_long(store: Database, path: Pa
 
 
 def test_the_queue(store: Database) -> None:
-    """Alerts are pending in the order they were queued in, count their tries, and are gone once delivered."""
+    """Deliveries wait in the order in which their notifications were made, count their tries, and are gone once arrived."""
     store.record((), (), [alert(n) for n in (2, 1, 3)], flush=True)
-    assert [a.event_id for a in store.undelivered()] == ["event-002", "event-001", "event-003"]
-    store.mark_attempt(store.undelivered()[0], "HTTP 404")
-    assert [a.attempts for a in store.undelivered()] == [1, 0, 0]
-    store.mark_delivered(store.undelivered()[0], NOW_NS)
-    assert [a.event_id for a in store.undelivered()] == ["event-001", "event-003"]
-    store.mark_delivered(alert(9), NOW_NS)  # delivered before it could be written
+    assert [found.event_id for found in store.undelivered()] == ["event-002", "event-001", "event-003"]
+    store.record((), (), [failed(alert(2), Failure.DOWN, "HTTP 404", NOW_NS, 0)], flush=True)
+    assert [found.attempts for found in store.undelivered()] == [1, 0, 0]
+    store.record((), (), [arrived(alert(2), NOW_NS)], flush=True)
+    assert [found.event_id for found in store.undelivered()] == ["event-001", "event-003"]
+    store.record((), (), [arrived(alert(9), NOW_NS)], flush=True)  # arrived before it could be written
     store.record((), (), [alert(9)], flush=True)
-    assert [a.event_id for a in store.undelivered()] == ["event-001", "event-003"]
+    assert [found.event_id for found in store.undelivered()] == ["event-001", "event-003"]
+
+
+def test_what_others_change_is_noticed(store: Database, path: Path) -> None:
+    """With the next write; what we write ourselves is nothing new."""
+    assert not store.record([row(1)], (), (alert(1),), flush=True).by_others
+    with closing(Database.open(path, NOW_NS)) as other:
+        other.record((), (), (arrived(alert(1), NOW_NS),), flush=True)
+    assert store.record([row(2)], (), (), flush=True).by_others
+    assert not store.record([row(3)], (), (), flush=True).by_others
 
 
 def test_pruning_takes_the_old_and_only_those(store: Database, path: Path) -> None:
@@ -186,17 +196,15 @@ def test_pruning_spares_what_was_taken_over(store: Database, path: Path) -> None
 def test_alerts_are_not_kept_for_ever(store: Database, path: Path) -> None:
     """Delivered ones go with the rows of their time; of undelivered ones a thousand are kept, the newest."""
     store.record((), (), [alert(number) for number in range(QUEUE_MOST + 3)], flush=False)
-    store.mark_delivered(alert(0), NOW_NS)
-    assert store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS, days=0)) == WriteResult(
-        QUEUE_MOST, QUEUE_MOST + 3, given_up=2
-    )
+    store.record((), (), (arrived(alert(0), NOW_NS),), flush=False)
+    assert store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS, days=0)) == WriteResult(given_up=2)
     assert [a.event_id for a in store.undelivered(QUEUE_MOST + 9)] == [
         alert(n).event_id for n in range(3, QUEUE_MOST + 3)
     ]
     with closing(sqlite3.connect(path)) as reader:
         for days, kept in ((0, 1), (1, 0)):
             store.record((), (), (), flush=False, keep=RetentionCutoff(NOW_NS + 2 * NS_PER_DAY, days))
-            query = "SELECT count(*) FROM alerts WHERE delivered_ns IS NOT NULL"
+            query = "SELECT count(*) FROM deliveries WHERE delivered_ns IS NOT NULL"
             assert reader.execute(query).fetchone() == (kept,)
 
 

@@ -132,7 +132,11 @@ def test_a_backup_that_is_put_back(
         # What was put back is what the file was before, page for page: then the WAL still fits, and nothing is lost.
         [row(n).id for n in (*range(1, 4 + later_rows), *range(5000, 5003))],
     )
-    assert [a.event_id for a in buffered.undelivered()] == pending(path) == [alert(n).event_id for n in range(1, 4)]
+    assert (
+        [found.event_id for found in buffered.undelivered.values()]
+        == pending(path)
+        == [alert(n).event_id for n in range(1, 4)]
+    )
     assert [r.getMessage() for r in caplog.records if r.levelno > logging.INFO] == (
         [
             f"{path} was {'deleted or replaced' if over == 'mv' else 'overwritten'} while in use;"

@@ -26,7 +26,6 @@ def make_cycle(
     clock: Clock,
     agent: AgentInfo,
     *,
-    boot_id: str = "boot",
     log_cycles: LogCycles = LogCycles.ALL,
     cancel: CancelToken | None = None,
     rules: tuple[Rule, ...] = (),
@@ -39,7 +38,6 @@ def make_cycle(
         Reporter(agent, 10, SITE, log_cycles),
         agent,
         URL,
-        boot_id,
         clock,
         cancel,
     )

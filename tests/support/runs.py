@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import ExitRecord, Start
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
-from heartbeatd.core.notification import from_queue
+from heartbeatd.core.notification import to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Sample, row_of
 from heartbeatd.gaps import GapOptions, Gaps
@@ -41,8 +42,8 @@ class RunOfAgent:
             notifications = self._gaps.tell()
             at_ns = self._clock.now_ns()
             row = row_of(Sample(at_ns), uuid7(at_ns, os.urandom(RANDOM_BYTES)), None, 1.0)
-            self.store.record(row, (), notifications)
-            self.told += [dict(from_queue(one).details) for one in notifications]
+            self.store.record(row, (), tuple(Delivery(to_queue(told), "webhook") for told in notifications))
+            self.told += [dict(told.details) for told in notifications]
             self._clock.pass_s(INTERVAL_S)
 
     def stop(self) -> None:

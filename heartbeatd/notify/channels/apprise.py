@@ -12,10 +12,11 @@ from urllib.parse import unquote
 
 from heartbeatd.config.model import ChannelConfig
 from heartbeatd.core.alerting import Event
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.redact import Redactor
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.failure import Failure, NotDelivered
+from heartbeatd.notify.failure import NotDelivered
 from heartbeatd.notify.n8n import failure_of
 
 _LIBRARY = "apprise is not installed: apt install apprise"

@@ -14,6 +14,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from heartbeatd import __version__
 from heartbeatd.config.model import AlertsConfig
 from heartbeatd.config.several import headers_of
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.redact import Redactor, redact_url, secrets_in
@@ -21,7 +22,7 @@ from heartbeatd.net.answer import RequestError
 from heartbeatd.net.explain import to_request_error
 from heartbeatd.net.target import Target
 from heartbeatd.net.tls import trust_too
-from heartbeatd.notify.failure import Failure, NotDelivered
+from heartbeatd.notify.failure import NotDelivered
 from heartbeatd.notify.n8n import RESPOND, body_of, explained, failure_of
 from heartbeatd.notify.stage import before_sending
 
@@ -74,12 +75,13 @@ class _Adapter(HTTPAdapter):
 def _headers(target: Target) -> dict[str, str]:
     ours = {
         "User-Agent": f"heartbeatd/{__version__}",
-        "Content-Type": "application/json",
-        "Accept": "*/*",
         "Accept-Encoding": "identity",
+        "Accept": "*/*",
         "Connection": "close",
     }
-    return {**ours, "Authorization": target.authorization} if target.authorization else ours
+    if target.authorization:
+        ours["Authorization"] = target.authorization
+    return {**ours, "Content-Type": "application/json"}
 
 
 def _not_delivered(error: Exception, shown: str) -> NotDelivered:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.usage import cpu_ms, fields
 from tests.support.agent import CHECKOUT
-from tests.support.engine import count_by, own_engine, reading
+from tests.support.engine import containers_helper, count_by, own_engine
 
 CONTAINERS = 10
 CALLS = 200
@@ -39,10 +39,10 @@ def main() -> None:
     print(f"counting {CONTAINERS} containers: CPU for a count, and PSS of what stays between two counts")
     with own_engine() as engine, tempfile.TemporaryDirectory() as folder:
         ids = {engine.run_container() for _ in range(CONTAINERS)}
-        with reading(Path(folder), engine.socket) as (path, pid):
-            _measure("reader, resident", pid, CALLS, lambda: count_by(path, engine.socket))
+        with containers_helper(Path(folder), engine.socket) as (path, pid):
+            _measure("helper, resident", pid, CALLS, lambda: count_by(path, engine.socket))
         words = [sys.executable, "-IS", "-c", ONCE, str(CHECKOUT), str(engine.socket)]
-        _measure("reader, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
+        _measure("helper, started each time", None, CALLS // 10, lambda: int(subprocess.check_output(words)))
         with subprocess.Popen(
             [sys.executable, "-c", SDK, str(engine.socket)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as sdk:

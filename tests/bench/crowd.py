@@ -1,7 +1,7 @@
 """Measures a count of containers by how many there are: `python3 -m tests.bench.crowd` as root, within a minute or two.
 
 An engine of its own runs 1, then 50, then 200 sleeping containers, of which each takes some 10 MiB of memory (the engine's own
-process beside it). The reader is measured from outside; asking it is what the agent does, and is measured in this process.
+process beside it). The helper is measured from outside; asking it is what the agent does, and is measured in this process.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from heartbeatd.containers import engine as counting
 from tests.bench.figures import Figure, table, took_ms
 from tests.bench.stage import say
 from tests.bench.usage import cpu_ms
-from tests.support.engine import Engine, count_by, own_engine, reading
+from tests.support.engine import Engine, containers_helper, count_by, own_engine
 
 SIZES = (1, 50, 200)
 CALLS = 200
@@ -47,7 +47,7 @@ def main() -> int:
 def _columns(engine: Engine, folder: Path, sizes: list[int]) -> Iterator[list[Figure]]:
     ids: list[str] = []
     try:
-        with reading(folder, engine.socket) as (path, pid):
+        with containers_helper(folder, engine.socket) as (path, pid):
             for size in sizes:
                 say(f"starting {size - len(ids)} containers")
                 with ThreadPoolExecutor(STARTED_AT_ONCE) as pool:
@@ -61,18 +61,18 @@ def _columns(engine: Engine, folder: Path, sizes: list[int]) -> Iterator[list[Fi
 
 
 def _figures(engine: Path, path: Path, pid: int, size: int) -> Iterator[Figure]:
-    """What a count of `size` containers costs, at the reader behind `path`, which is the process `pid`, and at the engine."""
+    """What a count of `size` containers costs, at the helper behind `path`, which is the process `pid`, and at the engine."""
     before_ms = cpu_ms(pid)
     asking_ms, took = _counted(lambda: count_by(path, engine, TIMEOUT_S), size)
-    reader_ms = (cpu_ms(pid) - before_ms) / (CALLS + 1)
-    yield Figure("reader: CPU", reader_ms, "ms")
+    helper_ms = (cpu_ms(pid) - before_ms) / (CALLS + 1)
+    yield Figure("helper: CPU", helper_ms, "ms")
     yield Figure("agent that asks it: CPU", asking_ms, "ms")
     yield Figure("agent that asks it: waits, median", median(took), "ms")
     yield Figure("agent that asks it: waits, most", max(took), "ms")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         answer = connection.makefile("rb").read()
-    yield Figure("the reader's answer", len(answer), "B")
+    yield Figure("the helper's answer", len(answer), "B")
     yield Figure("the engine's answer to it", len(counting.ask(str(engine))), "B")
     with closing(docker.APIClient(base_url=f"unix://{engine}", version="auto", timeout=TIMEOUT_S)) as sdk:
         sdk_ms, took = _counted(lambda: len(sdk.containers(quiet=True)), size)

@@ -27,7 +27,7 @@ from tests.bench.stage import CONTAINERS, configuration, say
 from tests.bench.tls import TlsReceiver
 from tests.support import certificates
 from tests.support.agent import CHECKOUT, environment, python
-from tests.support.engine import own_engine, reading
+from tests.support.engine import containers_helper, own_engine
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
 
 CYCLES = 100_000
@@ -91,7 +91,7 @@ def main() -> int:
         for _ in range(CONTAINERS):
             engine.run_container()
         engine.socket.parent.chmod(0o711)
-        helper, _ = running.enter_context(reading(folder, engine.socket, "nobody"))
+        helper, _ = running.enter_context(containers_helper(folder, engine.socket, "nobody"))
         helper.chmod(0o666)
         authority = certificates.make(folder)
         authority.file.chmod(0o644)

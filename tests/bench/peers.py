@@ -22,14 +22,14 @@ from pathlib import Path
 from tests.bench import alone, packages, syscalls, table, unit_usage
 from tests.bench.pollers import Pollers, free_ports
 from tests.bench.stage import CA_FILE, CONTAINERS, Stage, build_package, compile_floor, copy_in, say, staged
-from tests.bench.subjects import AGENT, FOLDER, READER, Place, Subject, subjects
+from tests.bench.subjects import AGENT, FOLDER, HELPER, Place, Subject, subjects
 from tests.support.agent import CHECKOUT
 from tests.support.receiver import WORKER
 from tests.system.tree import PACKAGES, SUITES
 
 NEEDED = ("dockerd", "dpkg-buildpackage", "gcc", "mmdebstrap", "openssl", "strace", "systemd-nspawn")
 STARTS = 5
-_OF_AGENT = (AGENT, READER)
+_OF_AGENT = (AGENT, HELPER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class _Run:
     def _start(self, subject: Subject) -> float | None:
         """Start it; the median ms of several starts until it was up, where its unit's type tells that."""
         host = self._stage.host
-        if subject.name == READER:  # systemd starts it when the agent asks
+        if subject.name == HELPER:  # systemd starts it when the agent asks
             self._running.append(subject)
             return None
         say(f"starting {subject.name}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.bench.pollers import scrape, zabbix
 
-AGENT, READER = "heartbeatd", "its Docker reader"
+AGENT, HELPER = "heartbeatd", "its containers helper"
 EARLIER, EXPORTER, COLLECTD = "the earlier agent's way", "node-exporter, as Debian has it", "collectd"
 FOLDER = "/opt/bench"  # on the host
 
@@ -42,7 +42,7 @@ def subjects(place: Place) -> tuple[Subject, ...]:
     check = f"http://127.0.0.1:{place.check_port}/"
     return (
         Subject(AGENT, "heartbeatd.service"),
-        Subject(READER, "heartbeatd-containers.service"),
+        Subject(HELPER, "heartbeatd-containers.service"),
         Subject(
             EARLIER,
             "bench-earlier.service",

@@ -43,7 +43,7 @@ def markdown(result: Result) -> str:
     """All of it: header, table, ratios, heartbeatd alone, notes."""
     parts = [_wrapped(result.header), "\n".join(_table(result.rows))]
     if ratios := list(_ratios(result.rows)):
-        parts.append(f"CPU of heartbeatd, its Docker reader not counted: {', '.join(ratios)}.")
+        parts.append(f"CPU of heartbeatd, its containers helper not counted: {', '.join(ratios)}.")
     if result.alone is not None:
         parts.append("\n".join(_alone(result.alone)))
     parts.append("\n".join(_wrapped(f"- {note}") for note in result.notes))
@@ -115,7 +115,7 @@ def _alone(alone: Alone) -> Iterator[str]:
     yield "|---|---:|"
     yield f"| start to READY, run directly on the measuring machine, by the clock | {alone.start.wall_ms:.0f} ms |"
     yield f"| CPU it has used then | {alone.start.cpu_ms:.0f} ms |"
-    yield f"| memory (PSS), its Docker reader's not counted | {alone.pss_mib:.1f} MiB |"
+    yield f"| memory (PSS), its containers helper's not counted | {alone.pss_mib:.1f} MiB |"
     yield f"| reaches the device: a cycle of 10 s, a day | {alone.device_kib:.1f} KiB, {device_mib:.0f} MiB |"
     yield "| **a cycle begins after its slot: median, 99 of 100, worst** | |"
     for late in alone.lateness:

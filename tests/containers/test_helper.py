@@ -22,7 +22,7 @@ from heartbeatd.containers.engine import LARGEST_ANSWER_BYTES, EngineError, cont
 from heartbeatd.core.sample import NoData, ProbeError
 from tests.support.agent import CHECKOUT
 from tests.support.clocks import FakeClock
-from tests.support.engine import HELPER, Engine, count_by, own_engine, reading
+from tests.support.engine import HELPER, Engine, containers_helper, count_by, own_engine
 from tests.support.wait import wait_until
 
 
@@ -70,7 +70,7 @@ def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path
     engine.docker("pause", "held")
     engine.docker(*run, "--name=checked", "--health-cmd=/busybox true", "--health-interval=1s", *sleep)
     engine.docker("run", "--network=none", "--name=ended", "busybox:test", "/busybox", "true")
-    with reading(tmp_path, engine.socket) as (path, _):
+    with containers_helper(tmp_path, engine.socket) as (path, _):
         wait_until(lambda: b'"starting"' not in said(path))
         told = json.loads(said(path))
         assert told["engine"] == str(engine.socket)
@@ -86,8 +86,8 @@ def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path
 
 @pytest.mark.docker
 def test_an_engine_that_stands_still_or_is_gone(tmp_path: Path) -> None:
-    """Hung: a fault within the deadline. Gone on: read again. Stopped: a fault, and read again once it is back."""
-    with own_engine() as engine, reading(tmp_path, engine.socket) as (path, _):
+    """Hung: failed within the deadline. Gone on: read again. Stopped: failed, and read again once it is back."""
+    with own_engine() as engine, containers_helper(tmp_path, engine.socket) as (path, _):
         assert count_by(path, engine.socket) == 0
         engine.signal(signal.SIGSTOP)
         began_s = time.monotonic()
@@ -106,18 +106,18 @@ def test_an_engine_that_stands_still_or_is_gone(tmp_path: Path) -> None:
 
 
 def test_nobody_else_is_answered(tmp_path: Path) -> None:
-    """Whoever is not the user the reader was told gets nothing, root included."""
-    with reading(tmp_path, tmp_path / "no", user="daemon" if os.geteuid() == 0 else "root") as (path, _):
+    """Whoever is not the user the helper was told gets nothing, root included."""
+    with containers_helper(tmp_path, tmp_path / "no", user="daemon" if os.geteuid() == 0 else "root") as (path, _):
         assert said(path) == b""
         with pytest.raises(ProbeError, match="no answer"):
             count_by(path, tmp_path / "no", 2)
 
 
 def test_the_agent_is_not_told_of_another_engine(tmp_path: Path) -> None:
-    """What the reader says of one socket is not taken for what runs behind another; a link to it is the same socket."""
+    """What the helper says of one socket is not taken for what runs behind another; a link to it is the same socket."""
     whoami = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     (tmp_path / "link").symlink_to(tmp_path)
-    with reading(tmp_path, tmp_path / "engine", user=whoami) as (path, _):
+    with containers_helper(tmp_path, tmp_path / "engine", user=whoami) as (path, _):
         with pytest.raises(ProbeError, match=r"reads .*engine, not .*other"):
             count_by(path, tmp_path / "other", 2)
         with pytest.raises(ProbeError, match="No such file"):
@@ -138,7 +138,7 @@ ODD: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", ODD)
 def test_an_engine_that_answers_oddly(tmp_path: Path, name: str) -> None:
-    """A fault that names what is wrong, and the reader goes on."""
+    """A failure that names what is wrong, and the helper goes on."""
     whoami = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     answer, reason = ODD[name]
 
@@ -146,7 +146,7 @@ def test_an_engine_that_answers_oddly(tmp_path: Path, name: str) -> None:
         connection.recv(4096)
         connection.sendall(answer)
 
-    with engine_that(tmp_path, answers) as odd, reading(tmp_path, odd, user=whoami) as (path, _):
+    with engine_that(tmp_path, answers) as odd, containers_helper(tmp_path, odd, user=whoami) as (path, _):
         for _ in range(2):
             with pytest.raises(ProbeError, match=reason):
                 count_by(path, odd)
@@ -213,7 +213,7 @@ def test_as_long_as_the_asker_likes(tmp_path: Path) -> None:
         time.sleep(2)
         connection.sendall(http(b'[{"Id":"a"}]'))
 
-    with engine_that(tmp_path, answers) as slow, reading(tmp_path, slow, user=me()) as (path, _):
+    with engine_that(tmp_path, answers) as slow, containers_helper(tmp_path, slow, user=me()) as (path, _):
         assert count_by(path, slow) == 1
         with pytest.raises(ProbeError, match=f"{slow}: no answer in time"):
             count_by(path, slow, 0.5)
@@ -226,11 +226,11 @@ def test_a_hung_question_does_not_hold_up_the_next(tmp_path: Path) -> None:
     def answers(connection: socket.socket) -> None:
         asked.append(connection.recv(4096))
         if len(asked) % 2:
-            connection.recv(1)  # until the reader gives up
+            connection.recv(1)  # until the helper gives up
         else:
             connection.sendall(http(b"[]"))
 
-    with engine_that(tmp_path, answers) as odd, reading(tmp_path, odd, user=me()) as (path, _):
+    with engine_that(tmp_path, answers) as odd, containers_helper(tmp_path, odd, user=me()) as (path, _):
         for _ in range(2):
             with pytest.raises(ProbeError, match="no answer in time"):
                 count_by(path, odd, 0.5)
@@ -248,7 +248,7 @@ def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> No
         connection.recv(4096)
         connection.sendall(http(b'[{"Id":"a"}]'))
 
-    with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, _):
+    with engine_that(tmp_path, answers) as engine, containers_helper(tmp_path, engine, user=me()) as (path, _):
         clock = FakeClock()
         cancel = CancelToken(clock)
         with socket.socket(socket.AF_UNIX) as connection:
@@ -260,18 +260,18 @@ def test_what_came_in_time_counts_whenever_it_is_looked_at(tmp_path: Path) -> No
 
 
 def test_no_engine_where_the_agent_cannot_look(tmp_path: Path) -> None:
-    """The reader finds none: nothing to read, if the agent cannot see the socket; a fault if it can."""
+    """The helper finds none: nothing to read, if the agent cannot see the socket; failed if it can."""
     cancel = CancelToken()
-    with reading(tmp_path, tmp_path / "none", user=me()) as (path, _):
+    with containers_helper(tmp_path, tmp_path / "none", user=me()) as (path, _):
         with pytest.raises(NoData, match="not installed or not running"):
             client.ask(tmp_path / "none", cancel.deadline(5), cancel, path, seen=False).result()
         with pytest.raises(ProbeError, match="No such file"):
             client.ask(tmp_path / "none", cancel.deadline(5), cancel, path, seen=True).result()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")
-def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
-    """Said to be refused to the user the reader is: here `daemon`, in a folder that is root's alone."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the helper")
+def test_a_socket_that_the_helper_may_not_open(tmp_path: Path) -> None:
+    """Said to be refused to the user the helper is: here `daemon`, in a folder that is root's alone."""
     (tmp_path / "private").mkdir(mode=0o700)
     with socket.socket(socket.AF_UNIX) as engine:
         engine.bind(str(tmp_path / "private/engine.sock"))
@@ -286,7 +286,7 @@ def test_a_socket_that_the_reader_may_not_open(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["fault"] == "permission denied: the user daemon has no rights on it"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the reader")
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user than root for the helper")
 def test_a_link_into_what_the_sandbox_hides(tmp_path: Path) -> None:
     """A rootless engine under Docker's name: rights on the socket are not what is missing."""
     (tmp_path / "engine.sock").symlink_to("/run/user/1/engine.sock")
@@ -353,7 +353,7 @@ BODIES: dict[str, tuple[Callable[[], bytes], int | None]] = {
 
 @pytest.mark.parametrize("name", BODIES)
 def test_memory(tmp_path: Path, name: str) -> None:
-    """Whatever list an engine sends, up to the 8 MiB that are taken, the reader stays far below its MemoryMax= of 64 MiB."""
+    """Whatever list an engine sends, up to the 8 MiB that are taken, the helper stays far below its MemoryMax= of 64 MiB."""
     make, count = BODIES[name]
     answer = http(make())
 
@@ -362,7 +362,7 @@ def test_memory(tmp_path: Path, name: str) -> None:
         connection.sendall(answer)
 
     assert len(answer) <= LARGEST_ANSWER_BYTES
-    with engine_that(tmp_path, answers) as engine, reading(tmp_path, engine, user=me()) as (path, pid):
+    with engine_that(tmp_path, answers) as engine, containers_helper(tmp_path, engine, user=me()) as (path, pid):
         if count is None:
             with pytest.raises(ProbeError, match=r"not a list of containers|more than 10000 containers"):
                 count_by(path, engine, 20)
@@ -387,8 +387,8 @@ SAID: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_reader_that_is_not_ours(tmp_path: Path, name: str) -> None:
-    """Whatever it says, the agent reads the head of it, 4 KiB at the most: a number, or a fault, at once."""
+def test_a_helper_that_is_not_ours(tmp_path: Path, name: str) -> None:
+    """Whatever it says, the agent reads the head of it, 4 KiB at the most: a number, or why there is none, at once."""
     head, block = SAID[name]
 
     def answers(connection: socket.socket) -> None:

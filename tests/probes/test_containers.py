@@ -20,7 +20,7 @@ from heartbeatd.probes.base import EACH_CYCLE, Probe
 from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers
 from tests.support.agent import run_python
-from tests.support.engine import Engine, own_engine, reading
+from tests.support.engine import Engine, containers_helper, own_engine
 from tests.support.wait import wait_until
 
 Count = Callable[[], Sample]
@@ -62,7 +62,7 @@ def test_not_a_socket(tmp_path: Path) -> None:
         assert "connection refused" in report.detail
 
 
-# As an agent that is not root: what it finds at the engine's socket, asking the reader at the other.
+# As an agent that is not root: what it finds at the engine's socket, asking the helper at the other.
 AS_DAEMON = """
 import os, pwd, sys
 from heartbeatd.probes.base import EACH_CYCLE, Probe
@@ -77,39 +77,39 @@ print(sample.container_count, sample.reports[0].status, sample.reports[0].detail
 """
 
 
-def as_daemon(engine: Path, reader: Path) -> str:
+def as_daemon(engine: Path, helper: Path) -> str:
     """Value, status and detail, as one line."""
-    done = run_python("-c", AS_DAEMON, engine, reader)
+    done = run_python("-c", AS_DAEMON, engine, helper)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="takes a reader with more rights than the agent")
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a helper with more rights than the agent")
 def test_a_socket_that_the_agent_cannot_look_at() -> None:
-    """Podman's, in a folder that is root's alone: the reader is asked, who may look, and what it says is said."""
+    """Podman's, in a folder that is root's alone: the helper is asked, who may look, and what it says is said."""
     with tempfile.TemporaryDirectory(prefix="hb-") as name:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "podman").mkdir(mode=0o700)
         link, real = folder / "docker.sock", folder / "podman/podman.sock"
         link.symlink_to(real)
-        with reading_by_all(folder, link) as reader:
-            assert "absent" in as_daemon(link, reader)
+        with helper_for_all(folder, link) as helper:
+            assert "absent" in as_daemon(link, helper)
             with socket.socket(socket.AF_UNIX) as engine:
                 engine.bind(str(real))
                 engine.listen()
                 thread = threading.Thread(target=answer_one, args=(engine,))
                 thread.start()
-                assert as_daemon(link, reader) == "1 read"
+                assert as_daemon(link, helper) == "1 read"
                 thread.join()
-            assert "fault" in as_daemon(link, reader)
-            assert "connection refused" in as_daemon(link, reader)
+            assert "fault" in as_daemon(link, helper)
+            assert "connection refused" in as_daemon(link, helper)
         assert "not there to be asked" in as_daemon(link, folder / "nobody")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="takes a user to be")
 def test_without_docker_nobody_is_asked() -> None:
-    """No socket, no folder: nothing to read, and no word about the reader, which is not there."""
+    """No socket, no folder: nothing to read, and no word about the helper, which is not there."""
     for path in (Path("/run/no-docker-here.sock"), Path("/run/no-folder-here/docker.sock")):
         assert (
             as_daemon(path, Path("/nobody"))
@@ -118,9 +118,9 @@ def test_without_docker_nobody_is_asked() -> None:
 
 
 @contextlib.contextmanager
-def reading_by_all(folder: Path, engine: Path) -> Iterator[Path]:
-    """A reader, run by root, that answers the user daemon."""
-    with reading(folder, engine, user="daemon") as (path, _):
+def helper_for_all(folder: Path, engine: Path) -> Iterator[Path]:
+    """A helper, run by root, that answers the user daemon."""
+    with containers_helper(folder, engine, user="daemon") as (path, _):
         path.chmod(0o666)
         yield path
 
@@ -166,7 +166,7 @@ def is_open(connection: socket.socket) -> bool:
 
 
 def test_an_engine_that_talks_rubbish(tmp_path: Path) -> None:
-    """A fault, not an exception."""
+    """Failed, and no exception."""
     with socket.socket(socket.AF_UNIX) as odd:
         odd.bind(str(tmp_path / "docker.sock"))
         odd.listen()

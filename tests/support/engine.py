@@ -1,4 +1,4 @@
-"""A Docker engine of the tests' own, with an image that was never pulled from anywhere, and the reader that holds its socket."""
+"""A Docker engine of the tests' own, with an image that was never pulled from anywhere, and the helper that holds its socket."""
 
 import contextlib
 import os
@@ -114,9 +114,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 @contextlib.contextmanager
-def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Path, int]]:
-    """The reader of `engine`, activated on a socket of its own: the path of that, and its process."""
-    path = folder / "reader.sock"
+def containers_helper(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Path, int]]:
+    """The helper of `engine`, activated on a socket of its own: the path of that, and its process."""
+    path = folder / "helper.sock"
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen(8)
@@ -131,7 +131,7 @@ def reading(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Pa
         process.wait()
 
 
-def count_by(reader: Path, engine: Path, timeout_s: float = 60) -> int:
-    """How many containers the agent finds on `engine` when it asks `reader`. Raises ProbeError."""
+def count_by(helper: Path, engine: Path, timeout_s: float = 60) -> int:
+    """How many containers the agent finds on `engine` when it asks `helper`. Raises ProbeError."""
     cancel = CancelToken()
-    return client.ask(engine, cancel.deadline(timeout_s), cancel, reader).result()
+    return client.ask(engine, cancel.deadline(timeout_s), cancel, helper).result()

@@ -14,7 +14,7 @@ from tests.system.tree import PREPARED, SUITES
 
 COUNTING = MEASURE_ONLY.replace('socket = ""', "timeout_seconds = 2.0")
 SOCKET = "/run/docker.sock"
-READER = "heartbeatd-containers.service"
+HELPER = "heartbeatd-containers.service"
 ASK = (
     "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(5); "
     "s.connect('/run/heartbeatd-containers.sock'); print(s.recv(65536).decode())"
@@ -43,14 +43,14 @@ def docked(request: pytest.FixtureRequest, engine: Engine, package: Path) -> Ite
 
 
 def test_the_count_is_right_and_the_agent_has_no_rights_on_docker(docked: BootedHost) -> None:
-    """Two containers are counted, by way of the reader; the agent's own user cannot open Docker's socket."""
+    """Two containers are counted, by way of the helper; the agent's own user cannot open Docker's socket."""
     docked.wait_for("a count", lambda: count(docked) == "2")
     assert docked.out("id --groups --name heartbeat") == "heartbeat"
     assert docked.out("id --groups --name heartbeat-containers") == "heartbeat-containers docker"
     attempt = f"setpriv --reuid=heartbeat --regid=heartbeat --init-groups test -w {SOCKET}"
     assert docked.run(attempt, check=False).returncode != 0
-    assert docked.out(f"systemctl show --property=User --value {READER}") == "heartbeat-containers"
-    pid = docked.out(f"systemctl show --property=MainPID --value {READER}")
+    assert docked.out(f"systemctl show --property=User --value {HELPER}") == "heartbeat-containers"
+    pid = docked.out(f"systemctl show --property=MainPID --value {HELPER}")
     assert docked.out(f"stat --format=%U /proc/{pid}") == "heartbeat-containers"
     said = docked.out("heartbeatctl check", timeout_s=90)
     assert "ok       docker         2 containers run" in said
@@ -58,17 +58,17 @@ def test_the_count_is_right_and_the_agent_has_no_rights_on_docker(docked: Booted
     assert json.loads(docked.out("heartbeatctl status --json"))["container_count"] == 2
 
 
-def test_the_reader_is_confined(docked: BootedHost) -> None:
+def test_the_helper_is_confined(docked: BootedHost) -> None:
     """systemd has nothing to remark in its units, and rates it at 1.0 of 10 at most."""
-    verified = docked.run(f"systemd-analyze verify --man=no {READER} heartbeatd-containers.socket")
+    verified = docked.run(f"systemd-analyze verify --man=no {HELPER} heartbeatd-containers.socket")
     assert verified.stdout + verified.stderr == ""
-    assert exposure(docked, READER) <= 1.0
+    assert exposure(docked, HELPER) <= 1.0
     # Without any network, twice over: nspawn, unlike a host, may refuse it a network namespace of its own.
-    assert docked.out(f"systemctl show --property=PrivateNetwork --value {READER}") == "yes"
-    assert docked.out(f"systemctl show --property=RestrictAddressFamilies --value {READER}") == "AF_UNIX"
+    assert docked.out(f"systemctl show --property=PrivateNetwork --value {HELPER}") == "yes"
+    assert docked.out(f"systemctl show --property=RestrictAddressFamilies --value {HELPER}") == "AF_UNIX"
 
 
-def test_the_reader_answers_the_agent_alone(docked: BootedHost) -> None:
+def test_the_helper_answers_the_agent_alone(docked: BootedHost) -> None:
     """The agent's user gets the list; root gets nothing, and others cannot even connect."""
     ask = f'python3 -c "{ASK}"'
     as_agent = f"setpriv --reuid=heartbeat --regid=heartbeat --init-groups {ask}"
@@ -78,9 +78,9 @@ def test_the_reader_answers_the_agent_alone(docked: BootedHost) -> None:
     assert "PermissionError" in refused.stderr
 
 
-def test_the_reader_is_lean(docked: BootedHost) -> None:
+def test_the_helper_is_lean(docked: BootedHost) -> None:
     """It has loaded neither the Docker SDK nor requests nor TLS, and has one thread."""
-    pid = docked.out(f"systemctl show --property=MainPID --value {READER}")
+    pid = docked.out(f"systemctl show --property=MainPID --value {HELPER}")
     maps = docked.out(f"cat /proc/{pid}/maps")
     assert "libpython" in maps or "python3" in maps
     assert [name for name in ("libssl", "libsqlite", "charset") if name in maps] == []
@@ -102,7 +102,7 @@ def test_a_hung_engine_is_unknown_and_then_counted_again(docked: BootedHost, eng
 
 
 def test_however_often_the_agent_is_restarted_containers_are_counted(docked: BootedHost) -> None:
-    """systemd's limit on starts, which would leave the reader's socket failed, does not apply to it."""
+    """systemd's limit on starts, which would leave the helper's socket failed, does not apply to it."""
     for _ in range(8):
         docked.run("systemctl restart heartbeatd")
     rows = "sqlite3 -readonly /var/lib/heartbeat/metrics.db 'SELECT count(*) FROM metrics'"
@@ -116,14 +116,14 @@ def test_where_the_group_is_gone_the_units_start_and_say_what_to_do(docked: Boot
     # Debian 13 without passwd has no groupdel: as an administrator without it would.
     docked.run(f"chgrp root {SOCKET}; sed -i '/^docker:/d' /etc/group; systemctl restart heartbeatd")
     docked.wait_for("no count", lambda: count(docked) == "")
-    assert docked.out(f"systemctl is-active heartbeatd {READER}") == "active\nactive"
+    assert docked.out(f"systemctl is-active heartbeatd {HELPER}") == "active\nactive"
     docked.run(f"echo docker:x:990: >> /etc/group; chgrp docker {SOCKET}")
     assert "adduser heartbeat-containers docker" in docked.out("heartbeatctl check", timeout_s=90)
-    docked.run(f"sed -i s/^docker:.*/docker:x:990:heartbeat-containers/ /etc/group; systemctl restart {READER}")
+    docked.run(f"sed -i s/^docker:.*/docker:x:990:heartbeat-containers/ /etc/group; systemctl restart {HELPER}")
     docked.wait_for("a count", lambda: count(docked) == "2")
 
 
-# An engine with one container, as far as the reader can tell.
+# An engine with one container, as far as the helper can tell.
 LITTLE_ENGINE = """
 import os, socket, sys
 listening = socket.socket(socket.AF_UNIX)
@@ -138,16 +138,16 @@ DROP_IN = "/etc/systemd/system/heartbeatd-containers.service.d/engine.conf"
 
 
 def serve_by(docked: BootedHost, engine: str, *lines: str) -> None:
-    """Have the reader ask this engine, with these lines in its drop-in, as heartbeatd(8) says."""
+    """Have the helper ask this engine, with these lines in its drop-in, as heartbeatd(8) says."""
     command = f"/usr/libexec/heartbeatd/containers {engine} heartbeat"
     docked.path(DROP_IN).parent.mkdir(exist_ok=True)
     docked.path(DROP_IN).write_text("\n".join(["[Service]", "ExecStart=", f"ExecStart={command}", *lines, ""]))
     configure(docked, COUNTING.replace("[docker]", f'[docker]\nsocket = "unix://{engine}"'))
-    docked.run(f"systemctl daemon-reload; systemctl stop {READER}; systemctl restart heartbeatd")
+    docked.run(f"systemctl daemon-reload; systemctl stop {HELPER}; systemctl restart heartbeatd")
 
 
 def test_an_engine_in_a_folder_of_roots(docked: BootedHost) -> None:
-    """Podman's socket under Docker's name: the reader is asked, and says who has no rights; with User=root it counts."""
+    """Podman's socket under Docker's name: the helper is asked, and says who has no rights; with User=root it counts."""
     docked.path("/srv/engine.py").write_text(LITTLE_ENGINE)
     docked.run("install -d -m 700 /run/podman; ln -s /run/podman/podman.sock /run/engine.sock")
     docked.run("systemd-run --unit=podman-engine python3 /srv/engine.py /run/podman/podman.sock")
@@ -160,7 +160,7 @@ def test_an_engine_in_a_folder_of_roots(docked: BootedHost) -> None:
 
 
 def test_a_rootless_engine(docked: BootedHost) -> None:
-    """A socket in a user's own folder, which the agent's sandbox may hide: counted by a reader that is that user."""
+    """A socket in a user's own folder, which the agent's sandbox may hide: counted by a helper that is that user."""
     docked.run("echo 'u alice 1001' | systemd-sysusers -; install -d -m 700 -o alice -g alice /run/user/1001")
     docked.run("systemd-run --unit=rootless-engine --uid=alice python3 /srv/engine.py /run/user/1001/docker.sock")
     serve_by(docked, "/run/user/1001/docker.sock")
@@ -170,10 +170,10 @@ def test_a_rootless_engine(docked: BootedHost) -> None:
     docked.run(f"rm {DROP_IN}; systemctl daemon-reload")
 
 
-def test_the_reader_goes_with_the_agent(docked: BootedHost) -> None:
-    """Stopping heartbeatd stops the reader and takes its socket away."""
+def test_the_helper_goes_with_the_agent(docked: BootedHost) -> None:
+    """Stopping heartbeatd stops the helper and takes its socket away."""
     docked.run("systemctl stop heartbeatd")
-    states = docked.run(f"systemctl is-active {READER} heartbeatd-containers.socket", check=False).stdout
+    states = docked.run(f"systemctl is-active {HELPER} heartbeatd-containers.socket", check=False).stdout
     assert states == "inactive\ninactive\n"
     assert not docked.path("/run/heartbeatd-containers.sock").exists()
 

@@ -14,8 +14,8 @@ from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers, has_rights
 from heartbeatd.runtime import Runtime
 
-READER = "heartbeatd-containers"
-READER_USER = "heartbeat-containers"
+HELPER = "heartbeatd-containers"
+HELPER_USER = "heartbeat-containers"
 
 
 def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
@@ -43,7 +43,7 @@ def not_counted(report: ProbeReport, path: Path, situation: Situation, asked: Pa
     if report.status in (ProbeStatus.NO_DATA, ProbeStatus.OFF):
         return ok("docker", f"{report.detail}; container_count stays NULL")
     if not asked.exists() and not _runs(situation):
-        return ok("docker", f"{path}: containers are counted once the agent runs, by {READER}.service")
+        return ok("docker", f"{path}: containers are counted once the agent runs, by {HELPER}.service")
     return warning(
         "docker", f"{report.detail}; container_count stays NULL", hint(report.detail, path, situation.engine, asked)
     )
@@ -56,12 +56,12 @@ def _runs(situation: Situation) -> bool:
 def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = client.SOCKET) -> str:
     """What to do about an engine that cannot be read, by what the helper says of it, and by whose its socket is."""
     if not asked.exists():
-        return f"`systemctl start {READER}.socket` (a start of heartbeatd.service does so, too)"
+        return f"`systemctl start {HELPER}.socket` (a start of heartbeatd.service does so, too)"
     if "reads " in detail:
-        return f"name the same socket as docker.socket and in the drop-in for {READER}.service: heartbeatd(8), DOCKER"
+        return f"name the same socket as docker.socket and in the drop-in for {HELPER}.service: heartbeatd(8), DOCKER"
     if "is a link to" in detail:
         return (
-            f"is the engine rootless? The sandbox of {READER}.service hides that folder: heartbeatd(8), DOCKER, says how "
+            f"is the engine rootless? The sandbox of {HELPER}.service hides that folder: heartbeatd(8), DOCKER, says how "
             "the helper is let in"
         )
     if "permission denied" in detail.lower():
@@ -72,7 +72,7 @@ def hint(detail: str, path: Path, engine: EngineSocket | None, asked: Path = cli
         return (
             "is the engine busy, or does it hang? `docker info`; docker.timeout_seconds says how long it is waited for"
         )
-    return f"`journalctl -u {READER}` says more"
+    return f"`journalctl -u {HELPER}` says more"
 
 
 def _no_rights(path: Path, engine: EngineSocket | None) -> str:
@@ -85,11 +85,11 @@ def _no_rights(path: Path, engine: EngineSocket | None) -> str:
         return "the engine is Podman's, or rootless? heartbeatd(8), DOCKER, says how the helper is let in"
     if group.gr_gid == 0 or not engine.mode & stat.S_IWGRP:
         return f"{path} is for its owner alone: heartbeatd(8), DOCKER, says how the helper is let in"
-    if READER_USER not in group.gr_mem:
-        return f"`adduser {READER_USER} {group.gr_name}` and `systemctl restart {READER}`"
+    if HELPER_USER not in group.gr_mem:
+        return f"`adduser {HELPER_USER} {group.gr_name}` and `systemctl restart {HELPER}`"
     return joined_since(group.gr_name)
 
 
 def joined_since(group: str) -> str:
     """A process has the groups of its start."""
-    return f"{READER_USER} is in the group {group} by now: `systemctl restart {READER}`"
+    return f"{HELPER_USER} is in the group {group} by now: `systemctl restart {HELPER}`"

@@ -14,7 +14,7 @@ from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.situation import EngineSocket
 from heartbeatd.ctl.service import Service
 from tests.ctl.check.conftest import Found, found_by_nobody, situation, unit
-from tests.support.engine import reading
+from tests.support.engine import containers_helper
 
 # The helper's socket at $0 is the one that is asked, in a /run of its own.
 ASKED = (
@@ -81,7 +81,7 @@ def test_before_the_first_start(folder: Path) -> None:
 def test_what_the_helper_says(folder: Path) -> None:
     """It is asked, as the user the agent is, and its words are shown: an engine that is down, and another one than it reads."""
     engine, other = socket_at(folder / "e.sock"), socket_at(folder / "o.sock")
-    with reading(folder, engine, "nobody") as (helper, _):
+    with containers_helper(folder, engine, "nobody") as (helper, _):
         helper.chmod(0o666)
         prefix = ("unshare", "--mount", "sh", "-ec", ASKED, helper)
         down, wrong = looked_at(engine, *prefix, service=unit()), looked_at(other, *prefix, service=unit())

@@ -18,7 +18,7 @@ from heartbeatd.ctl import service
 from heartbeatd.ctl.check import containers_sdk
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from tests.ctl.check.conftest import situation
-from tests.support.engine import own_engine, reading
+from tests.support.engine import containers_helper, own_engine
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root compares")
 
@@ -70,7 +70,7 @@ def compared(engine: Path, folder: Path) -> list[Finding]:
     except KeyError:
         user = "root"
     given = situation(DEFAULT_PATH, docker={"socket": f"unix://{engine}", "timeout_seconds": 10})
-    with reading(folder, engine, user) as (helper, _):
+    with containers_helper(folder, engine, user) as (helper, _):
         helper.chmod(0o666)
         return list(containers_sdk.check(given, helper))
 

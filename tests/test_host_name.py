@@ -69,7 +69,7 @@ def test_a_host_is_renamed(receiver: Receiver, tmp_path: Path) -> None:
         assert {beat.body["host"] for beat in receiver.received(WORKER)} == {"debian"}
         for _ in range(2):
             agent.signal(signal.SIGHUP)
-            while "READY" not in agent.told():
+            while "READY" not in agent.next_message():
                 pass
             agent.cycles(2)
         assert receiver.received(WORKER)[-1].body["host"] == "kitchen"

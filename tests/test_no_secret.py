@@ -209,7 +209,7 @@ def test_the_agent_says_where_and_not_what(tmp_path: Path, text: str) -> None:
     agent = AgentProcess(tmp_path, "")
     agent.config.write_text(text)
     with agent:
-        status = agent.told()["STATUS"]
+        status = agent.next_message()["STATUS"]
         assert agent.process.wait(timeout=60) == 78
     assert "configuration refused" in status
     assert f"{agent.config}, line" in status

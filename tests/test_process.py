@@ -39,7 +39,7 @@ def test_a_whole_life(receiver: Receiver, tmp_path: Path) -> None:
         agent.stop()
         last = {}
         while "STOPPING" not in last:
-            last = agent.told()
+            last = agent.next_message()
         beats = receiver.received(WORKER)
         assert [beat.body["sequence"] for beat in beats] == list(range(1, len(beats) + 1))
         assert {beat.authorization for beat in beats} == {f"Bearer {KEY}"}
@@ -147,7 +147,7 @@ def test_the_watchdog_waits_for_a_generous_timeout(receiver: Receiver, tmp_path:
     receiver.answer(WORKER, 200, SILENCE)
     toml = reporting(receiver, timeout_s=4, more_alerts="alert_after = 1\n")
     with AgentProcess(tmp_path, toml, WATCHDOG_USEC="3000000") as agent:
-        watchdog_us = int(agent.told()["WATCHDOG_USEC"])
+        watchdog_us = int(agent.next_message()["WATCHDOG_USEC"])
         assert watchdog_us == (1 + 10 + 4 + 10) * 1_000_000
         agent.ready()
         began_s = last_s = time.monotonic()
@@ -169,7 +169,7 @@ def _watchdog_after_reload(agent: AgentProcess, toml: str) -> str:
     """What the watchdog is set to by a reload."""
     agent.write(toml)
     agent.signal(signal.SIGHUP)
-    while "WATCHDOG_USEC" not in (told := agent.told()):
+    while "WATCHDOG_USEC" not in (told := agent.next_message()):
         pass
     return told["WATCHDOG_USEC"]
 
@@ -187,7 +187,7 @@ def test_a_bad_configuration(tmp_path: Path) -> None:
     """Exit status 78; every error on a line of its own, no traceback; nothing is created."""
     toml = '[agent]\ninterval_seconds = 7\nhostnme = "x"\n[heartbeat]\nurl = "https://h/"\n'
     with AgentProcess(tmp_path, toml) as agent:
-        assert "configuration refused" in agent.told()["STATUS"]
+        assert "configuration refused" in agent.next_message()["STATUS"]
         assert agent.process.wait(timeout=60) == 78
         assert len(agent.log.splitlines()) == 3
         assert "did you mean agent.hostname?" in agent.log
@@ -206,11 +206,11 @@ def test_reload(receiver: Receiver, tmp_path: Path) -> None:
         ):
             agent.write(toml)
             agent.signal(signal.SIGHUP)
-            told = agent.told()
+            told = agent.next_message()
             while "RELOADING" not in told:
-                told = agent.told()
+                told = agent.next_message()
             assert 0 <= time.monotonic() - int(told["MONOTONIC_USEC"]) / 1e6 < 10
-            ready = agent.told()
+            ready = agent.next_message()
             assert ready["READY"] == "1"
             assert words in ready["STATUS"]
             agent.cycles(2)
@@ -232,7 +232,7 @@ def test_a_reload_to_another_database(receiver: Receiver, tmp_path: Path) -> Non
         first, agent.database = agent.database, agent.database.with_name("other.db")
         agent.write(toml)
         agent.signal(signal.SIGHUP)
-        while "RELOADING" not in agent.told():
+        while "RELOADING" not in agent.next_message():
             pass
         receiver.answer(WEBHOOK, 200)
         agent.cycles(2)
@@ -318,7 +318,7 @@ def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tm
     toml = reporting(receiver, more_alerts="alert_after = 1")
     with AgentProcess(tmp_path, toml.replace("[agent]", '[agent]\ntimezone = "Asia/Kolkata"')) as agent:
         agent.ready()
-        assert re.search(r"next at \d\d:\d\d:\d\d \(Asia/Kolkata\)", agent.told()["STATUS"])
+        assert re.search(r"next at \d\d:\d\d:\d\d \(Asia/Kolkata\)", agent.next_message()["STATUS"])
         wait_until(lambda: receiver.received(WEBHOOK))
         alert = receiver.received(WEBHOOK)[0].body
         at = datetime.fromisoformat(alert["details"]["since"]) + timedelta(hours=5, minutes=30)
@@ -326,7 +326,7 @@ def test_people_read_times_in_the_zone_that_is_configured(receiver: Receiver, tm
         assert alert["details"]["timestamp_lima"].endswith("-05:00")
         agent.write(toml.replace("[agent]", '[agent]\ntimezone = "UTC"'))
         agent.signal(signal.SIGHUP)
-        wait_until(lambda: "(UTC)" in agent.told().get("STATUS", ""))
+        wait_until(lambda: "(UTC)" in agent.next_message().get("STATUS", ""))
         agent.stop()
 
 
@@ -336,7 +336,9 @@ def test_retry_after_is_honoured(receiver: Receiver, tmp_path: Path) -> None:
     receiver.answer(WORKER, 200, 429, 429, 200, headers={429: {"Retry-After": "3"}})
     with AgentProcess(tmp_path, reporting(receiver, more_alerts="alert_after = 1")) as agent:
         agent.ready()
-        wait_until(lambda: "asked to wait (Retry-After), no heartbeat before " in agent.told().get("STATUS", ""))
+        wait_until(
+            lambda: "asked to wait (Retry-After), no heartbeat before " in agent.next_message().get("STATUS", "")
+        )
         wait_until(lambda: len(receiver.received(WORKER)) >= 5)
         agent.stop()
         first, refused, after = receiver.received(WORKER)[1:4]
@@ -362,11 +364,11 @@ def test_why_the_internet_check_fails(receiver: Receiver, tmp_path: Path) -> Non
     with AgentProcess(tmp_path, toml) as agent:
         agent.ready()
         for _ in range(3):
-            assert f"internet down (http://127.0.0.1:{port}/: Connection refused)" in agent.told()["STATUS"]
+            assert f"internet down (http://127.0.0.1:{port}/: Connection refused)" in agent.next_message()["STATUS"]
         with HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler) as site:
             serving = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
             serving.start()
-            wait_until(lambda: re.search(r"internet \d+ ms;", agent.told().get("STATUS", "")))
+            wait_until(lambda: re.search(r"internet \d+ ms;", agent.next_message().get("STATUS", "")))
             site.shutdown()
             serving.join()
         agent.stop()

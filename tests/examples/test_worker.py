@@ -61,7 +61,7 @@ class Worker:
         with contextlib.closing(sqlite3.connect(self.database, timeout=5)) as database, database:
             return database.execute(statement).fetchall()
 
-    def told(self) -> list[dict[str, Any]]:
+    def alerts(self) -> list[dict[str, Any]]:
         """The details of what was posted to ALERT_URL."""
         return [alarm.body["details"] for alarm in self.alarms.received(WEBHOOK)]
 
@@ -81,19 +81,19 @@ def test_it_watches_a_real_agent(worker: Worker, tmp_path: Path) -> None:
         assert worker.sql("SELECT host, silent_since_ms FROM hosts") == [("under-test", None)]
         agent.stop()
         stopped_s = time.time()
-    wait_until(lambda: worker.told())
+    wait_until(lambda: worker.alerts())
     with AgentProcess(tmp_path, beating(worker, KEY)) as agent:
         agent.ready().cycles(3)
-        problem, recovery = worker.told()
+        problem, recovery = worker.alerts()
         assert (problem["event"], recovery["event"]) == ("problem", "recovery")
-        assert {(told["host"], told["subject"]) for told in worker.told()} == {("under-test", "host")}
+        assert {(told["host"], told["subject"]) for told in worker.alerts()} == {("under-test", "host")}
         assert recovery["since"] == problem["since"]
         assert SILENT_AFTER_S <= recovery["duration_seconds"] <= time.time() - stopped_s + SILENT_AFTER_S
         agent.write(beating(worker, "wrong"))
         agent.signal(signal.SIGHUP)
         wait_until(lambda: agent.rows("worker_status")[-1] == (401,))
         agent.stop()
-    assert len(worker.told()) == 2
+    assert len(worker.alerts()) == 2
     assert set(agent.rows("worker_status")) == {(200,), (401,)}
 
 
@@ -135,16 +135,16 @@ def test_an_alarm_that_does_not_arrive_is_raised_again(worker: Worker) -> None:
     """A failing ALERT_URL delays alarm and recovery and loses neither; a host that is back gets 221 until that is told."""
     worker.alarms.answer(WEBHOOK, 500, 500, 200)
     worker.post(beat_of())
-    wait_until(lambda: len(worker.told()) == 3)
-    assert {told["event"] for told in worker.told()} == {"problem"}
-    assert len({told["event_id"] for told in worker.told()}) == 1
+    wait_until(lambda: len(worker.alerts()) == 3)
+    assert {told["event"] for told in worker.alerts()} == {"problem"}
+    assert len({told["event_id"] for told in worker.alerts()}) == 1
     worker.alarms.answer(WEBHOOK, 500)
     assert worker.post(beat_of()) == 221
     assert worker.post(beat_of()) == 221
     worker.alarms.answer(WEBHOOK, 200)
     assert worker.post(beat_of()) == 200
     assert worker.post(beat_of()) == 200
-    recoveries = [told for told in worker.told() if told["event"] == "recovery"]
+    recoveries = [told for told in worker.alerts() if told["event"] == "recovery"]
     assert len(recoveries) == 3
     assert len({told["event_id"] for told in recoveries}) == 1
 
@@ -164,7 +164,7 @@ def test_it_writes_a_beat_down_sparingly(worker: Worker) -> None:
 def test_its_alarms_have_the_shape_of_the_agents(worker: Worker) -> None:
     """Title, message and details are fields that heartbeatd's own alerts have, so that one flow can take both."""
     worker.post(beat_of())
-    wait_until(lambda: worker.told())
+    wait_until(lambda: worker.alerts())
     (alarm,) = worker.alarms.received(WEBHOOK)
     assert alarm.content_type == "application/json"
     assert set(wire.fields(json.dumps(alarm.body).encode())) <= set(wire.fields(wire.problem()))
@@ -213,8 +213,8 @@ def test_invented_hosts_do_not_hold_up_an_alarm(worker: Worker) -> None:
     assert worker.post(beat_of("real")) == 200
     assert worker.post(beat_of("one-too-many")) == 403
     assert worker.post(beat_of("real")) == 200
-    wait_until(lambda: len(worker.told()) >= 40, timeout_s=60)
-    assert [told["host"] for told in worker.told()][:40] == [f"fake{number}" for number in range(1, 41)]
+    wait_until(lambda: len(worker.alerts()) >= 40, timeout_s=60)
+    assert [told["host"] for told in worker.alerts()][:40] == [f"fake{number}" for number in range(1, 41)]
 
 
 def test_wrangler_toml_names_what_the_worker_uses() -> None:

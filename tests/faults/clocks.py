@@ -71,7 +71,7 @@ def clock_is_slewed(stage: Stage) -> Outcome:
         agent.stop()
     outcome.expect("stepped" not in agent.log, "called a step")
     _steady(stage, outcome, agent)
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def clock_of_a_machine_without_rtc(stage: Stage) -> Outcome:
@@ -212,7 +212,7 @@ def long_cycle(stage: Stage) -> Outcome:
     gaps = [later - earlier for earlier, later in pairwise(slots)]
     outcome.expect(sorted(gaps)[-2:] == [1, 3], f"gaps between slots: {gaps}")
     outcome.expect("2 slots missed" in agent.log, "what was missed is not counted")
-    return stage.judge(outcome, agent, may_miss=2)
+    return stage.conclude(outcome, agent, may_miss=2)
 
 
 def generous_timeout(stage: Stage) -> Outcome:
@@ -221,7 +221,7 @@ def generous_timeout(stage: Stage) -> Outcome:
     outcome = Outcome(f"the Worker hangs, timeout_seconds = {timeout_s}, WatchdogSec=3")
     stage.receiver.answer(WORKER, 200, SILENCE)
     with AgentProcess(stage.folder, stage.toml(timeout_s=timeout_s), WATCHDOG_USEC="3000000") as agent:
-        watchdog_s = int(agent.told()["WATCHDOG_USEC"]) / 1e6
+        watchdog_s = int(agent.next_message()["WATCHDOG_USEC"]) / 1e6
         agent.ready()
         signs = [time.monotonic()]
         for _ in range(2):
@@ -260,7 +260,7 @@ def signals_at_any_moment(stage: Stage) -> Outcome:
     outcome.expect(slowest_s < 2, f"{slowest_s:.1f} s to stop")
     sent = [beat.body["metrics"]["id"] for beat in stage.beats()]
     outcome.expect([row for (row,) in agent.rows("id")] == sent, "a beat has no row")
-    return stage.judge(outcome, agent, alerts=0, may_miss=6)
+    return stage.conclude(outcome, agent, alerts=0, may_miss=6)
 
 
 def _steady(stage: Stage, outcome: Outcome, agent: AgentProcess) -> None:

@@ -39,7 +39,7 @@ def name_resolution_hangs(stage: Stage) -> Outcome:
         agent.stop()
     told = stage.events()
     outcome.expect(told == [("problem", "unreachable", "dns"), ("recovery", "ok", None)], f"alerts: {told}")
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def first_name_server_dies(stage: Stage) -> Outcome:
@@ -63,7 +63,7 @@ def first_name_server_dies(stage: Stage) -> Outcome:
     lost = sum(row == (None,) for row in agent.rows("worker_status"))
     outcome.expect(outcome.recovered_s < 9, f"the first beat came through after {outcome.recovered_s:.1f} s")
     outcome.expect(lost < 9, f"{lost} beats were lost")
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def kept_connection_dies(stage: Stage) -> Outcome:
@@ -75,7 +75,7 @@ def kept_connection_dies(stage: Stage) -> Outcome:
         agent.stop()
         outcome.expect(len(worker.connections) > 1, "it never died")
     outcome.expect(all(row == (200,) for row in agent.rows("worker_status")[:-1]), "a beat was not answered")
-    return stage.judge(outcome, agent, alerts=0, may_miss=1)
+    return stage.conclude(outcome, agent, alerts=0, may_miss=1)
 
 
 def internet_check_without_end(stage: Stage) -> Outcome:
@@ -86,7 +86,7 @@ def internet_check_without_end(stage: Stage) -> Outcome:
         agent.stop()
     rows = agent.rows("worker_status, internet_ok")
     outcome.expect(all(row == (200, 0) for row in rows[:-1]), f"rows: {rows}")
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def worker_sends_trailers_without_end(stage: Stage) -> Outcome:
@@ -98,7 +98,7 @@ def worker_sends_trailers_without_end(stage: Stage) -> Outcome:
         outcome.expect(counts(agent.process.pid)[1] < 40, "descriptors pile up")
         agent.stop()
     outcome.expect(all(row == (200,) for row in agent.rows("worker_status")[:-1]), "a beat was not answered")
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def _misbehaves(name: str, script: Script, state: str, cause: str | None) -> tuple[str, Callable[[Stage], Outcome]]:
@@ -116,7 +116,7 @@ def _misbehaves(name: str, script: Script, state: str, cause: str | None) -> tup
             outcome.expect(largest < 8 << 20, f"{largest} bytes of an answer were taken")
         told = stage.events()
         outcome.expect(told == [("problem", state, cause)], f"alerts: {told}")
-        return stage.judge(outcome, agent, alerts=1)
+        return stage.conclude(outcome, agent, alerts=1)
 
     return f"worker {name}", fault
 
@@ -146,7 +146,7 @@ def worker_redirects(stage: Stage) -> Outcome:
             agent.stop()
         outcome.expect(not elsewhere.connections, "the other host was asked")
     outcome.expect(stage.events() == [("problem", "rejected", None)], f"alerts: {stage.events()}")
-    return stage.judge(outcome, agent, alerts=1)
+    return stage.conclude(outcome, agent, alerts=1)
 
 
 def worker_shows_a_bad_certificate(stage: Stage) -> Outcome:
@@ -172,7 +172,7 @@ def worker_shows_a_bad_certificate(stage: Stage) -> Outcome:
             outcome.expect(all(request == b"" for request in worker.requests), f"{name}: a request was sent")
         told = stage.events()[before:]
         outcome.expect(told == [("problem", "unreachable", "tls")], f"{name}: {told}")
-    return stage.judge(outcome, agent, alerts=3)
+    return stage.conclude(outcome, agent, alerts=3)
 
 
 def worker_closes_kept_connections(stage: Stage) -> Outcome:
@@ -183,7 +183,7 @@ def worker_closes_kept_connections(stage: Stage) -> Outcome:
         agent.stop()
         outcome.expect(len(worker.connections) >= stage.seconds, "connections were kept after all")
     outcome.expect(all(row == (200,) for row in agent.rows("worker_status")), "a beat was not answered")
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def webhook_fails(stage: Stage) -> Outcome:
@@ -210,7 +210,7 @@ def webhook_fails(stage: Stage) -> Outcome:
     )
     queued = [alert.body["details"]["queued_seconds"] for alert in stage.delivered()]
     outcome.expect(all(queued_s > 0 for queued_s in queued), "queued_seconds is missing")
-    return stage.judge(outcome, agent, alerts=4, may_miss=3)
+    return stage.conclude(outcome, agent, alerts=4, may_miss=3)
 
 
 def webhook_answers_too_late(stage: Stage) -> Outcome:
@@ -229,7 +229,7 @@ def webhook_answers_too_late(stage: Stage) -> Outcome:
     copies = [alert.body["details"]["event"] for alert in stage.receiver.received(WEBHOOK)]
     outcome.expect(copies.count("problem") <= 5, f"copies: {copies}")
     outcome.expect("set Respond of its Webhook node to Immediately" in agent.log, "the hint is missing")
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def one_alert_refused(stage: Stage) -> Outcome:
@@ -250,7 +250,7 @@ def one_alert_refused(stage: Stage) -> Outcome:
             "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL AND set_aside_ns IS NULL"
         ).fetchone()
     outcome.expect(left == 0, f"{left} alerts are left in the queue")
-    return stage.judge(outcome, agent)
+    return stage.conclude(outcome, agent)
 
 
 def internet_and_worker(stage: Stage) -> Outcome:
@@ -272,7 +272,7 @@ def internet_and_worker(stage: Stage) -> Outcome:
         stage.wait_for_events(3)
         agent.stop()
     outcome.expect(stage.events()[-1][0] == "recovery", "no recovery")
-    return stage.judge(outcome, agent, alerts=3, may_miss=3)
+    return stage.conclude(outcome, agent, alerts=3, may_miss=3)
 
 
 def worker_fails_in_two_ways(stage: Stage) -> Outcome:
@@ -287,7 +287,7 @@ def worker_fails_in_two_ways(stage: Stage) -> Outcome:
         agent.stop()
     told = [event for event, *_ in stage.events()]
     outcome.expect(told == ["problem", "recovery"], f"alerts: {stage.events()}")
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def worker_flaps(stage: Stage) -> Outcome:
@@ -328,7 +328,7 @@ def ipv6_black_holed(stage: Stage) -> Outcome:
             stage.receiver.hang_up()
         agent.stop()
     outcome.expect(all(row == (200,) for row in agent.rows("worker_status")), "a beat was not answered")
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def _announced(stage: Stage, state: WorkerState) -> None:

@@ -146,7 +146,7 @@ def docker_engine(stage: Stage) -> Outcome:
     outcome.expect(runs[:4] == [containers, None, containers, None] and runs[-1] == 0, f"counts: {runs}")
     lines = [line for line in agent.log.splitlines() if " containers: " in line]
     outcome.expect(2 <= len(lines) <= 6, f"{len(lines)} lines in the log: {lines}")
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def memory(stage: Stage) -> Outcome:

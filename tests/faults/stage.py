@@ -90,7 +90,9 @@ class Stage:
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(self.events()) >= number, timeout_s)
 
-    def judge(self, outcome: Outcome, agent: AgentProcess, *, alerts: int | None = None, may_miss: int = 0) -> Outcome:
+    def conclude(
+        self, outcome: Outcome, agent: AgentProcess, *, alerts: int | None = None, may_miss: int = 0
+    ) -> Outcome:
         """Fill in the line, with the laws that hold under every fault: no slot lost, none run twice, no alert told twice."""
         slots = [slot_s for slot_s, _ in self.moments(agent)]
         due = slots[-1] - slots[0] + 1 if slots else 0

@@ -38,7 +38,7 @@ def _broken_for_a_while(stage: Stage, outcome: Outcome, hurt: Callable[[], Calla
         agent.stop()
     outcome.expect(agent.log.count(TROUBLE) == 1, f"said {agent.log.count(TROUBLE)} times")
     _all_rows(stage, agent, outcome)
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def _all_rows(stage: Stage, agent: AgentProcess, outcome: Outcome) -> None:
@@ -85,7 +85,7 @@ def read_only_filesystem(stage: Stage) -> Outcome:
         agent.stop()
     outcome.expect(agent.log.count(TROUBLE) == 1, "not said once")
     _all_rows(stage, agent, outcome)
-    return stage.judge(outcome, agent, alerts=0)
+    return stage.conclude(outcome, agent, alerts=0)
 
 
 def locked(stage: Stage) -> Outcome:
@@ -140,7 +140,7 @@ def damaged(stage: Stage) -> Outcome:
     told = [event for event, *_ in stage.events()]
     outcome.expect(told == ["problem", "recovery"], f"alerts: {told}")
     outcome.expect(agent.log.count("is set aside") == 1, "not said once")
-    return stage.judge(outcome, agent, alerts=2, may_miss=3)
+    return stage.conclude(outcome, agent, alerts=2, may_miss=3)
 
 
 def deleted(stage: Stage) -> Outcome:
@@ -159,7 +159,7 @@ def deleted(stage: Stage) -> Outcome:
         stage.wait_for_events(2)
         agent.stop()
     outcome.expect(agent.log.count("was deleted or replaced") == 1, "not said once")
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def power_cut(stage: Stage) -> Outcome:
@@ -244,7 +244,7 @@ def folder_not_writable(stage: Stage) -> Outcome:
         stage.wait_for_events(2)
         agent.stop()
     _all_rows(stage, agent, outcome)
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def wal_deleted(stage: Stage) -> Outcome:
@@ -264,7 +264,7 @@ def wal_deleted(stage: Stage) -> Outcome:
         agent.stop()
     outcome.expect(agent.log.count("lost its -wal") == 1, "not said once")
     _all_rows(stage, agent, outcome)
-    return stage.judge(outcome, agent, alerts=2)
+    return stage.conclude(outcome, agent, alerts=2)
 
 
 def backup_copied_over(stage: Stage) -> Outcome:

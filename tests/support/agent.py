@@ -117,19 +117,19 @@ class AgentProcess:
         """What it has written to stderr, over all its starts."""
         return self._log.read_text()
 
-    def told(self) -> dict[str, str]:
-        """The next thing the service manager is told."""
+    def next_message(self) -> dict[str, str]:
+        """The next message to the service manager, by name (sd_notify(3))."""
         return dict(line.partition("=")[::2] for line in self._socket.recv(4096).decode().splitlines())
 
     def ready(self) -> Self:
         """Wait for READY=1, which has to come first."""
-        assert self.told()["READY"] == "1"
+        assert self.next_message()["READY"] == "1"
         return self
 
     def cycles(self, number: int) -> None:
         """Wait for so many cycles to finish."""
         while number:
-            number -= "WATCHDOG" in self.told()
+            number -= "WATCHDOG" in self.next_message()
 
     def listen_no_more(self) -> None:
         """Take in what the service manager is told from here on without looking; unread, it would soon hold the agent up."""

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,22 @@ def test_the_picture_of_the_cycle_shows_its_steps() -> None:
     called = [n for n in ast.walk(run) if isinstance(n, ast.Attribute) and n.attr.startswith("_")]
     taken = [n.attr.strip("_") for n in sorted(called, key=lambda n: (n.lineno, n.col_offset))]
     assert [step for step in taken if step in steps.split(" --> ")] == steps.split(" --> ")
+
+
+def test_who_loads_what_is_as_the_table_says() -> None:
+    """Each library that is neither Python's nor ours, and each module that imports it."""
+    table = DEVELOPMENT.partition("| library |")[2].partition("\n\n")[0]
+    told = {
+        (library.strip(), file)
+        for libraries, files in re.findall(r"^\| ([a-z0-9, ]+) \|.*\| (.*) \|$", table, re.MULTILINE)
+        for library in libraries.split(",")
+        for file in re.findall(r"`([\w/]+\.py)`", files)
+    }
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found |= {(name.split(".")[0], str(path.relative_to(PACKAGE))) for name in names}
+    known = {*sys.stdlib_module_names, "heartbeatd"}
+    assert {(library, file) for library, file in found if library not in known} == told

@@ -25,7 +25,7 @@ secrets = st.tuples(MARKS, MARKS, MARKS).map(lambda marks: "".join(a + b for a, 
 SHIPPED = Path(__file__).resolve().parents[1] / "etc/heartbeat/config.toml"
 
 
-def said(error: ConfigError) -> Iterator[str]:
+def texts(error: ConfigError) -> Iterator[str]:
     """All the text of an error."""
     yield str(error)
     yield repr(error)
@@ -35,7 +35,7 @@ def said(error: ConfigError) -> Iterator[str]:
 
 def hides(error: ConfigError) -> None:
     """Fails if a part of the secret is in it."""
-    for text in said(error):
+    for text in texts(error):
         assert not [part for part in PARTS if part in text], text
 
 

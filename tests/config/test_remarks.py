@@ -15,7 +15,7 @@ GOOD: dict[str, dict[str, Any]] = {
 OPEN = "http://worker.example/"
 
 
-def said(*, host: str = "kitchen", **sections: Any) -> list[str]:
+def remarks_on(*, host: str = "kitchen", **sections: Any) -> list[str]:
     """The remarks on a good configuration with these changes."""
     mapping = {name: {**GOOD.get(name, {}), **sections.get(name, {})} for name in {**GOOD, **sections}}
     made = remarks(parse(mapping), host)
@@ -25,8 +25,8 @@ def said(*, host: str = "kitchen", **sections: Any) -> list[str]:
 
 def test_nothing_to_remark_on() -> None:
     """Not even a path that only looks like the test address, or http to this host itself."""
-    assert said() == []
-    assert said(alerts={"webhook_url": "https://n8n.example/webhook/webhook-tests"}) == []
+    assert remarks_on() == []
+    assert remarks_on(alerts={"webhook_url": "https://n8n.example/webhook/webhook-tests"}) == []
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_nothing_to_remark_on() -> None:
 )
 def test_a_remark(sections: dict[str, Any], key: str, text: str) -> None:
     """One, that names the setting."""
-    (remark,) = said(**sections)
+    (remark,) = remarks_on(**sections)
     assert remark.startswith(f"{key}: ")
     assert text in remark
 
@@ -60,15 +60,15 @@ def test_a_remark(sections: dict[str, Any], key: str, text: str) -> None:
 def test_what_stays_on_this_host_is_not_in_the_clear(host: str) -> None:
     """A loopback by name or address."""
     alerts = {"webhook_url": f"http://u:hidden@{host}:5678/webhook/x?y=hidden"}
-    assert said(heartbeat={"url": f"http://{host}:8787/"}, alerts=alerts) == []
+    assert remarks_on(heartbeat={"url": f"http://{host}:8787/"}, alerts=alerts) == []
 
 
 def test_http_without_a_secret_is_nothing_to_remark_on() -> None:
     """The shipped internet check is plain http, and so may a webhook be that has none."""
-    assert said(alerts={"webhook_url": "http://n8n.example/webhook/x"}) == []
+    assert remarks_on(alerts={"webhook_url": "http://n8n.example/webhook/x"}) == []
 
 
 def test_a_name_that_does_not_identify() -> None:
     """Of several hosts with the same one, alerts cannot be told apart."""
-    (remark,) = said(host="raspberrypi")
+    (remark,) = remarks_on(host="raspberrypi")
     assert remark.startswith("agent.hostname: this host is called raspberrypi")

@@ -32,7 +32,7 @@ GOOD = Snapshot(row(), (Announced(WORKER, WorkerState.OK, Severity.OK, NOW_NS - 
 WELL = Report(CONFIG, ACTIVE, GOOD, NOW_NS, UP_S * S)
 
 
-def told(report: Report) -> str:
+def as_text(report: Report) -> str:
     """Its lines."""
     return "\n".join(lines(report)) + "\n"
 
@@ -40,7 +40,7 @@ def told(report: Report) -> str:
 def test_all_is_well() -> None:
     """Eight lines and the status of systemd's own."""
     assert WELL.well
-    assert told(WELL) == (
+    assert as_text(WELL) == (
         "service     active (running) since Wed 2026-11-25 14:45:12 UTC, 0 restarts, enabled\n"
         "            Worker ok\n"
         "last cycle  5 s ago, 12 ms\n"
@@ -67,18 +67,18 @@ def test_a_service_that_is_not_up_has_no_next_slot(active: str, sub: str, line: 
     """Nor is the age of its last row an alarm; and nothing is said twice."""
     snapshot = replace(GOOD, row=row(9000))
     report = replace(WELL, unit=replace(ACTIVE, active=active, sub=sub, restarts=1), snapshot=snapshot)
-    assert told(report).splitlines()[0] == line
-    assert "next slot" not in told(report)
-    assert "no newer row" not in told(report)
+    assert as_text(report).splitlines()[0] == line
+    assert "next slot" not in as_text(report)
+    assert "no newer row" not in as_text(report)
     assert facts(report)["next_slot"] is None
 
 
 def test_an_agent_that_systemd_does_not_run() -> None:
     """Started by hand it is well if rows arrive; why the service is not shown is said."""
     report = replace(WELL, unit=None, no_unit="not its configuration")
-    assert told(report).splitlines()[0] == "service     unknown: not its configuration"
+    assert as_text(report).splitlines()[0] == "service     unknown: not its configuration"
     assert report.well
-    assert "next slot" in told(report)
+    assert "next slot" in as_text(report)
     assert facts(report)["trouble"] == "not its configuration"
 
 
@@ -87,7 +87,7 @@ def test_right_after_a_start_an_old_row_is_no_alarm() -> None:
     old = replace(WELL, snapshot=replace(GOOD, row=row(9000)))
     for up_s, alarm in ((2, False), (29, False), (31, True)):
         report = replace(old, unit=replace(ACTIVE, since_monotonic_us=(UP_S - up_s) * 1_000_000))
-        assert ("← no newer row has been stored" in told(report)) == alarm
+        assert ("← no newer row has been stored" in as_text(report)) == alarm
         assert report.well != alarm
     first = replace(WELL, unit=replace(ACTIVE, since_monotonic_us=(UP_S - 2) * 1_000_000))
     assert replace(first, snapshot=Snapshot(queue=Queue(0, None))).well
@@ -119,9 +119,9 @@ def test_alerts_on_their_way_are_no_trouble() -> None:
 def test_a_configuration_that_cannot_be_read_is_not_one_without_a_worker() -> None:
     """What the database says is told; what would follow from the file is unknown."""
     report = replace(WELL, config=None, refusal="config.toml: is not TOML")
-    assert "not configured" not in told(report)
-    assert "worker      HTTP 200, ok" in told(report)
-    assert "next slot" not in told(report)
+    assert "not configured" not in as_text(report)
+    assert "worker      HTTP 200, ok" in as_text(report)
+    assert "next slot" not in as_text(report)
     data = facts(report)
     assert data["worker"] == {**data["worker"], "configured": None, "announced": "ok"}  # type: ignore[dict-item]
     assert data["next_slot"] is None
@@ -131,17 +131,17 @@ def test_a_configuration_that_cannot_be_read_is_not_one_without_a_worker() -> No
 def test_a_database_that_cannot_be_read() -> None:
     """Nothing is zero."""
     report = replace(WELL, snapshot=Snapshot(trouble="metrics.db: it is a FIFO"))
-    assert "queued" not in told(report)
-    assert "database    metrics.db: it is a FIFO\n" in told(report)
+    assert "queued" not in as_text(report)
+    assert "database    metrics.db: it is a FIFO\n" in as_text(report)
     assert facts(report)["alerts"] == {"queued": None, "last_error": None}
 
 
 def test_systemd_that_does_not_answer() -> None:
     """Whether there is a next slot follows from the rows."""
     report = replace(WELL, unit=None)
-    assert told(report).startswith("service     unknown: systemd does not answer\n")
-    assert "next slot" in told(report)
-    assert "next slot" not in told(replace(report, snapshot=replace(GOOD, row=row(9000))))
+    assert as_text(report).startswith("service     unknown: systemd does not answer\n")
+    assert "next slot" in as_text(report)
+    assert "next slot" not in as_text(replace(report, snapshot=replace(GOOD, row=row(9000))))
     assert facts(report)["trouble"] == "systemd does not answer"
 
 
@@ -155,7 +155,7 @@ def test_systemd_that_does_not_answer() -> None:
 )
 def test_what_the_worker_answered(status: int | None, line: str) -> None:
     """An odd status is not taken for silence."""
-    assert f"worker      {line}; announced" in told(
+    assert f"worker      {line}; announced" in as_text(
         replace(WELL, snapshot=replace(GOOD, row=row(worker_status=status)))
     )
 
@@ -174,9 +174,9 @@ def test_what_the_worker_answered(status: int | None, line: str) -> None:
 def test_silence_where_maybe_nothing_was_sent(report: Report) -> None:
     """No Worker may be configured, the agent may have been stopping, or the Worker may have asked to wait."""
     silent = replace(report, snapshot=replace(report.snapshot, row=row(worker_status=None)))
-    assert "worker      no answer, or no heartbeat sent, in the last cycle; announced" in told(silent)
+    assert "worker      no answer, or no heartbeat sent, in the last cycle; announced" in as_text(silent)
 
 
 def test_without_a_worker() -> None:
     """It is said that nothing is sent."""
-    assert "worker      not configured: nothing is sent\n" in told(replace(WELL, config=parse({})))
+    assert "worker      not configured: nothing is sent\n" in as_text(replace(WELL, config=parse({})))

@@ -20,7 +20,7 @@ CHALLENGE = {"cf-mitigated": "challenge", "server": "cloudflare"}
 KEY, ADDRESS, CLOUDFLARE = "secret_key", "heartbeat.url", "Cloudflare"
 
 
-def told(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
+def alert_text(beat: HeartbeatResult, internet_ok: bool | None = True, *, check_explains: bool = True) -> str:
     """Title and message of the alert when this follows a Worker that was ok."""
     seen = observe(S, beat, internet_ok, check_explains=check_explains, asked=SITE)
     assert seen is not None
@@ -129,7 +129,7 @@ def test_what_is_said_of_an_answer(
     status: int, headers: dict[str, str], state: str, meaning: str, speaks_of: set[str], not_of: set[str]
 ) -> None:
     """Each answer has its state and its meaning, and the alert names what explains it and nothing that does not."""
-    text = told(HeartbeatResult(status, headers=headers))
+    text = alert_text(HeartbeatResult(status, headers=headers))
     assert f"nas: the heartbeat Worker is {state} (HTTP {status})\n" in text
     assert f"It answers HTTP {status}: " in text
     assert meaning in text
@@ -176,7 +176,7 @@ SENT = [cause for cause in Cause if cause is not Cause.NO_INTERNET]
 def test_what_is_said_of_silence(cause: Cause, check: str) -> None:
     """Of the internet check exactly what this cycle saw; and where to look, by the cause."""
     internet_ok, explains = CHECKS[check]
-    text = told(HeartbeatResult(None, cause), internet_ok, check_explains=explains)
+    text = alert_text(HeartbeatResult(None, cause), internet_ok, check_explains=explains)
     assert check in text
     assert [other for other in CHECKS if other in text] == [check]
     uplink_is_down = check is FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED)
@@ -195,14 +195,14 @@ def test_what_is_said_of_silence(cause: Cause, check: str) -> None:
 
 def test_a_cause_is_not_said_twice() -> None:
     """`connection refused`, and not `connection refused: Connection refused`."""
-    text = told(HeartbeatResult(None, Cause.REFUSED, "Connection refused"))
+    text = alert_text(HeartbeatResult(None, Cause.REFUSED, "Connection refused"))
     assert "Likely cause: connection refused. " in text
     assert "Connection refused" not in text
 
 
 def test_what_the_system_did_not_let_through_was_not_refused() -> None:
     """No route, or a firewall of this host: the other side has refused nothing."""
-    text = told(HeartbeatResult(None, Cause.REFUSED, "No route to host"))
+    text = alert_text(HeartbeatResult(None, Cause.REFUSED, "No route to host"))
     assert "unreachable (no connection)" in text
     assert "Likely cause: no connection: No route to host. " in text
     assert "its routes" in text
@@ -218,7 +218,7 @@ def test_what_the_system_did_not_let_through_was_not_refused() -> None:
 )
 def test_certificates_and_other_tls(detail: str, look: str) -> None:
     """The clock and the CA explain a certificate, not a server that does not speak TLS."""
-    text = told(HeartbeatResult(None, Cause.TLS, detail))
+    text = alert_text(HeartbeatResult(None, Cause.TLS, detail))
     assert look in text
     assert ("heartbeat.ca_file" in text) == detail.startswith("certificate")
 
@@ -235,7 +235,7 @@ def test_certificates_and_other_tls(detail: str, look: str) -> None:
 )
 def test_a_name_that_is_the_fault_itself(detail: str, look: str) -> None:
     """The name server answered, or was never asked: that is told, also while the internet check fails."""
-    text = told(HeartbeatResult(None, Cause.DNS, detail), internet_ok=False)
+    text = alert_text(HeartbeatResult(None, Cause.DNS, detail), internet_ok=False)
     assert f"name resolution failed: {detail}." in text
     assert look in text
     assert FAILED in text
@@ -245,7 +245,7 @@ def test_a_name_that_is_the_fault_itself(detail: str, look: str) -> None:
 
 def test_a_number_that_is_no_answer() -> None:
     """It is told as a protocol error, with what the check found, like any other."""
-    text = told(HeartbeatResult(999), None)
+    text = alert_text(HeartbeatResult(999), None)
     assert "status 999 is no HTTP answer" in text
     assert UNKNOWN in text
 

@@ -29,7 +29,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def said(path: Path, **more_environment: str) -> str:
+def hint_to_nobody(path: Path, **more_environment: str) -> str:
     """What an agent that runs as `nobody` says when it opens the database; nothing if it can."""
     done = run_python("-c", OPEN, path, prefix=AS_NOBODY, **more_environment)
     assert done.returncode == 0, done.stderr
@@ -57,12 +57,12 @@ def test_rights(folder: Path, hurt: str, words: str) -> None:
     """The user is named who really runs it; following the advice, once or twice, is enough."""
     path = folder / "metrics.db"
     sh(hurt.format(folder=folder, path=path))
-    text = said(path)
+    text = hint_to_nobody(path)
     assert re.search(words, text), text
     for _ in range(3):
         if text:
             follow(text)
-            text = said(path)
+            text = hint_to_nobody(path)
     assert text == ""
 
 
@@ -73,10 +73,10 @@ def test_immutable(disk: Path, folder: Path, what: str) -> None:
     try:
         sh(f"sqlite3 {folder}/metrics.db 'CREATE TABLE x (y)'; touch {folder}/metrics.db-wal; chown nobody {folder}/*")
         sh(f"chattr +i {folder}/{what}")
-        text = said(folder / "metrics.db")
+        text = hint_to_nobody(folder / "metrics.db")
         sh(f"chattr -i {folder} {folder}/*")
         assert "is immutable: chattr -i" in text
-        assert said(folder / "metrics.db") == ""
+        assert hint_to_nobody(folder / "metrics.db") == ""
     finally:
         sh(f"umount {folder}")
 
@@ -85,7 +85,10 @@ def test_a_place_that_is_read_only_for_the_unit_alone(folder: Path) -> None:
     """As ProtectSystem=strict makes it: the drop-in is named, or outside systemd the mount. The owner is not to blame."""
     sh(f"mount --bind {folder} {folder}; mount -o remount,ro,bind {folder}")
     try:
-        in_unit, outside = said(folder / "metrics.db", INVOCATION_ID="1"), said(folder / "metrics.db")
+        in_unit, outside = (
+            hint_to_nobody(folder / "metrics.db", INVOCATION_ID="1"),
+            hint_to_nobody(folder / "metrics.db"),
+        )
     finally:
         sh(f"umount {folder}")
     assert f"ReadWritePaths={folder}" in in_unit
@@ -97,7 +100,7 @@ def test_a_filesystem_that_is_read_only(folder: Path) -> None:
     """For everybody: no drop-in helps."""
     sh(f"mount -t tmpfs -o ro tmpfs {folder}")
     try:
-        text = said(folder / "metrics.db", INVOCATION_ID="1")
+        text = hint_to_nobody(folder / "metrics.db", INVOCATION_ID="1")
     finally:
         sh(f"umount {folder}")
     assert "is mounted read-only: see `dmesg`" in text
@@ -108,14 +111,14 @@ def test_a_full_disk(folder: Path) -> None:
     """Not a byte is left."""
     sh(f"mount -t tmpfs -o size=64k,uid=65534 tmpfs {folder}; head -c 60k /dev/zero > {folder}/ballast")
     try:
-        assert "the disk is full: make room" in said(folder / "metrics.db")
+        assert "the disk is full: make room" in hint_to_nobody(folder / "metrics.db")
     finally:
         sh(f"umount {folder}")
 
 
 def test_a_folder_that_the_system_has_for_many() -> None:
     """Nobody is told to give /var away."""
-    text = said(Path("/var/metrics.db"))
+    text = hint_to_nobody(Path("/var/metrics.db"))
     assert "choose a folder of its own" in text
     assert "chown" not in text
 
@@ -124,7 +127,7 @@ def test_a_folder_that_the_system_has_for_many() -> None:
 def test_what_is_no_regular_file(folder: Path, kind: str) -> None:
     """It is said at once, and by name."""
     sh(f"{kind} {folder}/metrics.db; chown nobody {folder}/metrics.db")
-    assert "not a regular file" in said(folder / "metrics.db")
+    assert "not a regular file" in hint_to_nobody(folder / "metrics.db")
 
 
 def test_what_the_system_does_not_write(folder: Path) -> None:

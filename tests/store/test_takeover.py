@@ -36,7 +36,7 @@ BARE = PLAIN.replace("TEXT PRIMARY KEY", "TEXT")
 LAYOUTS = {"plain": PLAIN, "health": WITH_HEALTH, "not null": NOT_NULL, "shuffled": SHUFFLED, "bare": BARE}
 
 
-def earlier(path: Path, layout: str, rows: list[dict[str, object]]) -> list[tuple[object, ...]]:
+def earlier_database(path: Path, layout: str, rows: list[dict[str, object]]) -> list[tuple[object, ...]]:
     """Make the earlier agent's database; its rows, in the order of our columns."""
     with closing(sqlite3.connect(path)) as made, made:
         made.execute(f"CREATE TABLE metrics ({layout})")
@@ -56,7 +56,7 @@ def old_row(number: int, count: int = 3) -> dict[str, object]:
 def test_every_row_is_kept(path: Path, layout: str) -> None:
     """Whatever the layout: the same rows in the same order, -1 as NULL, the eleven columns first; and new rows go in."""
     counts = [3, -1, 0, -1, 7]
-    before = earlier(path, layout, [old_row(n, count) for n, count in enumerate(counts)])
+    before = earlier_database(path, layout, [old_row(n, count) for n, count in enumerate(counts)])
     with closing(Database.open(path, NOW_NS)) as store:
         assert store.taken_over == len(counts)
         store.record([row(100)], (), (), flush=True)
@@ -71,7 +71,7 @@ def test_every_row_is_kept(path: Path, layout: str) -> None:
 
 def test_a_taken_over_database_is_not_taken_over_again(path: Path) -> None:
     """Only the first start says so."""
-    earlier(path, WITH_HEALTH, [old_row(1)])
+    earlier_database(path, WITH_HEALTH, [old_row(1)])
     for rows in (1, None, None):
         with closing(Database.open(path, NOW_NS)) as store:
             assert store.taken_over == rows
@@ -83,7 +83,7 @@ def test_a_long_takeover_says_that_it_goes_on_and_can_be_broken_off(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """systemd hears of it again and again; a stop leaves the file as it was, and the next start takes it over."""
-    earlier(path, WITH_HEALTH, [old_row(n) for n in range(1000)])
+    earlier_database(path, WITH_HEALTH, [old_row(n) for n in range(1000)])
     monkeypatch.setattr(store_module, "WORKING_STEPS", 1000)
     with pytest.raises(StoreError, match="interrupted"):
         Database.open(path, NOW_NS, working=lambda: True)
@@ -98,7 +98,7 @@ def test_a_long_takeover_says_that_it_goes_on_and_can_be_broken_off(
 
 def test_further_columns_keep_what_they_hold(path: Path) -> None:
     """services_health stays as it was, and is NULL in new rows."""
-    earlier(path, SHUFFLED, [{**old_row(1), "services_health": '{"n8n": "healthy"}'}])
+    earlier_database(path, SHUFFLED, [{**old_row(1), "services_health": '{"n8n": "healthy"}'}])
     with closing(Database.open(path, NOW_NS)) as store:
         store.record([row(2)], (), (), flush=True)
     with closing(sqlite3.connect(path)) as reader:
@@ -109,7 +109,7 @@ def test_further_columns_keep_what_they_hold(path: Path) -> None:
 def test_what_stands_in_the_wal_is_kept(path: Path, tmp_path: Path) -> None:
     """A database copied with its -wal file, as a container that was killed leaves it."""
     source = tmp_path / "source.db"
-    earlier(source, PLAIN, [old_row(1)])
+    earlier_database(source, PLAIN, [old_row(1)])
     with closing(sqlite3.connect(source)) as running:
         running.execute("PRAGMA journal_mode = WAL")
         running.execute("UPDATE metrics SET cpu_percent = 99.5")
@@ -128,7 +128,7 @@ def test_taking_over_is_all_or_nothing(layout: str, rows: int, allowed: int) -> 
     """A takeover that fails anywhere leaves the earlier agent's database as it was, and the next one succeeds."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "metrics.db"
-        before = earlier(path, layout, [old_row(n) for n in range(rows)])
+        before = earlier_database(path, layout, [old_row(n) for n in range(rows)])
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             left = iter(range(allowed))
 
@@ -152,7 +152,7 @@ def test_taking_over_is_all_or_nothing(layout: str, rows: int, allowed: int) -> 
 def test_a_kill_in_the_middle_of_it(path: Path) -> None:
     """SIGKILL while tens of thousands of rows are being moved: the next start takes every one of them over."""
     rows = 60_000
-    earlier(path, SHUFFLED, [old_row(n) for n in range(rows)])
+    earlier_database(path, SHUFFLED, [old_row(n) for n in range(rows)])
     code = (
         "import sys; from pathlib import Path; from heartbeatd.store.database import Database; print(flush=True); "
         "Database.open(Path(sys.argv[1]), 1)"
@@ -173,7 +173,7 @@ def test_a_kill_in_the_middle_of_it(path: Path) -> None:
 
 def test_a_clock_that_was_behind_shortens_no_grace(path: Path) -> None:
     """Taken over by a machine without a battery clock that believes it is 2020, and is told better: the takeover was today."""
-    earlier(path, PLAIN, [old_row(1)])
+    earlier_database(path, PLAIN, [old_row(1)])
     believed_ns = NOW_NS - 6 * 365 * NS_PER_DAY
     with closing(Database.open(path, believed_ns)) as store:
         store.begin_run("boot", believed_ns - 1000)
@@ -185,7 +185,7 @@ def test_a_clock_that_was_behind_shortens_no_grace(path: Path) -> None:
 
 def test_a_takeover_in_an_earlier_boot_stays_when_it_was(path: Path) -> None:
     """It was noted by another clock."""
-    earlier(path, PLAIN, [old_row(1)])
+    earlier_database(path, PLAIN, [old_row(1)])
     with closing(Database.open(path, NOW_NS)) as store:
         store.begin_run("boot", NOW_NS + 1000)
         store.note_clock(NOW_NS + NS_PER_DAY)

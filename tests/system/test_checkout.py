@@ -53,15 +53,15 @@ def test_make_run_shows_it_working_within_a_minute(checkout: BootedHost) -> None
     """`make run` installs what is missing and prints a measured cycle within a minute; Ctrl-C ends it cleanly."""
     shell = f"cd {INSIDE} && exec make run >{OUTPUT} 2>&1"
     checkout.run(f"systemd-run --quiet --unit=make-run --setenv=HOME=/root sh -c '{shell}'")
-    checkout.wait_for("a cycle", lambda: " cpu " in said(checkout))
+    checkout.wait_for("a cycle", lambda: " cpu " in console(checkout))
     assert checkout.path(f"{INSIDE}/var/metrics.db").is_file()
     told = checkout.out(f"cd {INSIDE} && python3 -m heartbeatd.ctl status --config var/config.toml")
     assert "heartbeatd.service does not run, and this is not its configuration" in told
     assert re.search(r"^last cycle +\d+ s ago, ", told, re.MULTILINE)
     assert checkout.out(f"find {INSIDE}/var -perm /077") == ""
     checkout.run("systemctl kill --signal=INT make-run")  # to make and what it started, as a terminal does
-    checkout.wait_for("the end", lambda: "stopped" in said(checkout))
-    assert "Traceback" not in said(checkout)
+    checkout.wait_for("the end", lambda: "stopped" in console(checkout))
+    assert "Traceback" not in console(checkout)
 
 
 def test_make_repo_builds_and_publishes_the_package(checkout: BootedHost) -> None:
@@ -118,7 +118,7 @@ def test_lintian_of_the_same_release_has_nothing_to_warn_of(checkout: BootedHost
     assert remarks == REMARKS[checkout.suite]
 
 
-def said(host: BootedHost) -> str:
+def console(host: BootedHost) -> str:
     """What `make run` has printed."""
     output = host.path(OUTPUT)
     return output.read_text() if output.exists() else ""

@@ -182,5 +182,8 @@ def test_removed_and_purged(installed: BootedHost, receiver: Receiver) -> None:
     assert "removed /etc/credstore.encrypted/heartbeat.secret_key" in installed.out("heartbeatctl set-secret --remove")
     installed.run("echo SECRET_KEY=k | heartbeatctl import-env --write --force -")
     assert installed.path("/etc/heartbeat/config.toml.bak").exists()
+    installed.run("echo 'A: b' | heartbeatctl set-secret --plain webhook_headers")
+    for option in ("", "--plain"):
+        installed.run(f"echo json://x/ | heartbeatctl set-secret {option} channel.phone{option.replace('--', '-')}")
     installed.run("echo k | heartbeatctl set-secret; apt-get purge --yes heartbeatd", timeout_s=120)
     assert installed.out("find /etc -path '*heartbeat*' -not -path '/etc/systemd/*'") == ""

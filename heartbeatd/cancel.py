@@ -66,17 +66,15 @@ class CancelToken:
     ) -> bool:
         """Wait until `done()`, asked at each `wake`, until the deadline, or until cancelled; True if done.
 
-        If there is something to read from a descriptor in `also`, or its other side has closed it, what `also` has for it is
-        called, and the wait is over. With `when_cancelled` the wait goes on though the token is cancelled.
+        Each time there is something to read from a descriptor in `also`, or its other side has closed it, what `also` has for it
+        is called; that may change `also`. With `when_cancelled` the wait goes on though the token is cancelled.
         """
         self._waits_for_news = True
         try:
-            heard: list[int] = []
             while not done():
-                if heard or (self.cancelled and not when_cancelled) or self.clock.monotonic_ns() >= deadline_ns:
+                if (self.cancelled and not when_cancelled) or self.clock.monotonic_ns() >= deadline_ns:
                     return False
-                heard = self._select(also, (), deadline_ns)
-                for descriptor in heard:
+                for descriptor in self._select(also, (), deadline_ns):
                     if descriptor in also:  # one that was called before may have ended it
                         also[descriptor]()
         finally:

@@ -131,33 +131,36 @@ def test_a_token_is_woken_by_another_thread() -> None:
 
 
 def test_other_descriptors_are_heard_while_waiting() -> None:
-    """What comes on them, and their ends, end the wait too; one that is heard may end another, and itself."""
+    """What comes on each, and its end, until the wait is over; one that is heard may end another, and itself."""
     cancel, heard = CancelToken(), list[tuple[int, bytes]]()
     pairs = [socket.socketpair() for _ in range(3)]
     also = dict[int, Callable[[], None]]()
 
     def hear(number: int) -> None:
-        heard.append((number, pairs[number][0].recv(100)))
+        said = pairs[number][0].recv(100)
+        heard.append((number, said))
+        if not said:
+            del also[pairs[number][0].fileno()]
 
     def hear_no_more() -> None:
         heard.append((9, b""))
         also.clear()
 
-    def wait() -> bool:
-        return cancel.wait(lambda: False, cancel.deadline(HANGS_S), also)
-
     also.update((here.fileno(), partial(hear, number)) for number, (here, _) in enumerate(pairs))
     for _, there in pairs:
         there.send(b"hello")
-    assert not wait()
+    assert cancel.wait(lambda: len(heard) == 3, cancel.deadline(HANGS_S), also)
     assert sorted(heard) == [(0, b"hello"), (1, b"hello"), (2, b"hello")]
     pairs[1][1].close()
-    assert not wait()
+    assert cancel.wait(lambda: len(also) == 2, cancel.deadline(HANGS_S), also)
     assert heard[3:] == [(1, b"")]
     for descriptor in also:
         also[descriptor] = hear_no_more
-    assert not wait()
-    assert (heard[4:], also) == ([(9, b"")], {})
+    for number in (0, 2):
+        pairs[number][1].send(b"both at once")
+    cancel.cancel()
+    assert cancel.wait(lambda: not also, cancel.deadline(HANGS_S), also, when_cancelled=True)
+    assert heard[4:] == [(9, b"")]
     for here, there in pairs:
         here.close()
         there.close()

@@ -45,6 +45,7 @@ class Recorder:
         self.distrusted += 1
 
     def step(self) -> int:
+        self.news = False
         self.stepped_ns.append(self._clock.monotonic_ns())
         return self._clock.monotonic_ns() + int((self.steps_s.pop(0) if self.steps_s else 3600) * NS_PER_S)
 
@@ -269,7 +270,7 @@ def test_what_is_due_between_two_cycles() -> None:
 
     def hear() -> None:
         heard.append((now_s(), ours.recv(100)))
-        work.steps_s = [1.5]  # so that there is something to do soon
+        work.steps_s, work.news = [1.5], True  # so that there is something to do soon
 
     work = Recorder(clock, lambda number: signal.raise_signal(signal.SIGTERM) if number == 2 else None)
     work.interval_s, work.watched, work.steps_s = 60, {ours.fileno(): hear}, [3600, 7]

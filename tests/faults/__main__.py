@@ -70,8 +70,8 @@ _FORM = "{:<31} {:<62} {:>9} {:>9} {:>7} {:>10}"
 def inject(name: str, *, short: bool) -> Outcome:
     """Run one fault in namespaces of its own.
 
-    /dev/shm is its own, too: a killed agent leaves what libfaketime keeps there under its pid, on which a later one with the same
-    pid would not start.
+    /dev/shm is its own, too: a killed agent leaves what libfaketime keeps there under its pid, and where part of that is left, a
+    later agent with the same pid ends at once.
     """
     words = python("tests.faults", "--inside", name, *(["--short"] if short else []))
     done = subprocess.run(

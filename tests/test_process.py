@@ -244,9 +244,7 @@ def test_a_reload_to_another_database(receiver: Receiver, tmp_path: Path) -> Non
     for database in (first, agent.database):
         with contextlib.closing(sqlite3.connect(database)) as reader:
             assert reader.execute("SELECT count(*) FROM run WHERE ended_ns IS NOT NULL").fetchone() == (1,)
-            query = (
-                "SELECT announced, (SELECT count(*) FROM alerts WHERE delivered_ns IS NULL AND set_aside_ns IS NULL)"
-            )
+            query = "SELECT announced, (SELECT count(*) FROM deliveries WHERE delivered_ns IS NULL AND set_aside_ns IS NULL)"
             assert reader.execute(f"{query} FROM alert_state").fetchall() == [("error", 0)]
 
 

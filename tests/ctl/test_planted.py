@@ -120,9 +120,10 @@ PLANTED: dict[str, tuple[Planted, str]] = {
     ),
     "a view for the queue": (
         instead(
-            "alerts", f"CREATE VIEW alerts AS {ENDLESS} i AS number, NULL AS delivered_ns, '' AS last_error FROM n"
+            "deliveries",
+            f"CREATE VIEW deliveries AS {ENDLESS} i AS number, NULL AS delivered_ns, '' AS last_error FROM n",
         ),
-        "alerts is not a table",
+        "deliveries is not a table",
     ),
     "a view for what was announced": (
         instead("alert_state", f"CREATE VIEW alert_state AS {ENDLESS} 'worker' AS subject, {HUGE} AS announced FROM n"),
@@ -145,11 +146,11 @@ PLANTED: dict[str, tuple[Planted, str]] = {
         "more than heartbeatd ever writes",
     ),
     "an error of megabytes": (
-        lambda path: sql(path, "UPDATE alerts SET last_error = hex(zeroblob(40000000))"),
+        lambda path: sql(path, "UPDATE deliveries SET last_error = hex(zeroblob(40000000))"),
         "more than heartbeatd ever writes",
     ),
     "tables without end": (_crowded, "more than heartbeatd ever writes"),
-    "a table that is missing": (lambda path: sql(path, "DROP TABLE alerts"), "no such table: alerts"),
+    "a table that is missing": (lambda path: sql(path, "DROP TABLE deliveries"), "no such table: deliveries"),
     "pages of noise": (_corrupt, "damaged"),
     "a link": (replaced(lambda path: _link(path, path.with_name("elsewhere.db"))), "symbolic link"),
     "a link to nothing": (replaced(lambda path: _link(path, Path("nothing"))), "symbolic link"),
@@ -255,9 +256,9 @@ def test_a_table_too_large_to_read_ends_at_the_deadline(
     database = tmp_path / "metrics.db"
     sql(
         database,
-        "DROP TABLE alerts",
-        "CREATE TABLE alerts (number, delivered_ns, set_aside_ns, last_error)",
-        "INSERT INTO alerts WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
+        "DROP TABLE deliveries",
+        "CREATE TABLE deliveries (number, delivered_ns, set_aside_ns, last_error)",
+        "INSERT INTO deliveries WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)"
         " SELECT i, NULL, NULL, 'x' FROM n",
     )
     with closing(Reader.open(database)) as reader:
@@ -327,7 +328,7 @@ ODD: dict[str, str] = {
     "nulls": "UPDATE metrics SET timestamp_lima = NULL, cycle_duration_ms = NULL, internet_ok = NULL",
     "no UTF-8": "UPDATE metrics SET id = CAST(x'ff1b9b' AS TEXT), timestamp_lima = CAST(x'ff' AS TEXT)",
     "an odd status": "UPDATE metrics SET worker_status = 9223372036854775807, internet_ok = 77",
-    "escapes": "UPDATE alerts SET last_error = char(27) || '[2J' || char(10) || 'worker  HTTP 200, ok' || char(155) || '31m'",
+    "escapes": "UPDATE deliveries SET last_error = char(27) || '[2J' || char(10) || 'worker  HTTP 200, ok' || char(155) || '31m'",
     "a state unknown": "UPDATE alert_state SET announced = char(27) || ']0;OWNED'",
     "a moment unknown": "UPDATE alert_state SET since_ns = 'then'",
     "a moment far off": "UPDATE alert_state SET since_ns = 9223372036854775807",
@@ -382,11 +383,11 @@ def test_the_last_error_is_that_of_the_last_try(config: Path, tmp_path: Path) ->
     """Not the alphabetically greatest, and none of an alert that has arrived."""
     sql(
         tmp_path / "metrics.db",
-        "DELETE FROM alerts",
-        "INSERT INTO alerts (event_id, queued_ns, body, last_error) VALUES ('1', 1, '{}', 'timeout: too slow')",
-        "INSERT INTO alerts (event_id, queued_ns, body, last_error) VALUES ('2', 2, '{}', 'HTTP 500')",
-        "INSERT INTO alerts (event_id, queued_ns, body, last_error, delivered_ns) VALUES ('3', 3, '{}', 'zebra', 3)",
-        "INSERT INTO alerts (event_id, queued_ns, body) VALUES ('4', 4, '{}')",
+        "DELETE FROM deliveries",
+        "INSERT INTO deliveries (number, channel, last_error) VALUES (1, 'webhook', 'timeout: too slow')",
+        "INSERT INTO deliveries (number, channel, last_error) VALUES (2, 'webhook', 'HTTP 500')",
+        "INSERT INTO deliveries (number, channel, last_error, delivered_ns) VALUES (3, 'webhook', 'zebra', 3)",
+        "INSERT INTO deliveries (number, channel) VALUES (4, 'webhook')",
     )
     assert "alerts      3 queued; last try: HTTP 500\n" in ctl("status", "--config", config).stdout
 

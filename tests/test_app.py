@@ -96,6 +96,18 @@ def test_a_reload_swaps_all_of_it(
     assert (alert.body["details"]["host"], alert.body["details"]["previous"]) == ("two", "ok")
 
 
+def test_an_alert_that_waits_goes_along_to_another_database(
+    running: Running, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Queued before a reload to another path, delivered after it, once."""
+    receiver.answer(WORKER, 503)
+    running.cycle()
+    running.reload(configured(receiver, tmp_path / "two.db"))
+    running.deliver()
+    (alert,) = receiver.received(WEBHOOK)
+    assert alert.body["details"]["event"] == "problem"
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_reload_that_cannot_be_built_leaves_the_old_one(
     running: Running, receiver: Receiver, tmp_path: Path, *, elsewhere: bool

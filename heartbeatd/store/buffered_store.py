@@ -49,7 +49,9 @@ class BufferedStore:
     ) -> None:
         self.path = path
         self.undelivered: dict[tuple[str, str], Delivery] = {}  # in the database, and what waits to get there
-        self.readings = 0  # how often it was read from the database, where others may have changed it
+        self.readings = (
+            0  # how often it became another than what was put in here: read from the database, or taken over
+        )
         self.closed = False
         self.buffer = Buffer(options)
         self._clock, self._options = clock, options
@@ -147,6 +149,7 @@ class BufferedStore:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
         self.buffer.adopt(handover)
         self.undelivered.update((delivery.key, delivery) for delivery in handover.undelivered)
+        self.readings += 1
         self.write()
         return not self.error
 

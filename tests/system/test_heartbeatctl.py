@@ -56,7 +56,7 @@ def test_status_tells_a_stopped_agent_from_a_running_one(installed: BootedHost, 
 
 
 def test_test_alert_arrives(installed: BootedHost, receiver: Receiver) -> None:
-    """`test-alert` goes through the running agent's queue to the webhook, as an event of its own kind."""
+    """`test-alert` goes by the notifier to the webhook, as an event of its own kind."""
     configure(installed, reporting(receiver, "k"))
     installed.run("systemctl restart heartbeatd")
     installed.run("heartbeatctl test-alert")

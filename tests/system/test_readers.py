@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
 
@@ -68,7 +68,7 @@ def test_who_has_no_rights_is_told_so_by_each_verb(installed: BootedHost, other:
             "history",
             "once",
             "test-alert",
-            "test-alert --direct",
+            "alerts",
             "set-secret",
         ):
             done = installed.run(f"{who} heartbeatctl {verb}", check=False)
@@ -102,39 +102,46 @@ def test_the_service_as_status_shows_it(installed: BootedHost, other: str, recei
     installed.run("systemctl reset-failed heartbeatd")
 
 
-def test_a_test_alert_arrives_now_or_never(installed: BootedHost, other: str, receiver: Receiver) -> None:
-    """One that fails, or is ended by Ctrl-C, is taken out of the queue; behind a queue that is stuck none is put in."""
+def test_alerts_by_hand(installed: BootedHost, other: str, receiver: Receiver) -> None:
+    """A test goes past the queue, now or never; what waits is listed, tried again when told to, or dropped."""
     installed.run("systemctl restart heartbeatd")
     installed.wait_for("heartbeats", lambda: len(receiver.received(WORKER)) >= 2)
     receiver.answer(WEBHOOK, 404)
-    failed = installed.run("heartbeatctl test-alert", check=False)
-    assert failed.returncode == 1
-    assert "HTTP 404" in failed.stdout
-    assert "taken out of the queue again; `heartbeatctl test-alert --direct`" in failed.stdout
-    assert _queued(installed) == 0
-    receiver.answer(WEBHOOK, SILENCE)
-    given_up = installed.run("env --default-signal=INT timeout --signal=INT 1.5 heartbeatctl test-alert || true")
-    assert given_up.stdout.startswith("queued as event ")
-    assert given_up.stderr == ""
-    assert _queued(installed) == 0
-    receiver.answer(WEBHOOK, 404)
     receiver.answer(WORKER, 500)
     installed.wait_for("a failed try", lambda: "last try: " in installed.run("heartbeatctl status", check=False).stdout)
-    stuck = installed.run("heartbeatctl test-alert", check=False)
-    assert stuck.returncode == 1
-    assert stuck.stdout.startswith("not sent: 1 alert in the queue; the last try: ")
-    assert "404" in stuck.stdout
+    failed = installed.run("heartbeatctl test-alert", check=False)
+    assert failed.returncode == 1
+    assert failed.stdout.startswith("webhook  not delivered: HTTP 404")
+    assert [one["delivered"] for one in _alerts(installed)] == [None]
+    assert "waits, " in installed.out("heartbeatctl alerts")
     receiver.answer(WEBHOOK, 200)
-    direct = installed.out("heartbeatctl test-alert --direct")
-    assert direct.endswith("sent from here: --direct")
-    installed.wait_for("the real alert", lambda: _queued(installed) == 0)
-    events = [alert.body["details"]["event"] for alert in receiver.received(WEBHOOK) if alert.answered == 200]
-    assert sorted(events) == ["problem", "test"]
+    assert installed.out("heartbeatctl test-alert") == "webhook  delivered (HTTP 200)"
+    assert "1 alert will be tried again" in installed.out("heartbeatctl alerts retry")
+    installed.wait_for("the alert", lambda: _queued(installed) == 0)
+    assert _delivered(receiver) == ["test", "problem"]
+    receiver.answer(WEBHOOK, 404)
     receiver.answer(WORKER, 200)
-    arrived = installed.out("heartbeatctl test-alert")
-    assert "delivered to " in arrived
+    installed.wait_for("the recovery", lambda: _queued(installed) == 1)
+    (recovery,) = [one for one in _alerts(installed) if not one["delivered"]]
+    dropped = installed.out(f"heartbeatctl alerts drop {recovery['event_id'][-12:]}")
+    assert dropped == "1 alert will not be sent"
+    receiver.answer(WEBHOOK, 200)
+    installed.wait_for("an empty queue", lambda: _queued(installed) == 0)
+    assert installed.run("heartbeatctl alerts drop 0000", check=False).returncode == 1
     installed.run("systemctl stop heartbeatd")
-    assert installed.out("heartbeatctl test-alert").endswith("sent from here: the agent is not running")
+    assert installed.out("heartbeatctl test-alert") == "webhook  delivered (HTTP 200)"
+    assert _delivered(receiver) == ["test", "problem", "test"]
+
+
+def _alerts(host: BootedHost) -> list[dict[str, str]]:
+    """As `heartbeatctl alerts` lists them for programs."""
+    found: list[dict[str, str]] = json.loads(host.out("heartbeatctl alerts --json"))
+    return found
+
+
+def _delivered(receiver: Receiver) -> list[str]:
+    """The events of what was answered 200."""
+    return [alert.body["details"]["event"] for alert in receiver.received(WEBHOOK) if alert.answered == 200]
 
 
 def _queued(host: BootedHost) -> int:

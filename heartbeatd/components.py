@@ -15,7 +15,6 @@ from heartbeatd.probes import registry
 from heartbeatd.probes.collector import Probes
 from heartbeatd.runtime import Runtime, host_name
 
-CHANNEL_TIMEOUT_S = 30.0  # mail servers take their time
 _LEAST = {"info": Severity.OK, "warning": Severity.WARNING, "critical": Severity.CRITICAL}
 USER_AGENT = f"heartbeatd/{__version__}"
 
@@ -44,7 +43,7 @@ def channels(config: Config) -> tuple[Channel, ...]:
     alerts = config.alerts
     webhook = (Channel(WEBHOOK, alerts.timeout_seconds),) if alerts.webhook_url else ()
     return webhook + tuple(
-        Channel(one.name, CHANNEL_TIMEOUT_S, _LEAST[one.min_severity], one.events) for one in config.channels
+        Channel(one.name, one.timeout_seconds, _LEAST[one.min_severity], one.events) for one in config.channels
     )
 
 

@@ -247,7 +247,7 @@ def one_alert_refused(stage: Stage) -> Outcome:
     outcome.expect(agent.log.count("alert set aside") == 1, "not said once")
     with closing(sqlite3.connect(agent.database)) as reader:
         (left,) = reader.execute(
-            "SELECT count(*) FROM alerts WHERE delivered_ns IS NULL AND set_aside_ns IS NULL"
+            "SELECT count(*) FROM deliveries WHERE delivered_ns IS NULL AND set_aside_ns IS NULL"
         ).fetchone()
     outcome.expect(left == 0, f"{left} alerts are left in the queue")
     return stage.conclude(outcome, agent)

@@ -55,7 +55,7 @@ def killed_at_any_moment(stage: Stage) -> Outcome:
     outcome.expect(slowest_s < 1.5, f"a start took {slowest_s:.1f} s")
     with closing(sqlite3.connect(agent.database)) as reader:
         outcome.expect(reader.execute("PRAGMA integrity_check").fetchone() == ("ok",), "the file is damaged")
-        queued = reader.execute("SELECT count(*) FROM alerts WHERE delivered_ns IS NULL").fetchone()
+        queued = reader.execute("SELECT count(*) FROM deliveries WHERE delivered_ns IS NULL").fetchone()
         outcome.expect(queued == (0,), f"{queued[0]} alerts were never delivered")
     # At least once is the promise: a kill between n8n's answer and the note of it sends the same event id again.
     details = {a.body["details"]["event_id"]: a.body["details"] for a in stage.delivered()}

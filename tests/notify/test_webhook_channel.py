@@ -15,6 +15,7 @@ from tests.support.notifier import PROBLEM, about, ask
 from tests.support.receiver import WEBHOOK, Receiver
 from tests.support.scripted import Script, Scripted, answers, endless, hangs_up, resets, says, silent, then
 
+pytestmark = pytest.mark.slow  # a process a try, and each loads requests
 SECRETS = (
     '[alerts]\nwebhook_url = "{}"\nwebhook_headers = {{ Authorization = "Bearer hidden-token", X-Flow = "beat" }}\n'
 )

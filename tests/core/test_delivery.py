@@ -126,7 +126,7 @@ def test_every_failure_is_counted_and_none_puts_off_for_longer_than_an_hour(
         assert now.attempts == before.attempts + 1
         if now.ended:
             return
-        assert NOW_NS < now.next_try_ns <= NOW_NS + LATE_PAUSE_S * NS_PER_S
+        assert NOW_NS < now.next_try_ns <= NOW_NS + int(LATE_PAUSE_S) * NS_PER_S
         assert now.alone >= before.alone
     assert now.refused < REFUSED_MOST
 
@@ -137,7 +137,7 @@ def test_a_stored_moment_of_another_clock_puts_off_no_further_than_a_pause(
 ) -> None:
     stored = after(*failures)
     taken = believable(stored, NOW_NS + step_ns)
-    assert taken.next_try_ns <= NOW_NS + step_ns + LATE_PAUSE_S * NS_PER_S
+    assert taken.next_try_ns <= NOW_NS + step_ns + int(LATE_PAUSE_S) * NS_PER_S
     assert taken.next_try_ns <= stored.next_try_ns
 
 

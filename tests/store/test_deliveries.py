@@ -1,6 +1,8 @@
 """How far each delivery is, as the database keeps it."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -14,11 +16,11 @@ NOW_NS = 1_764_000_000_000_000_000
 
 
 @pytest.fixture
-def database() -> sqlite3.Connection:
+def database() -> Iterator[sqlite3.Connection]:
     """One of today, in memory."""
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(made, NOW_NS)
-    return made
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        migrate(made, NOW_NS)
+        yield made
 
 
 def delivery(number: int, channel: str = "mail") -> Delivery:

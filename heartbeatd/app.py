@@ -154,7 +154,7 @@ class App:
 
 
 def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, found: Start) -> App:
-    """All that runs by `config`, by `config`, that of the file `path`, built and not started. Raises ConfigError.
+    """All that runs by `config`, which is that of the file `path`, built and not started. Raises ConfigError.
 
     `found`: what this process found at its start.
     """

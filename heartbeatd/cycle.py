@@ -3,7 +3,7 @@
 A failed step never hides the next. Edges do not raise for what they meet; if one does all the same, or if anything here does, the
 cycle goes on with what it has: nothing measured is unknown, no heartbeat says nothing about the Worker, and what could not be
 announced has not been. The edges, and what sends a heartbeat, are Protocols: `app` hands in the real ones, the tests others that
-behave the same. What else is to be told (`queued`) is recorded with the cycle; it does not know what that is.
+behave the same. What else is to be told (`told`) is recorded with the cycle; it does not know what that is.
 """
 
 import logging

@@ -15,14 +15,14 @@ Each pause is shortened by up to a fifth at random, so that many hosts do not kn
 try are stored with the delivery: a restart, a crash or a power cut neither begins anew nor hurries.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import Severity
 
-NS_PER_S = 1_000_000_000
 FIRST_PAUSE_S = 2.0
 CAP_S = 300.0
 JITTER = 0.2
@@ -155,6 +155,15 @@ def next_due(queue: Iterable[Delivery], now_ns: int) -> Delivery | int | None:
         if not delivery.alone:
             break
     return soonest
+
+
+def follow(undelivered: MutableMapping[tuple[str, str], Delivery], deliveries: Iterable[Delivery]) -> None:
+    """Have `undelivered`, by key, know how far these are: what has ended leaves it."""
+    for delivery in deliveries:
+        if delivery.ended:
+            undelivered.pop(delivery.key, None)
+        else:
+            undelivered[delivery.key] = delivery
 
 
 def moved(delivery: Delivery, by_ns: int) -> Delivery:

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
@@ -66,23 +67,23 @@ def _change(arguments: argparse.Namespace, path: Path) -> int:
     """The agent takes up what was changed with its next cycle."""
     database.require_safe_to_write(arguments.config, path)
     now_ns = SystemClock().now_ns()
+    change, done = {
+        "retry": (partial(replace, next_try_ns=0), "will be tried again within a cycle"),
+        "drop": (partial(replace, set_aside_ns=now_ns, last_error=DROPPED), "will not be sent"),
+    }[arguments.action]
     with reported(path), contextlib.closing(Database.open(path, now_ns)) as opened:
         chosen = [one for one in opened.undelivered() if _is_meant(one, arguments.id, arguments.channel)]
-        if arguments.action == "retry":
-            opened.record((), (), (replace(one, next_try_ns=0) for one in chosen), flush=True)
-        else:
-            opened.record((), (), (replace(one, set_aside_ns=now_ns, last_error=DROPPED) for one in chosen), flush=True)
+        opened.record((), (), [change(one) for one in chosen], flush=True)
     if not chosen:
         print("no such alert waits: `heartbeatctl alerts` shows those that do")
         return ExitCode.FAILED
-    done = "will be tried again within a cycle" if arguments.action == "retry" else "will not be sent"
     print(f"{plural(len(chosen), 'alert')} {done}")
     return ExitCode.OK
 
 
 def _is_meant(delivery: Delivery, ids: Iterable[str], channel: str | None) -> bool:
-    event_id = delivery.notification.event_id
-    return channel in (None, delivery.channel) and (not ids or any(event_id.endswith(wanted) for wanted in ids))
+    meant = not ids or any(delivery.event_id.endswith(wanted) for wanted in ids)
+    return meant and channel in (None, delivery.channel)
 
 
 def _facts(one: StoredDelivery) -> dict[str, object]:

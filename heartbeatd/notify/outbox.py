@@ -16,7 +16,6 @@ from typing import Protocol
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.delivery import (
     LATE_SOON,
-    NS_PER_S,
     Channel,
     Delivery,
     Failure,
@@ -28,6 +27,7 @@ from heartbeatd.core.delivery import (
 )
 from heartbeatd.core.notification import Notification, by_this_clock, for_this_try, to_queue
 from heartbeatd.core.plain import plain
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.notify.client import Attempt, Notifier, NotifierError
 from heartbeatd.notify.protocol import Answer, Try

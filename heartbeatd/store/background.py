@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
-from heartbeatd.core.delivery import Delivery, moved
+from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import plural
@@ -90,17 +90,14 @@ class BackgroundStore:
         """
         if changed:
             self.states = {**self.states, **{state.subject: state for state in changed}}
-        self.undelivered.update((delivery.key, delivery) for delivery in deliveries)
+        follow(self.undelivered, deliveries)
         self._inbox.append(partial(self._store.note, row, changed, deliveries, states_known=self._states_known))
         self._write(self._patience_s)
         return self.states
 
     def note_delivery(self, delivery: Delivery) -> None:
         """This is how far it is now. It is written at once, if the disk answers; nobody waits for that."""
-        if delivery.ended:
-            self.undelivered.pop(delivery.key, None)
-        else:
-            self.undelivered[delivery.key] = delivery
+        follow(self.undelivered, (delivery,))
         self._inbox.append(partial(self._store.note_delivery, delivery))
         if self._call is not None and self._call.done():
             self._take_over(self._call)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.delivery import Delivery, moved
+from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.sample import Row
@@ -49,9 +49,8 @@ class BufferedStore:
     ) -> None:
         self.path = path
         self.undelivered: dict[tuple[str, str], Delivery] = {}  # in the database, and what waits to get there
-        self.readings = (
-            0  # how often it became another than what was put in here: read from the database, or taken over
-        )
+        # How often it became another than what was put in here: read from the database, or taken over.
+        self.readings = 0
         self.closed = False
         self.buffer = Buffer(options)
         self._clock, self._options = clock, options
@@ -105,19 +104,12 @@ class BufferedStore:
     ) -> None:
         """Remember one cycle in memory; `states_known`: see `Buffer.note`."""
         self.buffer.note(row, changed, deliveries, states_known=states_known)
-        self._follow(deliveries)
+        follow(self.undelivered, deliveries)
 
     def note_delivery(self, delivery: Delivery) -> None:
         """Remember in memory how far it is."""
         self.buffer.keep_deliveries((delivery,))
-        self._follow((delivery,))
-
-    def _follow(self, deliveries: Iterable[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.ended:
-                self.undelivered.pop(delivery.key, None)
-            else:
-                self.undelivered[delivery.key] = delivery
+        follow(self.undelivered, (delivery,))
 
     def write(self) -> None:
         """Write what waits. Trouble that a new connection, or a new file, may be free of is tried again with one at once."""
@@ -148,7 +140,7 @@ class BufferedStore:
     def adopt(self, handover: Handover) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
         self.buffer.adopt(handover)
-        self.undelivered.update((delivery.key, delivery) for delivery in handover.undelivered)
+        follow(self.undelivered, handover.undelivered)
         self.readings += 1
         self.write()
         return not self.error
@@ -194,7 +186,7 @@ class BufferedStore:
         """What is in the database, and what waits to get there."""
         self.undelivered = {delivery.key: delivery for delivery in stored}
         self.readings += 1
-        self._follow(self.buffer.deliveries.values())
+        follow(self.undelivered, self.buffer.deliveries.values())
 
     def _begin_anew(self) -> None:
         """Another file is to get what must not be lost with the one before it."""

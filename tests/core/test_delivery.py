@@ -13,7 +13,6 @@ from heartbeatd.core.delivery import (
     LATE_MOST,
     LATE_PAUSE_S,
     LATE_SOON,
-    NS_PER_S,
     REFUSED_MOST,
     Delivery,
     Failure,
@@ -25,6 +24,7 @@ from heartbeatd.core.delivery import (
     next_due,
 )
 from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.schedule import NS_PER_S
 
 NOW_NS = 1_764_000_000 * NS_PER_S
 FAILURES = st.sampled_from([Failure.DOWN, Failure.ERROR, Failure.REFUSED, Failure.LATE])

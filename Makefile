@@ -14,7 +14,7 @@ BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl py
 	python3-pytest python3-pytest-timeout python3-pytest-xdist scdoc
 REPOSITORY := gpg gpg-agent reprepro
 TESTING := $(REPOSITORY) apprise busybox-static ca-certificates docker.io faketime git iproute2 lintian man-db mmdebstrap nodejs \
-	libsqlite3-dev piuparts python3-pytest-rerunfailures python3-venv reprotest sqlite3 strace systemd-container uidmap valgrind
+	libsqlite3-dev piuparts python3-aiosmtpd python3-pytest-rerunfailures python3-venv reprotest sqlite3 strace systemd-container uidmap valgrind
 
 DEB = dist/heartbeatd_$(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)_all.deb
 

@@ -7,47 +7,68 @@ from pathlib import Path
 from heartbeatd.config.load import read
 from heartbeatd.config.model import AlertsConfig, ChannelConfig, Config
 from heartbeatd.config.resolve import resolve_alerts, resolve_channel
-from heartbeatd.config.secrets import WEBHOOK_HEADERS, WEBHOOK_URL, channel_credential, load_credentials
+from heartbeatd.config.secrets import WEBHOOK_HEADERS, WEBHOOK_URL, Credentials, channel_credential, load_credentials
+from heartbeatd.config.stored import stored_credentials
 from heartbeatd.config.walk import Place, walk
 from heartbeatd.errors import ConfigError, Problem
 
 
+class NotSetError(ConfigError):
+    """There is no webhook: neither setting nor credential, and no credential that this process was not given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """The sections as they are written, and what is refused of them; `webhook` and `channel` say what is in force."""
+    """The sections as they are written, and what is refused of them; `webhook` and `channel` say what is in force.
+
+    `complete` says that there are no other credentials than `credentials`.
+    """
 
     alerts: AlertsConfig
     channels: tuple[ChannelConfig, ...]
     place: Place
     problems: tuple[Problem, ...]
+    credentials: Credentials
+    complete: bool
 
     def webhook(self) -> AlertsConfig:
-        """With the credentials that were passed. Raises ConfigError if the URL or headers in force are refused."""
-        alerts = resolve_alerts(self.alerts, load_credentials(names=(WEBHOOK_URL, WEBHOOK_HEADERS)))
+        """With the credentials that were passed.
+
+        Raises NotSetError if there is no webhook, ConfigError if the URL or headers in force are refused.
+        """
+        alerts = resolve_alerts(self.alerts, self.credentials)
         if not alerts.webhook_url:
-            raise self._missing("alerts.webhook_url", "`heartbeatctl set-secret webhook_url` stores one")
+            hint = "`heartbeatctl set-secret webhook_url` stores one"
+            raise self._missing("alerts.webhook_url", hint, NotSetError if self.complete else ConfigError)
         return alerts
 
     def channel(self, name: str) -> ChannelConfig:
         """The one of this name, with its URL in force. Raises ConfigError if there is none, or it is refused."""
         for number, channel in enumerate(self.channels, 1):
             if channel.name == name:
-                credentials = load_credentials(names=(channel_credential(name),))
-                found = resolve_channel(channel, self.place.of(f"channel[{number}].url_file"), credentials)
+                found = resolve_channel(channel, self.place.of(f"channel[{number}].url_file"), self.credentials)
                 if not found.url:
                     raise self._missing(f"channel {name}: url", f"`heartbeatctl set-secret channel.{name}` stores one")
                 return found
         raise self._missing(f"channel {name}", "name it in a section [[channel]]")
 
-    def _missing(self, where: str, hint: str) -> ConfigError:
+    def _missing(self, where: str, hint: str, kind: type[ConfigError] = ConfigError) -> ConfigError:
         """What is refused, if that is why nothing is there."""
-        return ConfigError(self.problems or Problem(where, "is not set", hint))
+        return ConfigError(self.problems) if self.problems else kind(Problem(where, "is not set", hint))
 
 
-def load_alerting(path: Path) -> Alerting:
-    """Raises ConfigError if the file cannot be read, or is not TOML."""
+def load_alerting(path: Path, *, by_systemd: bool = False, stands_in: bool = False) -> Alerting:
+    """`by_systemd`: this is heartbeatd-notify@.service; `stands_in`: it is in that one's place, and has not its credentials.
+
+    Raises ConfigError if the file cannot be read, or is not TOML.
+    """
     document = read(path)
     place = Place(str(path), document.lines)
     walked = walk(Config, document.mapping, place)
     ours = [problem for problem in walked.problems if re.search(r": (alerts|channel)\b", problem.where)]
-    return Alerting(walked.value.alerts, walked.value.channels, place, tuple(ours))
+    alerts, channels = walked.value.alerts, walked.value.channels
+    names = (WEBHOOK_URL, WEBHOOK_HEADERS, *(channel_credential(channel.name) for channel in channels))
+    kept = stored_credentials()
+    credentials = {**(kept or {}), **load_credentials(names=names)}
+    complete = kept is not None if by_systemd else not stands_in
+    return Alerting(alerts, channels, place, tuple(ours), credentials, complete)

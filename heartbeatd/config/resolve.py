@@ -24,6 +24,7 @@ from heartbeatd.config.secrets import (
     channel_credential,
     only_line,
     stored_anew,
+    undecryptable_hint,
 )
 from heartbeatd.config.unreadable import reading_hint
 from heartbeatd.config.walk import Place
@@ -72,6 +73,8 @@ def resolve_channel(channel: ChannelConfig, where: str, credentials: Credentials
 
 
 def _of_credential(credential: Credential, key: str, name: str) -> Secret:
+    if credential.spoilt:
+        raise ConfigError(Problem(str(credential.origin), "cannot be decrypted", undecryptable_hint(name)))
     return _checked(credential.data, key, credential.origin, stored_anew(name))
 
 

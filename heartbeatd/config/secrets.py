@@ -70,6 +70,7 @@ class Secret:
 class Credential:
     origin: Origin
     data: bytes = field(repr=False)
+    spoilt: bool = False  # it is there, and cannot be decrypted
 
 
 Credentials = Mapping[str, Credential]
@@ -114,6 +115,11 @@ def stored_anew(name: str) -> str:
     return f"`heartbeatctl set-secret {secret}` stores it anew, `heartbeatctl set-secret --remove {secret}` forgets it"
 
 
+def undecryptable_hint(name: str) -> str:
+    """What to do about one that cannot be decrypted."""
+    return f"was it made on another machine, or for another TPM? {stored_anew(name)}"
+
+
 def only_line(data: bytes) -> str:
     """The one line that a key, or a URL, is in a file of its own. Raises ValueError, without any text of it, for all else."""
     text = all_lines(data)
@@ -132,9 +138,9 @@ def all_lines(data: bytes) -> str:
     return text
 
 
-def read(path: Path) -> bytes | None:
-    """What is in the file, one byte more than allowed at the most; None if it is not there, or not for us."""
+def read(path: Path, most: int = LARGEST_BYTES + 1) -> bytes | None:
+    """What is in the file, by default one byte more than allowed at the most; None if it is not there, or not for us."""
     try:
-        return read_regular(path, LARGEST_BYTES + 1)
+        return read_regular(path, most)
     except OSError:
         return None

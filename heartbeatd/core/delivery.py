@@ -9,7 +9,7 @@ that is *in order* holds up those behind it until it has arrived, one that is *a
 | error | in order `ERRORS_IN_ORDER` times, then alone | the same | tried for as long as it takes |
 | refused | alone | the same | set aside after `REFUSED_MOST` tries |
 | late | alone | the same, `LATE_SOON` times; then an hour | set aside after `LATE_MOST` tries |
-| unreadable | | | set aside at once |
+| unreadable, unset | | | set aside at once |
 
 Each pause is shortened by up to a fifth at random, so that many hosts do not knock at once. The counts and the moment of the next
 try are stored with the delivery: a restart, a crash or a power cut neither begins anew nor hurries.
@@ -42,6 +42,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # it does not take this notification
     LATE = "late"  # it was sent this notification, and may have taken it, but did not answer in time
     UNREADABLE = "unreadable"  # what is stored is no notification
+    UNSET = "unset"  # there is no such channel: nowhere to send it, and it is not known that there ever will be
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def failed(delivery: Delivery, failure: Failure, reason: str, now_ns: int, jitte
         late=delivery.late + (failure is Failure.LATE),
         last_error=reason,
     )
-    if failure is Failure.UNREADABLE or tried.refused >= REFUSED_MOST or tried.late >= LATE_MOST:
+    if failure in (Failure.UNREADABLE, Failure.UNSET) or tried.refused >= REFUSED_MOST or tried.late >= LATE_MOST:
         return replace(tried, set_aside_ns=now_ns)
     return replace(tried, next_try_ns=now_ns + int(_pause_s(tried, failure, jitter) * NS_PER_S))
 

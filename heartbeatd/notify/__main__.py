@@ -1,5 +1,7 @@
 """The notifier: one process, which tries once to deliver one notification to one channel, says how that went, and is gone.
 
+Or it looks whether a channel could be reached, with the same rights and secrets, and sends nobody anything.
+
 systemd starts it for each connection to heartbeatd-notify.socket (`Accept=yes`, as inetd did): standard input is the connection,
 on which one line of JSON asks, and one answers (`notify/protocol.py`). There is no server here, and no queue: whoever asked has
 the notification still, and asks again.
@@ -21,15 +23,25 @@ import threading
 from pathlib import Path
 from traceback import walk_stack, walk_tb
 
-from heartbeatd.config.alerting import load_alerting
+from heartbeatd.config.alerting import NotSetError, load_alerting
 from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.core.delivery import Failure
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.plain import plain
 from heartbeatd.errors import ConfigError
-from heartbeatd.notify.channels import Channel, open_channel
+from heartbeatd.notify.channels import Sender, open_sender
 from heartbeatd.notify.failure import NotDelivered
 from heartbeatd.notify.names import refuse_blocked
-from heartbeatd.notify.protocol import LARGEST_BYTES, LONGEST_S, Answer, Try
+from heartbeatd.notify.protocol import (
+    LARGEST_BYTES,
+    LONGEST_S,
+    Answer,
+    Check,
+    Reached,
+    Report,
+    Try,
+    parse_request,
+)
 from heartbeatd.notify.stage import before_sending
 
 READ_S = 5.0  # for whoever asks to have asked
@@ -52,7 +64,7 @@ def main() -> int:
         return 0
     refuse_blocked()
     reply = Reply(connection)
-    reply.end_with(attempt(connection, arguments.config, reply))
+    reply.end_with(answer(connection, arguments, reply))
     return 0
 
 
@@ -62,14 +74,14 @@ class Reply:
     def __init__(self, connection: socket.socket) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
-    def end_with(self, answer: Answer) -> None:
+    def end_with(self, answer: Answer | Report) -> None:
         self._lock.acquire()  # for good: whoever comes second waits here for the end
         with contextlib.suppress(OSError):  # whoever asked has gone, and will ask again
             self._connection.sendall(answer.encode())
         os._exit(0)  # whatever a library has left running
 
 
-def attempt(connection: socket.socket, config: Path, reply: Reply) -> Answer:
+def answer(connection: socket.socket, arguments: argparse.Namespace, reply: Reply) -> Answer | Report:
     """Does what is asked. How it ended, if that was before its deadline."""
     try:
         line = _line(connection)
@@ -78,39 +90,60 @@ def attempt(connection: socket.socket, config: Path, reply: Reply) -> Answer:
     if len(line) > LARGEST_BYTES:
         return Answer(Failure.UNREADABLE, "it is larger than 256 KiB")
     try:
-        asked = Try.parse(line)
+        asked = parse_request(line)
     except ValueError as error:  # by an agent of another version, as while the package is upgraded
         return Answer(Failure.ERROR, str(error))
+    return attempt(asked, arguments, reply)
+
+
+def attempt(asked: Try | Check, arguments: argparse.Namespace, reply: Reply) -> Answer | Report:
+    """How the try, or the check, ended."""
+    address = ""
     try:
-        channel = open_channel(asked.channel, load_alerting(config), asked.timeout_s)
-        start_clock(channel, asked, reply)
-        return Answer(status=channel.deliver(asked.notification))
+        alerting = load_alerting(arguments.config, stands_in=arguments.stand_in, by_systemd=bool(arguments.peer))
+        sender = open_sender(asked.channel, alerting, asked.timeout_s)
+        address = sender.address
+        start_clock(sender, asked, reply)
+        return sender.check() if isinstance(asked, Check) else Answer(status=sender.deliver(asked.notification))
     except NotDelivered as error:
-        return Answer(error.failure, plain(str(error)))
+        return failed(asked, address, error)
+    except NotSetError as error:
+        return failed(asked, address, NotDelivered(str(error), Failure.UNSET))
     except ConfigError as error:
-        return Answer(Failure.DOWN, plain(str(error)))
+        return failed(asked, address, NotDelivered(str(error), Failure.DOWN))
     except Exception as error:  # noqa: BLE001 - a library's: a try that failed like any other. Its text may hold a secret
         frames = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in walk_tb(error.__traceback__)]
         print(f"{type(error).__name__} at {' '.join(frames)}", file=sys.stderr)
-        return Answer(Failure.ERROR, type(error).__name__)
+        return failed(asked, address, NotDelivered(type(error).__name__, Failure.ERROR))
 
 
-def start_clock(channel: Channel, asked: Try, reply: Reply) -> None:
+def failed(asked: Try | Check, address: str, error: NotDelivered) -> Answer | Report:
+    """What is answered then."""
+    reason = plain(str(error))
+    if isinstance(asked, Check):
+        return Report(Reached.NOTHING, address, reason, error.failure, error.cause)
+    return Answer(error.failure, reason)
+
+
+def start_clock(sender: Sender, asked: Try | Check, reply: Reply) -> None:
     """From here on this thread has until the deadline."""
     thread = threading.get_ident()
-    clock = threading.Timer(asked.timeout_s, lambda: reply.end_with(_late(channel, asked, thread)))
+    clock = threading.Timer(asked.timeout_s, lambda: reply.end_with(_late(sender, asked, thread)))
     clock.daemon = True
     signal.setitimer(signal.ITIMER_REAL, asked.timeout_s + MARGIN_S)
     clock.start()
 
 
-def _late(channel: Channel, asked: Try, thread: int) -> Answer:
+def _late(sender: Sender, asked: Try | Check, thread: int) -> Answer | Report:
     """What is known of a try that `thread` is still at."""
     frame = sys._current_frames()[thread]
     stage = before_sending(at.f_code.co_name for at, _ in walk_stack(frame))
+    if isinstance(asked, Check):
+        stage = stage or "waiting for the answer"
     if stage:
-        return Answer(Failure.DOWN, f"timeout: gave up while {stage}, after {asked.timeout_s:g} s")
-    hint = f"; {channel.hint}" if channel.hint else ""
+        reason = f"timeout: gave up while {stage}, after {asked.timeout_s:g} s"
+        return failed(asked, sender.address, NotDelivered(reason, Failure.DOWN, Cause.TIMEOUT))
+    hint = f"; {sender.hint}" if sender.hint else ""
     return Answer(Failure.LATE, f"it was sent and not answered within {asked.timeout_s:g} s{hint}")
 
 
@@ -145,6 +178,9 @@ def _allowed(user: str) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="notify", description="One try to deliver one notification to one channel.")
     parser.add_argument("--config", type=Path, default=DEFAULT_PATH)
+    parser.add_argument(
+        "--stand-in", action="store_true", help="for heartbeatd-notify@.service, whose credentials are not here"
+    )
     parser.add_argument("--peer", default="", help="who asks, as systemd found them: NUMBER-PID-UID (the unit's %%i)")
     parser.add_argument("--user", default="", help="who is answered beside root (default: the user this runs as)")
     return parser.parse_args()

@@ -46,10 +46,15 @@ class NotifierError(Exception):
 
 
 class SpawningNotifier:
-    """Tries by a child of this process, for the configuration in `config`."""
+    """Tries by a child of this process, for the configuration in `config`.
 
-    def __init__(self, config: Path) -> None:
-        self._config = config
+    `stands_in`: it is not given the credentials that the notifier of the system is given.
+    """
+
+    def __init__(self, config: Path, *, stands_in: bool = False) -> None:
+        self._command = [sys.executable, "-P", "-m", "heartbeatd.notify", "--config", str(config.absolute())]
+        if stands_in:
+            self._command.append("--stand-in")
 
     def start(self, request: bytes) -> Attempt:
         """One child. Raises NotifierError."""
@@ -57,7 +62,7 @@ class SpawningNotifier:
         with its:
             try:
                 child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "heartbeatd.notify", "--config", str(self._config.absolute())],
+                    self._command,
                     stdin=its.fileno(),
                     stdout=subprocess.DEVNULL,
                     env=_environment(),

@@ -15,9 +15,10 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.protocol import Answer
+from heartbeatd.notify.channels.endpoint import endpoint_of
+from heartbeatd.notify.protocol import Answer, Reached, Report
 from tests.support import certificates
-from tests.support.notifier import PROBLEM, about, ask
+from tests.support.notifier import PROBLEM, about, ask, checked
 from tests.support.receiver import Receiver
 from tests.support.scripted import Scripted, answers, hangs_up, silent
 
@@ -196,3 +197,68 @@ def test_the_url_is_a_credential_or_in_a_file(tmp_path: Path, receiver: Receiver
     assert "hidden" not in wrong.reason
     unknown = ask(config, about("telephone"))
     assert unknown == Answer(Failure.DOWN, "channel telephone: is not set (name it in a section [[channel]])")
+
+
+def check(folder: Path, url: str, timeout_s: float = 30.0) -> Report:
+    """What the notifier says of this channel without a message."""
+    config = folder / "config.toml"
+    config.write_text(f'[[channel]]\nname = "phone"\nurl = "{url}"\n')
+    return checked(config, "phone", timeout_s)
+
+
+def test_a_check_connects_and_sends_nothing(tmp_path: Path, mailbox: Mailbox) -> None:
+    """To the mail server that is meant, whatever the address of the sender says."""
+    report = check(tmp_path, mailbox.url())
+    assert (report.reached, report.address) == (Reached.CONNECTED, f"localhost:{mailbox.port}")
+    assert mailbox.messages == []
+
+
+def test_a_check_by_tls(tmp_path: Path) -> None:
+    """A certificate that nobody vouches for is refused, unless the URL says that any will do."""
+    with Scripted(answers(), tls=certificates.make(tmp_path).server("localhost")) as server:
+        url = f"jsons://localhost:{server.port}/hidden-path"
+        refused, any_will_do = check(tmp_path, url), check(tmp_path, f"{url}?verify=no")
+    assert (refused.reached, refused.cause) == (Reached.NOTHING, "tls")
+    assert "certificate" in refused.reason
+    assert any_will_do.reached is Reached.SECURED
+
+
+def test_a_check_where_nobody_is(tmp_path: Path) -> None:
+    """The cause is named, and where that was."""
+    for url, cause, address in (
+        ("json://127.0.0.1:9/hidden-path", "refused", "127.0.0.1:9"),
+        ("gotify://gotify.invalid/hidden-token", "dns", "gotify.invalid:80"),
+        ("ntfys://hidden-user:hidden-word@ntfy.invalid/hidden-topic", "dns", "ntfy.invalid:443"),
+    ):
+        report = check(tmp_path, url)
+        assert (report.reached, report.cause, report.address) == (Reached.NOTHING, cause, address)
+
+
+def test_a_check_of_what_has_no_address(tmp_path: Path) -> None:
+    """The URL is understood, and nothing else is claimed."""
+    report = check(tmp_path, "syslog://")
+    assert (report.reached, report.address) == (Reached.UNDERSTOOD, "Syslog")
+
+
+def test_a_check_of_what_apprise_can_make_nothing_of(tmp_path: Path) -> None:
+    """Said, without the URL."""
+    report = check(tmp_path, "tgram://hidden-token")
+    assert (report.reached, report.failure) == (Reached.NOTHING, Failure.REFUSED)
+    assert "Apprise can make nothing of its URL" in report.reason
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("ntfy://hidden-topic", "ntfy.sh:443"),
+        ("mailtos://me:hidden-word@gmail.com", "smtp.gmail.com:587"),
+        ("tgram://123456789:hidden_hidden_hidden/12315544", "api.telegram.org:443"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general", "Slack"),
+    ],
+)
+def test_where_a_service_is(url: str, address: str) -> None:
+    """By what the plugin says itself; a token or a topic in the place of a host is none."""
+    import apprise
+
+    service = apprise.Apprise.instantiate(url)
+    assert str(endpoint_of(service) or service.service_name) == address

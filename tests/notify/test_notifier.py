@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.core.delivery import Failure
+from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.protocol import LARGEST_BYTES, Answer, Try
+from heartbeatd.notify.protocol import LARGEST_BYTES, Answer, Check, Reached, Report, Try, parse_request
 from tests.support.agent import environment, python
-from tests.support.notifier import HANG_S, PROBLEM, about, ask
+from tests.support.notifier import HANG_S, PROBLEM, about, ask, checked
 from tests.support.receiver import WEBHOOK, Receiver
 
 # In a network of its own, where one name server takes questions and answers none.
@@ -36,7 +37,8 @@ def test_what_asks_for_nothing(tmp_path: Path) -> None:
     config.write_text("")
     good = json.loads(about("webhook").encode())
     for line in (
-        *(b"", b"\n", b"no JSON\n", b"[]\n", b'{"channel": "webhook"}\n', b"[" * 100_000),
+        *(b"", b"\n", b"no JSON\n", b"[]\n", b"7\n", b'{"channel": "webhook"}\n', b"[" * 100_000),
+        *(b'"check"\n', b'["check"]\n', b'{"check": "webhook"}\n', b'{"check": true, "timeout_seconds": 1}\n'),
         json.dumps({**good, "notification": "text"}).encode(),
         json.dumps({**good, "timeout_seconds": None}).encode(),
         json.dumps({**good, "channel": 7}).encode(),
@@ -50,7 +52,7 @@ def test_what_asks_for_nothing(tmp_path: Path) -> None:
 def test_request_and_answer_survive_the_wire() -> None:
     """What is encoded on one side is what the other parses."""
     asked = about("phone", 2.5, replace(PROBLEM, title="ñandú – “x”\n", severity=Severity.WARNING))
-    assert Try.parse(asked.encode()) == asked
+    assert parse_request(asked.encode()) == asked
     assert asked.encode().count(b"\n") == 1
     for answer in (Answer(), Answer(status=204), Answer(Failure.LATE, "why – not")):
         assert Answer.parse(answer.encode()) == answer
@@ -66,11 +68,55 @@ def test_request_and_answer_survive_the_wire() -> None:
             Answer.parse(line)
 
 
+def test_a_check_and_its_report_survive_the_wire() -> None:
+    """With every field that they have; what is no report is none."""
+    asked = Check("phone", 2.5)
+    assert parse_request(asked.encode()) == asked
+    for report in (
+        Report(Reached.SECURED, "ntfy.sh:443", took_ms=12.5),
+        Report(Reached.NOTHING, "", "dns: ñ", Failure.DOWN, Cause.DNS),
+        Report(Reached.ANSWERED, "http://n8n/", status=204, methods="POST"),
+    ):
+        assert Report.parse(report.encode()) == report
+        assert report.encode().count(b"\n") == 1
+    for line in (b"", b"{}", b"[]", b"7", Answer().encode(), Answer(Failure.ERROR, "x").encode()):
+        with pytest.raises(ValueError, match="gave no report"):
+            Report.parse(line)
+
+
+def test_what_stands_in_does_not_know_that_there_is_no_webhook(tmp_path: Path) -> None:
+    """Where credentials may be that it was not given, the try is made again; else there is nowhere to send to."""
+    config = tmp_path / "config.toml"
+    config.write_text("")
+    for words, failure in (((), Failure.UNSET), (("--stand-in",), Failure.DOWN), (("--peer=1-1-0",), Failure.DOWN)):
+        answer = ask(config, about("webhook"), *words)
+        assert (answer.failure, "alerts.webhook_url: is not set" in answer.reason) == (failure, True)
+        assert checked(config, "webhook", 5, *words).failure is failure
+    (tmp_path / "heartbeat.stored").write_text("end\n")
+    for line, failure in (("end\n", Failure.UNSET), ("", Failure.DOWN), ("heartbeat.webhook_url -\n", Failure.DOWN)):
+        (tmp_path / "heartbeat.stored").write_text(line)
+        answer = ask(config, about("webhook"), "--peer=1-1-0", CREDENTIALS_DIRECTORY=str(tmp_path))
+        assert answer.failure is failure, line
+
+
+def test_a_credential_that_cannot_be_decrypted_is_about_its_channel_alone(tmp_path: Path, receiver: Receiver) -> None:
+    """It is named, with what helps, for whom it is; the others are told."""
+    config = tmp_path / "config.toml"
+    config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n[[channel]]\nname = "phone"\n')
+    (tmp_path / "heartbeat.stored").write_text("heartbeat.channel_phone -\nend\n")
+    folder = str(tmp_path)
+    assert ask(config, about("webhook"), "--peer=1-1-0", CREDENTIALS_DIRECTORY=folder) == Answer(status=200)
+    answer = ask(config, about("phone"), "--peer=1-1-0", CREDENTIALS_DIRECTORY=folder)
+    assert answer.failure is Failure.DOWN
+    assert "heartbeat.channel_phone: cannot be decrypted" in answer.reason
+    assert "`heartbeatctl set-secret channel.phone` stores it anew" in answer.reason
+
+
 def test_the_deadline_has_bounds() -> None:
     """A try lasts neither for ever nor no time at all."""
     for given, used in ((1e9, 60.0), (-1.0, 0.1)):
         asked = json.loads(about("webhook").encode())
-        assert Try.parse(json.dumps({**asked, "timeout_seconds": given}).encode()).timeout_s == used
+        assert parse_request(json.dumps({**asked, "timeout_seconds": given}).encode()).timeout_s == used
 
 
 def test_nobody_else_is_answered(tmp_path: Path, receiver: Receiver) -> None:

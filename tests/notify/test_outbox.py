@@ -17,7 +17,7 @@ from heartbeatd.core.subject import Severity
 from heartbeatd.journal import NOTICE
 from heartbeatd.notify.client import Attempt, NotifierError
 from heartbeatd.notify.outbox import PATIENCE_S, Outbox
-from heartbeatd.notify.protocol import Answer, Try
+from heartbeatd.notify.protocol import Answer, Try, parse_request
 from tests.support.clocks import NOW_NS, FakeClock
 
 MAIL, PHONE = Channel("mail", 5.0), Channel("phone", 7.0, Severity.CRITICAL, (Event.PROBLEM, Event.RECOVERY))
@@ -43,7 +43,9 @@ class OneTry:
     """A try: what was asked, and the far end of its connection."""
 
     def __init__(self, request: bytes) -> None:
-        self.asked = Try.parse(request)
+        asked = parse_request(request)
+        assert isinstance(asked, Try)
+        self.asked = asked
         self._ours, self._its = socket.socketpair()
         self._ours.setblocking(False)
         self._answer: Answer | None = None

@@ -8,10 +8,10 @@ import pytest
 
 from heartbeatd.core.delivery import Failure
 from heartbeatd.notify.n8n import RESPOND
-from heartbeatd.notify.protocol import Answer
+from heartbeatd.notify.protocol import Answer, Reached, Report
 from tests.support import certificates
 from tests.support.certificates import Authority
-from tests.support.notifier import PROBLEM, about, ask
+from tests.support.notifier import PROBLEM, about, ask, checked
 from tests.support.receiver import WEBHOOK, Receiver
 from tests.support.scripted import Script, Scripted, answers, endless, hangs_up, resets, says, silent, then
 
@@ -165,12 +165,12 @@ def test_what_is_wrong_elsewhere_in_the_file_keeps_no_alert(tmp_path: Path, rece
     assert ask(config(tmp_path, toml), about("webhook")).failure is None
     for wrong, reason in (
         ("[alerts\n", "is not TOML"),
-        ("", "alerts.webhook_url: is not set"),
         ('[alerts]\nwebhook_url = "ftp://x"\n', "alerts.webhook_url: it begins neither"),
         (f'[alerts]\nwebhook_url = "{url}"\nca_file = "/nowhere"\n', "alerts.ca_file"),
     ):
         answer = ask(config(tmp_path, wrong), about("webhook"))
         assert (answer.failure, reason in answer.reason) == (Failure.DOWN, True), answer
+    assert ask(config(tmp_path, ""), about("webhook")).failure is Failure.UNSET
     assert ask(tmp_path / "none.toml", about("webhook")).failure is Failure.DOWN
 
 
@@ -188,3 +188,50 @@ def test_credentials_win(tmp_path: Path, receiver: Receiver) -> None:
     assert answer.failure is Failure.DOWN
     assert "`heartbeatctl set-secret webhook_headers`" in answer.reason
     assert "hidden" not in answer.reason
+
+
+def check(folder: Path, url: str, timeout_s: float = 20.0, more: str = "") -> Report:
+    """What the notifier says of the webhook without a message."""
+    return checked(config(folder, f'[alerts]\nwebhook_url = "{url}"\n{more}'), "webhook", timeout_s)
+
+
+def test_a_check_asks_and_posts_nothing(tmp_path: Path) -> None:
+    """As a browser does before it posts across sites, with the headers and the user of the real thing."""
+    with Scripted(answers(204, "Access-Control-Allow-Methods: OPTIONS, POST\r\n")) as server:
+        url = server.url.replace("//", "//n8n:hidden-word@") + "?hidden-query=1"
+        report = checked(config(tmp_path, SECRETS.format(url)), "webhook")
+        (request,) = server.requests
+    assert (report.reached, report.status, report.methods) == (Reached.ANSWERED, 204, "OPTIONS, POST")
+    assert report.address == server.url
+    assert 0 < report.took_ms < 60_000
+    head = request.decode().split("\r\n")
+    assert head[0].startswith("OPTIONS /")
+    assert {f"Origin: http://127.0.0.1:{server.port}", "Access-Control-Request-Method: POST"} <= set(head)
+    assert {"Authorization: Bearer hidden-token", "X-Flow: beat"} <= set(head)
+    assert "Content-Type" not in request.decode()
+
+
+@pytest.mark.parametrize(
+    ("script", "cause"),
+    [(silent, "timeout"), (resets, "reset"), (hangs_up, "reset"), (says(b"220 mail\r\n"), "protocol")],
+)
+def test_a_check_without_an_answer(tmp_path: Path, script: Script, cause: str) -> None:
+    """The cause is named, as where a message meets it."""
+    with Scripted(script) as server:
+        report = check(tmp_path, server.url, 1.0 if script is silent else 20.0)
+    assert (report.reached, report.cause, report.status) == (Reached.NOTHING, cause, None)
+    assert cause in report.reason
+
+
+def test_a_check_goes_by_ca_file(tmp_path: Path, authority: Authority) -> None:
+    """A certificate of an authority of one's own is trusted with it, and not without."""
+    with Scripted(answers(204), tls=authority.server("localhost")) as server:
+        url = f"https://localhost:{server.port}/webhook/x"
+        assert check(tmp_path, url).cause == "tls"
+        assert check(tmp_path, url, more=f'ca_file = "{authority.file}"\n').status == 204
+
+
+def test_a_check_where_nobody_is(tmp_path: Path) -> None:
+    """A port that nobody listens on, a name that nobody has."""
+    assert check(tmp_path, "http://127.0.0.1:9/webhook/x").cause == "refused"
+    assert check(tmp_path, "http://n8n.invalid/webhook/x").cause == "dns"

@@ -2,11 +2,12 @@
 
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.protocol import Answer, Try
+from heartbeatd.notify.protocol import Answer, Check, Report, Try
 from tests.support.agent import environment, python
 
 HANG_S = 60.0
@@ -25,11 +26,26 @@ def about(channel: str, timeout_s: float = 20.0, notification: Notification = PR
     return Try(channel, timeout_s, notification)
 
 
-def ask(config: Path, asked: Try | bytes, *, prefix: tuple[str, ...] = (), **more_environment: str) -> Answer:
-    """What the notifier answers. Raises AssertionError with what it printed if it ends in another way than it should."""
+def ask(config: Path, asked: Try | bytes, *words: str, prefix: tuple[str, ...] = (), **more_environment: str) -> Answer:
+    """What the notifier answers to one who wants a notification delivered."""
+    line = asked.encode() if isinstance(asked, Try) else asked
+    return Answer.parse(
+        _said(line, [*prefix, *python("heartbeatd.notify", "--config", config), *words], more_environment)
+    )
+
+
+def checked(config: Path, channel: str, timeout_s: float = 20.0, *words: str) -> Report:
+    """What the notifier reports of a channel."""
+    command = [*python("heartbeatd.notify", "--config", config), *words]
+    report = Report.parse(_said(Check(channel, timeout_s).encode(), command, {}))
+    assert "hidden" not in report.reason + report.address + report.methods
+    return report
+
+
+def _said(asked: bytes, command: Sequence[str | Path], more_environment: Mapping[str, str]) -> bytes:
+    """The line that answers this. Raises AssertionError with what it printed if it ends in another way than it should."""
     ours, its = socket.socketpair()
     with ours, its:
-        command = [*prefix, *python("heartbeatd.notify", "--config", config)]
         process = subprocess.Popen(
             command,
             stdin=its.fileno(),
@@ -41,7 +57,7 @@ def ask(config: Path, asked: Try | bytes, *, prefix: tuple[str, ...] = (), **mor
             its.close()
             ours.settimeout(HANG_S)
             try:
-                ours.sendall(asked.encode() if isinstance(asked, Try) else asked)
+                ours.sendall(asked)
                 ours.shutdown(socket.SHUT_WR)
                 line = b"".join(iter(lambda: ours.recv(65536), b""))
                 out, err = process.communicate(timeout=HANG_S)
@@ -49,4 +65,4 @@ def ask(config: Path, asked: Try | bytes, *, prefix: tuple[str, ...] = (), **mor
                 process.kill()
     assert (process.returncode, out) == (0, b""), err.decode()
     assert line.count(b"\n") == 1, (line, err)
-    return Answer.parse(line)
+    return line

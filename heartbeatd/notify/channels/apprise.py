@@ -6,6 +6,7 @@ Apprise says True or False, and why in its log alone; what it said last is the r
 import logging
 import re
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
@@ -16,8 +17,10 @@ from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.redact import Redactor
 from heartbeatd.core.subject import Severity
+from heartbeatd.notify.channels.endpoint import endpoint_of
 from heartbeatd.notify.failure import NotDelivered
 from heartbeatd.notify.n8n import failure_of
+from heartbeatd.notify.protocol import Reached, Report
 
 _LIBRARY = "apprise is not installed: apt install apprise"
 _SHORTEST = 4  # a piece of a URL that is shorter hides nothing
@@ -44,11 +47,25 @@ class Apprise:
         if service is None:
             said = self._redact(self._log.last())
             raise NotDelivered(f"Apprise can make nothing of its URL{said and f' ({said})'}", Failure.REFUSED)
+        self._service, self._endpoint = service, endpoint_of(service)
         if service.verify_certificate:
             # smtplib checks no certificate unless it is given a context, and Apprise 1.2 gives it none.
             ssl._create_stdlib_context = lambda **_: ssl.create_default_context()  # type: ignore[attr-defined]
         self._sender = apprise.Apprise(asset=asset)
         self._sender.add(service)
+
+    @property
+    def address(self) -> str:
+        return str(self._endpoint or self._service.service_name)
+
+    def check(self) -> Report:
+        """A connection to where it is, if that can be known."""
+        if self._endpoint is None:
+            return Report(Reached.UNDERSTOOD, self.address)
+        began_ns = time.monotonic_ns()
+        self._endpoint.connect(verify=self._service.verify_certificate)
+        took_ms = (time.monotonic_ns() - began_ns) / 1e6
+        return Report(Reached.SECURED if self._endpoint.tls else Reached.CONNECTED, self.address, took_ms=took_ms)
 
     def deliver(self, notification: Notification) -> None:
         """With the severity as a type of Apprise's, which each service shows in its own way."""

@@ -17,29 +17,34 @@ from heartbeatd.core.notification import Notification
 from heartbeatd.core.subject import Severity
 from heartbeatd.notify.channels.endpoint import endpoint_of
 from heartbeatd.notify.protocol import Answer, Reached, Report
+from tests.notify.test_notifier import in_silence
 from tests.support import certificates
 from tests.support.notifier import PROBLEM, about, ask, checked
 from tests.support.receiver import Receiver
-from tests.support.scripted import Scripted, answers, hangs_up, silent
+from tests.support.scripted import Connection, Scripted, answers, hangs_up, silent
 
 pytestmark = pytest.mark.slow  # a build has neither Apprise nor aiosmtpd
 PASSWORD = "hidden-password"
 
 
-def send(folder: Path, url: str, timeout_s: float = 30.0, told: Notification = PROBLEM) -> Answer:
+def send(
+    folder: Path, url: str, timeout_s: float = 30.0, told: Notification = PROBLEM, **more_environment: str
+) -> Answer:
     """What the notifier says of one try to deliver to a channel with this URL. Nothing of the URL that is hidden may be in it."""
     config = folder / "config.toml"
     config.write_text(f'[[channel]]\nname = "phone"\nurl = "{url}"\n')
-    answer = ask(config, about("phone", timeout_s, told))
+    answer = ask(config, about("phone", timeout_s, told), prefix=(), **more_environment)
     assert "hidden" not in answer.reason
     return answer
 
 
 @dataclass
 class Mailbox:
-    """A mail server that asks for TLS and a password, and what it was given."""
+    """A mail server that asks for TLS, by STARTTLS or from the first byte (ssl), and a password; and what it was given."""
 
     port: int
+    mode: str
+    authority: Path  # a PEM file: nobody trusts it who is not told to
     messages: list[bytes] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
@@ -57,23 +62,25 @@ class Mailbox:
     def url(self, password: str = PASSWORD, more: str = "") -> str:
         """For Apprise."""
         to = "from=nas@example.org&to=me@example.org"
-        return f"mailtos://nas:{password}@localhost:{self.port}?{to}&mode=starttls{more}"
+        return f"mailtos://nas:{password}@localhost:{self.port}?{to}&mode={self.mode}{more}"
 
 
-@pytest.fixture
-def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
-    """Its certificate is of an authority that nobody trusts."""
-    context: ssl.SSLContext = certificates.make(tmp_path).server("mail")
+@pytest.fixture(params=["starttls", "ssl"])
+def mailbox(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+    """Its certificate is for `localhost`, as the URL has it, and for no other name."""
+    authority = certificates.make(tmp_path)
+    context: ssl.SSLContext = authority.server("mail", san="DNS:localhost")
     with socket.create_server(("127.0.0.1", 0)) as free:
-        box = Mailbox(free.getsockname()[1])
+        box = Mailbox(free.getsockname()[1], request.param, authority.file)
+    by_mode = {"starttls": {"tls_context": context, "require_starttls": True}, "ssl": {"ssl_context": context}}
     server = Controller(
         box,
         hostname="127.0.0.1",
         port=box.port,
-        tls_context=context,
-        require_starttls=True,
-        auth_required=True,
+        auth_required=box.mode == "starttls",
+        auth_require_tls=box.mode == "starttls",
         authenticator=box.authenticate,
+        **by_mode[box.mode],
     )
     server.start()
     yield box
@@ -81,9 +88,10 @@ def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
 
 
 def test_an_e_mail_arrives(tmp_path: Path, mailbox: Mailbox) -> None:
-    """Over TLS, with a password, and as it was written."""
+    """Over TLS, with a password, and as it was written: whoever issued the certificate has to be trusted, unless verify=no."""
+    assert send(tmp_path, mailbox.url(), SSL_CERT_FILE=str(mailbox.authority)) == Answer()
     assert send(tmp_path, mailbox.url(more="&verify=no")) == Answer()
-    (received,) = (message_from_bytes(data, policy=policy.default) for data in mailbox.messages)
+    received, _ = (message_from_bytes(data, policy=policy.default) for data in mailbox.messages)
     assert received["Subject"] == "nas: the Worker is unreachable"
     assert received["To"] == "me@example.org"
     body = received.get_body(("plain", "html"))
@@ -98,7 +106,44 @@ def test_a_mail_server_that_refuses(tmp_path: Path, mailbox: Mailbox) -> None:
     assert "535" in wrong.reason
     untrusted = send(tmp_path, mailbox.url())
     assert (untrusted.failure, "certificate" in untrusted.reason.lower()) == (Failure.DOWN, True), untrusted
+    another = send(tmp_path, mailbox.url().replace("@localhost", "@127.0.0.1"), SSL_CERT_FILE=str(mailbox.authority))
+    assert (another.failure, "certificate" in another.reason.lower()) == (Failure.DOWN, True), another
     assert mailbox.messages == []
+
+
+def drips(connection: Connection) -> None:
+    """A greeting without end, a byte at a time."""
+    while not connection.over.wait(0.1):
+        connection.send(b"2")
+
+
+def takes_and_says_nothing(connection: Connection) -> None:
+    """SMTP up to the end of the mail, to which there is no answer."""
+    connection.send(b"220 mail.example.org\r\n")
+    for answer in (b"250 mail.example.org", b"250 OK", b"250 OK", b"354 Go on"):
+        connection.read()
+        connection.send(answer + b"\r\n")
+    silent(connection)
+
+
+def test_a_mail_server_that_is_too_slow(tmp_path: Path) -> None:
+    """One that never comes to greet was sent nothing; one that has the mail may have taken it."""
+    for script, answer in (
+        (silent, Answer(Failure.DOWN, "timeout: gave up while connecting, after 2 s")),
+        (drips, Answer(Failure.DOWN, "timeout: gave up while connecting, after 2 s")),
+        (takes_and_says_nothing, Answer(Failure.LATE, "it was sent and not answered within 2 s")),
+    ):
+        with Scripted(script) as server:
+            url = f"mailto://localhost:{server.port}?from=nas@example.org&to=me@example.org"
+            assert send(tmp_path, url, 2.0) == answer, script
+
+
+@pytest.mark.namespaces
+def test_a_name_that_is_looked_up_without_end(tmp_path: Path) -> None:
+    """By whichever library: nothing was sent."""
+    for url in ("json://n8n.example/", "mailto://n8n.example?from=nas@example.org&to=me@example.org"):
+        answer = in_silence(tmp_path, about("phone", 1.0), f'[[channel]]\nname = "phone"\nurl = "{url}"')
+        assert answer == Answer(Failure.DOWN, "timeout: gave up while looking up the name, after 1 s")
 
 
 def test_json_arrives_with_the_severity(tmp_path: Path, receiver: Receiver) -> None:
@@ -207,9 +252,10 @@ def check(folder: Path, url: str, timeout_s: float = 30.0) -> Report:
 
 
 def test_a_check_connects_and_sends_nothing(tmp_path: Path, mailbox: Mailbox) -> None:
-    """To the mail server that is meant, whatever the address of the sender says."""
-    report = check(tmp_path, mailbox.url())
-    assert (report.reached, report.address) == (Reached.CONNECTED, f"localhost:{mailbox.port}")
+    """To the mail server that is meant, whatever the address of the sender says; by TLS if that is how it begins."""
+    report = check(tmp_path, mailbox.url(more="&verify=no"))
+    reached = Reached.SECURED if mailbox.mode == "ssl" else Reached.CONNECTED
+    assert (report.reached, report.address) == (reached, f"localhost:{mailbox.port}")
     assert mailbox.messages == []
 
 

@@ -1,6 +1,6 @@
 """All other channels, by Apprise: e-mail, ntfy, Matrix and a hundred more.
 
-Apprise says True or False, and why in its log alone; what it said last is the reason here.
+Apprise says True or False, and why in its log alone.
 """
 
 import logging
@@ -23,6 +23,7 @@ from heartbeatd.notify.n8n import failure_of
 from heartbeatd.notify.protocol import Reached, Report
 
 _LIBRARY = "apprise is not installed: apt install apprise"
+_STATUS = re.compile(r"error=(\d{3})")
 _SHORTEST = 4  # a piece of a URL that is shorter hides nothing
 
 
@@ -45,7 +46,7 @@ class Apprise:
         service = apprise.Apprise.instantiate(url, asset=asset)
         self._redact = Redactor(_secrets(url, service))
         if service is None:
-            said = self._redact(self._log.last())
+            said = self._redact(self._log.why())
             raise NotDelivered(f"Apprise can make nothing of its URL{said and f' ({said})'}", Failure.REFUSED)
         self._service, self._endpoint = service, endpoint_of(service)
         if service.verify_certificate:
@@ -69,6 +70,7 @@ class Apprise:
 
     def deliver(self, notification: Notification) -> None:
         """With the severity as a type of Apprise's, which each service shows in its own way."""
+        self._log.forget()
         done = self._sender.notify(
             title=notification.title,
             body=notification.message,
@@ -76,7 +78,7 @@ class Apprise:
             body_format=self._apprise.NotifyFormat.TEXT,
         )
         if not done:
-            reason = self._redact(self._log.last()) or "Apprise does not say why"
+            reason = self._redact(self._log.why()) or "Apprise does not say why"
             raise NotDelivered(reason, _failure(reason))
 
     def _type(self, notification: Notification) -> str:
@@ -89,37 +91,44 @@ class Apprise:
 
 def _failure(reason: str) -> Failure:
     """By the status or the words that Apprise's plugins and Python's libraries use. ntfy's 41301 is a 413."""
-    if status := re.search(r"error=(\d{3})", reason):
+    if status := _STATUS.search(reason):
         return failure_of(int(status.group(1)))
     if re.search(r"timed out|timeout", reason, re.IGNORECASE):
         return Failure.LATE
-    return Failure.DOWN if re.search(r"connection|socket|resolution", reason, re.IGNORECASE) else Failure.ERROR
+    return Failure.DOWN if re.search(r"connection|socket|resolution|throttle", reason, re.IGNORECASE) else Failure.ERROR
 
 
 class _Log(logging.Handler):
-    """What Apprise has logged last: a warning or error, and the exception that it tells of at level debug."""
+    """Why a try failed, by what Apprise logs of it: a warning or error, and the exception that it tells of at level debug.
+
+    That is the first one, or the first with a status: what a plugin says after it is what it could not do then.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
-        self._warning = self._exception = ""
+        self.forget()
         log = logging.getLogger("apprise")
         log.setLevel(logging.DEBUG)
         log.propagate = False
         log.addHandler(self)
 
+    def forget(self) -> None:
+        """Begin anew."""
+        self._warning = self._exception = ""
+        self._kept = False  # the latest warning, of which the next exception is
+
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
-        unhandled = record.exc_info and record.exc_info[0]
-        if unhandled and self._warning:  # while the plugin tidied up: the reason has been said
-            return
-        if unhandled:
-            text = f"{text}: {unhandled.__name__}"
+        if record.exc_info and record.exc_info[0]:
+            text = f"{text}: {record.exc_info[0].__name__}"
         if record.levelno >= logging.WARNING:
-            self._warning, self._exception = text, ""
-        elif text.startswith(("Socket Exception:", "I/O Exception:")):
+            self._kept = not self._warning or (bool(_STATUS.search(text)) and not _STATUS.search(self._warning))
+            if self._kept:
+                self._warning, self._exception = text, ""
+        elif self._kept and text.startswith(("Socket Exception:", "I/O Exception:")):
             self._exception = text.partition(":")[2].strip()
 
-    def last(self) -> str:
+    def why(self) -> str:
         """Both; "" if nothing was said."""
         return ": ".join(text.rstrip(".") for text in (self._warning, self._exception) if text)
 

@@ -10,9 +10,10 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from tests.faults import clocks, network, process, storage
+from tests.faults import alarm, clocks, network, process, storage
 from tests.faults.stage import Outcome, Stage
 from tests.support.agent import CHECKOUT, environment, python
 from tests.support.receiver import Receiver
@@ -45,6 +46,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "backup copied over": (storage.backup_copied_over, 1, 1),
     "filesystem frozen": (storage.frozen, 60, 5),
     "power cut": (storage.power_cut, 30, 4),
+    "power cut, sync = full": (partial(storage.power_cut, sync="full"), 30, 4),
     "database of a later version": (storage.newer_schema, 20, 4),
     "folder not writable": (storage.folder_not_writable, 1, 1),
     "clock stepped": (clocks.clock_is_stepped, 1, 1),
@@ -58,6 +60,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "a generous timeout": (clocks.generous_timeout, 15, 5),
     "signals": (clocks.signals_at_any_moment, 90, 9),
     "kill -9": (process.killed_at_any_moment, 300, 8),
+    "alarm path killed": (alarm.alarm_path_killed, 300, 12),
     "a mount hangs": (process.hanging_mount, 200, 10),
     "Docker engine": (process.docker_engine, 90, 10),
     "memory": (process.memory, 90, 10),

@@ -39,7 +39,9 @@ class Wall:
 
     def set(self, offset: str) -> None:
         """An offset in faketime(1)'s words: `+3600`, or `+0 x1.0001` for a clock that runs fast."""
-        self._file.write_text(f"{offset}\n")
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{offset}\n")
+        new.replace(self._file)  # whole: it is read at any moment
 
 
 def clock_is_stepped(stage: Stage) -> Outcome:

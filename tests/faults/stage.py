@@ -7,10 +7,12 @@ fault's to break, and nothing of it is seen outside.
 import contextlib
 import math
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,9 +67,11 @@ class Stage:
         )
 
     @contextlib.contextmanager
-    def agent(self, toml: str = "", *, prefix: Sequence[str] = (), **environment: str) -> Iterator[AgentProcess]:
+    def agent(
+        self, toml: str = "", *, prefix: Sequence[str] = (), sync: str = "normal", **environment: str
+    ) -> Iterator[AgentProcess]:
         """The agent, after its first cycle."""
-        with AgentProcess(self.folder, toml or self.toml(), prefix=prefix, **environment) as running:
+        with AgentProcess(self.folder, toml or self.toml(), prefix=prefix, sync=sync, **environment) as running:
             running.ready().cycles(1)
             running.listen_no_more()
             yield running
@@ -116,6 +120,13 @@ class Stage:
         """Slot (s since the epoch) and lateness (s) of each row, in order of insertion."""
         stamps = [datetime.fromisoformat(str(at)).timestamp() for (at,) in agent.rows("timestamp_lima")]
         return [(math.floor(at_s), at_s % 1) for at_s in stamps]
+
+
+def forget_changes(database: Path) -> None:
+    """What changes often is told ten minutes later: an agent that remembers no change tells the next six at once."""
+    if database.exists():
+        with closing(sqlite3.connect(database)) as writer, writer, contextlib.suppress(sqlite3.OperationalError):
+            writer.execute("UPDATE alert_state SET changes_ns = NULL")
 
 
 class Resolver:

@@ -68,9 +68,11 @@ def run_python(
 class AgentProcess:
     """Started on entering the `with` block; on leaving it, it is made sure that it is gone."""
 
-    def __init__(self, folder: Path, toml: str, *, prefix: Sequence[str] = (), **more_environment: str) -> None:
+    def __init__(
+        self, folder: Path, toml: str, *, prefix: Sequence[str] = (), sync: str = "normal", **more_environment: str
+    ) -> None:
         self.folder = folder
-        self._prefix, self._environment = prefix, more_environment
+        self._prefix, self._sync, self._environment = prefix, sync, more_environment
         self.config = folder / "config.toml"
         # In a folder of its own, so that a test can do to it what it likes.
         self.database = folder / "data/metrics.db"
@@ -83,7 +85,7 @@ class AgentProcess:
 
     def write(self, toml: str) -> None:
         """Change the configuration; the database is always that of the folder."""
-        self.config.write_text(f'{toml}\n[storage]\npath = "{self.database}"\n')
+        self.config.write_text(f'{toml}\n[storage]\npath = "{self.database}"\nsync = "{self._sync}"\n')
 
     def __enter__(self) -> Self:
         notify = self.folder / "notify"

@@ -163,7 +163,7 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     internet_url = redact_url(config.internet.url)
     announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
     probes, pinger = components.probes(config, runtime)
-    heartbeat, channels = components.heartbeat(config, runtime), components.channels(config)
+    heartbeat, channels = components.heartbeat(config, runtime), components.channels(config, path)
     heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
     notifier = components.notifier(path)
     outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id) if channels else None

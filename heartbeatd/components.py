@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from heartbeatd import __version__
-from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.config.model import WEBHOOK, Config
+from heartbeatd.config.notified import has_credentials_elsewhere, may_have_webhook
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.subject import Severity
@@ -38,10 +38,10 @@ def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
     return Heartbeat(client, settings.url, settings.secret_key.reveal(), settings.timeout_seconds)
 
 
-def channels(config: Config) -> tuple[Channel, ...]:
-    """Where notifications go: the webhook, and each section [[channel]]."""
+def channels(config: Config, config_file: Path) -> tuple[Channel, ...]:
+    """Where notifications go: the webhook, and each section [[channel]]. Where there is no webhook, the first try says so."""
     alerts = config.alerts
-    webhook = (Channel(WEBHOOK, alerts.timeout_seconds),) if alerts.webhook_url else ()
+    webhook = (Channel(WEBHOOK, alerts.timeout_seconds),) if may_have_webhook(config, config_file) else ()
     return webhook + tuple(
         Channel(one.name, one.timeout_seconds, _LEAST[one.min_severity], one.events) for one in config.channels
     )
@@ -49,5 +49,6 @@ def channels(config: Config) -> tuple[Channel, ...]:
 
 def notifier(config_file: Path) -> Notifier:
     """What delivers: systemd's, which goes by the system's own configuration; a child of this process for any other."""
-    child = SpawningNotifier(config_file)
-    return SocketNotifier(child) if config_file == DEFAULT_PATH else child
+    if has_credentials_elsewhere(config_file):
+        return SocketNotifier(SpawningNotifier(config_file, stands_in=True))
+    return SpawningNotifier(config_file)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from heartbeatd import __version__, exit_record, journal
 from heartbeatd.config.load import load
 from heartbeatd.config.model import Config
+from heartbeatd.config.notified import may_tell
 from heartbeatd.config.remarks import remarks
 from heartbeatd.config.secrets import load_credentials
 from heartbeatd.core.gap import Start
@@ -45,13 +46,13 @@ def run(path: Path) -> int:
             log.error("%s", problem, extra=journal_fields(kind, where=problem.where, path=problem.where, waiting=0))
         service.status(_refusal(error))
         return error.exit_code
-    _announce(config, runtime)
+    _announce(config, path, runtime)
     app = _build(config, path, runtime, store)
 
     def reload() -> "App":
         nonlocal app
         app = app.reload(_load(path, runtime), path)
-        _say_what_is_off(app.config, app.agent.host)
+        _say_what_is_off(app.config, path, app.agent.host)
         return app
 
     before = store.previous_run
@@ -89,9 +90,9 @@ def _require_authorities(ca_file: str) -> None:
     create_ssl_context(ca_file)
 
 
-def _say_what_is_off(config: Config, host: str) -> None:
+def _say_what_is_off(config: Config, path: Path, host: str) -> None:
     """A warning for each of the `remarks`."""
-    for remark in remarks(config, host):
+    for remark in remarks(config, host, tells=may_tell(config, path)):
         log.warning("%s", remark)
 
 
@@ -104,7 +105,7 @@ def _refusal(error: HeartbeatdError) -> str:
     return f"configuration refused: {first.where}{more}; what is wrong there: sudo heartbeatctl check"
 
 
-def _announce(config: Config, runtime: Runtime) -> None:
+def _announce(config: Config, path: Path, runtime: Runtime) -> None:
     host, url, service = host_name(config, runtime.names), config.heartbeat.url, runtime.service
     service.set_watchdog(config.agent.interval_seconds, config.longest_cycle_s)
     service.ready("started, waiting for the first slot")
@@ -118,4 +119,4 @@ def _announce(config: Config, runtime: Runtime) -> None:
         config.storage.path,
         extra=journal_fields(MessageId.STARTED, version=__version__, host=host),
     )
-    _say_what_is_off(config, host)
+    _say_what_is_off(config, path, host)

@@ -12,12 +12,12 @@ TEST_PATH = "webhook-test"  # n8n's, unless N8N_ENDPOINT_WEBHOOK_TEST says other
 _LOOPBACK = r"(::ffff:)?127(\.[0-9]+){1,3}|::1"
 
 
-def remarks(config: Config, host: str) -> tuple[Problem, ...]:
-    """Each with the setting it is about; `host` is the name this host goes by."""
-    return (*_sent(config), *_in_the_clear(config), *_timing(config), *_name(host))
+def remarks(config: Config, host: str, *, tells: bool) -> tuple[Problem, ...]:
+    """Each with the setting it is about; `host` is the name this host goes by, `tells` whether there may be a channel."""
+    return (*_sent(config, tells=tells), *_in_the_clear(config), *_timing(config), *_name(host))
 
 
-def _sent(config: Config) -> Iterator[Problem]:
+def _sent(config: Config, *, tells: bool) -> Iterator[Problem]:
     """So that nobody waits for heartbeats or alerts that were never asked for."""
     webhook = config.alerts.webhook_url.reveal()
     if not config.heartbeat.url:
@@ -26,14 +26,24 @@ def _sent(config: Config) -> Iterator[Problem]:
             "not set: measuring and storing only, no heartbeats are sent",
             "set heartbeat.url and a key",
         )
-    elif not webhook:
-        yield Problem("alerts.webhook_url", "not set: changes of the Worker are only logged", "set alerts.webhook_url")
+    elif not tells:
+        yield nowhere()
+    yield from test_address(webhook)
+
+
+def test_address(webhook: str) -> Iterator[Problem]:
+    """If the webhook's URL is n8n's for a test."""
     if TEST_PATH in urlsplit(webhook).path.split("/"):
         yield Problem(
             "alerts.webhook_url",
             "this is n8n's test address, which works once, and only while somebody listens in the editor",
             "use the Production URL of the Webhook node (/webhook/ in place of /webhook-test/), and activate the workflow",
         )
+
+
+def nowhere() -> Problem:
+    """There is neither a webhook nor another channel."""
+    return Problem("alerts.webhook_url", "not set: changes of the Worker are only logged", "set alerts.webhook_url")
 
 
 def _in_the_clear(config: Config) -> Iterator[Problem]:

@@ -5,23 +5,20 @@ The notifier is asked for one try to each channel, all at once: what comes back 
 
 import argparse
 import os
-from functools import partial
 from pathlib import Path
 
 from heartbeatd import components
 from heartbeatd.config.model import Config
-from heartbeatd.core.delivery import Channel, Failure
+from heartbeatd.core.delivery import Channel
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification, for_this_try, of_test, to_queue
 from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl import privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem
-from heartbeatd.notify.client import Attempt, Notifier, NotifierError
+from heartbeatd.notify.asking import ask_all
 from heartbeatd.notify.protocol import Answer, Try
 from heartbeatd.runtime import Runtime
-
-GRACE_S = 10.0  # for the notifier to load what it needs, and to say that the time is over
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,17 +36,20 @@ def run(arguments: argparse.Namespace) -> int:
     runtime = Runtime()
     notifier = components.notifier(arguments.config)
     try:
-        answers = send(channels, _test(config, runtime), notifier, runtime)
+        told = _test(config, runtime)
+        tries = {channel.name: Try(channel.name, channel.timeout_s, told) for channel in channels}
+        answers = ask_all(notifier, tries, Answer.parse, runtime.cancel)
     finally:
         runtime.close()
     width = max(len(channel.name) for channel in channels)
     for channel in channels:
         print(plain(f"{channel.name:{width}}  {_in_words(answers[channel.name])}"))
-    return ExitCode.OK if all(answer.failure is None for answer in answers.values()) else ExitCode.FAILED
+    arrived = all(isinstance(answer, Answer) and answer.failure is None for answer in answers.values())
+    return ExitCode.OK if arrived else ExitCode.FAILED
 
 
 def _chosen(arguments: argparse.Namespace, config: Config) -> tuple[Channel, ...]:
-    channels = components.channels(config)
+    channels = components.channels(config, arguments.config)
     if not channels:
         where = f"{arguments.config}: alerts.webhook_url"
         raise ConfigError(
@@ -73,36 +73,9 @@ def _test(config: Config, runtime: Runtime) -> Notification:
     return for_this_try(to_queue(of_test(components.agent_info(config, runtime), now_ns, event_id, url)), 1, now_ns)
 
 
-def send(
-    channels: tuple[Channel, ...], notification: Notification, notifier: Notifier, runtime: Runtime
-) -> dict[str, Answer]:
-    """What came of one try to each channel, by its name. They run side by side."""
-    answers: dict[str, Answer] = {}
-    tries: dict[str, Attempt] = {}
-
-    def look(name: str) -> None:
-        answer = tries[name].answer()
-        if answer is not None:
-            answers[name] = answer
-            del watched[tries[name].fileno()]
-
-    for channel in channels:
-        try:
-            tries[channel.name] = notifier.start(Try(channel.name, channel.timeout_s, notification).encode())
-        except NotifierError as error:
-            answers[channel.name] = Answer(Failure.DOWN, str(error))
-    watched = {attempt.fileno(): partial(look, name) for name, attempt in tries.items()}
-    until_ns = runtime.cancel.deadline(max(channel.timeout_s for channel in channels) + GRACE_S)
-    try:
-        runtime.cancel.wait(lambda: not watched, until_ns, also=watched)
-    finally:
-        for attempt in tries.values():
-            attempt.close()
-    late = Answer(Failure.LATE, "the notifier gave no answer in time: see journalctl -u 'heartbeatd-notify@*'")
-    return {channel.name: answers.get(channel.name, late) for channel in channels}
-
-
-def _in_words(answer: Answer) -> str:
+def _in_words(answer: Answer | str) -> str:
+    if isinstance(answer, str):
+        return f"not delivered: {answer}"
     if answer.failure is not None:
         return f"not delivered: {answer.reason}"
     return "delivered" if answer.status is None else f"delivered (HTTP {answer.status})"

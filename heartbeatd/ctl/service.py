@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from heartbeatd.config.secrets import (
     load_credentials,
     read,
     stored_anew,
+    undecryptable_hint,
 )
 from heartbeatd.ctl import unit_file
 from heartbeatd.ctl.unit_file import Settings
@@ -23,6 +26,7 @@ from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, require_regular
 
 UNIT = "heartbeatd.service"
+NOTIFIER_SOCKET = "heartbeatd-notify.socket"
 USER = "heartbeat"
 CREDENTIALS = Path("/run/credentials") / UNIT
 _PROPERTIES = (
@@ -30,6 +34,8 @@ _PROPERTIES = (
     *("ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "MainPID"),
     *("ExecMainCode", "ExecMainStatus", "Result", "NeedDaemonReload"),
 )
+# What follows from a credential that cannot be decrypted, by whose it is.
+NOT_STARTED, NOT_SENT = "systemd will not start the service with it (status 243)", "no alert is sent with it"
 _EXITED = "1"  # CLD_EXITED of waitid(2)
 
 
@@ -86,6 +92,27 @@ def unit_state() -> Service | None:
     )
 
 
+@contextmanager
+def notifier_socket() -> Iterator[None]:
+    """As root: heartbeatd-notify.socket listens while this lasts, also where the agent does not run."""
+    listened = _systemctl("is-active", "--quiet", NOTIFIER_SOCKET)
+    if not listened:
+        _systemctl("start", NOTIFIER_SOCKET)
+    try:
+        yield
+    finally:
+        now = unit_state()
+        if not listened and (now is None or now.active in ("inactive", "failed")):
+            _systemctl("stop", NOTIFIER_SOCKET, "heartbeatd-credentials.socket")
+
+
+def _systemctl(*words: str) -> bool:
+    try:
+        return subprocess.run(["systemctl", *words], capture_output=True, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 def credentials() -> Credentials:
     """Those of the running service, if we may read them; else, as root, those it would be given. Raises ConfigError."""
     loaded = loaded_credentials()
@@ -115,7 +142,7 @@ def given_credentials(settings: Settings) -> tuple[Credentials, tuple[Problem, .
         for identifier, path, is_encrypted in ((name, encrypted, True), (name + PLAIN, plain, False)):
             path, is_encrypted = elsewhere.get(identifier, (path, is_encrypted))
             try:
-                _refuse_what_is_no_file(path, name)
+                refuse_what_is_no_file(path, name)
                 data = decrypted(path, identifier) if is_encrypted else read(path)
             except ConfigError as error:
                 problems += error.problems
@@ -145,7 +172,7 @@ def _named_elsewhere(settings: Settings) -> dict[str, tuple[Path, bool]]:
     return found
 
 
-def _refuse_what_is_no_file(path: Path, name: str) -> None:
+def refuse_what_is_no_file(path: Path, name: str) -> None:
     """Raises ConfigError for e.g. a FIFO, which would have whoever reads it wait for ever."""
     try:
         require_regular(path)
@@ -156,8 +183,11 @@ def _refuse_what_is_no_file(path: Path, name: str) -> None:
         return  # not there, or not for us to see
 
 
-def decrypted(path: Path, name: str) -> bytes | None:
-    """What systemd-creds(1) makes of an encrypted credential; None if it is not there, or not for us to read."""
+def decrypted(path: Path, name: str, so: str = NOT_STARTED) -> bytes | None:
+    """What systemd-creds(1) makes of an encrypted credential; None if it is not there, or not for us to read.
+
+    Raises ConfigError if it cannot be decrypted; `so` is what follows from that.
+    """
     if not os.access(path, os.R_OK):
         return None
     words = ["systemd-creds", "decrypt", f"--name={name}", str(path), "-"]
@@ -170,8 +200,8 @@ def decrypted(path: Path, name: str) -> bytes | None:
         raise ConfigError(
             Problem(
                 str(path),
-                f"cannot be decrypted, and systemd will not start the service with it (status 243): {reason}",
-                f"was it made on another machine, or for another TPM? {stored_anew(name.removesuffix(PLAIN))}",
+                f"cannot be decrypted, and {so}: {reason}",
+                undecryptable_hint(name.removesuffix(PLAIN)),
             )
         ) from None
     return done.stdout

@@ -46,6 +46,7 @@ from heartbeatd.notify.stage import before_sending
 
 READ_S = 5.0  # for whoever asks to have asked
 MARGIN_S = 2.0
+LONGEST_REASON = 800  # characters: whoever asked reads 4 KiB at the most
 
 
 def main() -> int:
@@ -119,7 +120,7 @@ def attempt(asked: Try | Check, arguments: argparse.Namespace, reply: Reply) -> 
 
 def failed(asked: Try | Check, address: str, error: NotDelivered) -> Answer | Report:
     """What is answered then."""
-    reason = plain(str(error))
+    reason = plain(str(error))[:LONGEST_REASON]
     if isinstance(asked, Check):
         return Report(Reached.NOTHING, address, reason, error.failure, error.cause)
     return Answer(error.failure, reason)

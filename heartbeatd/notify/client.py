@@ -27,8 +27,11 @@ class Attempt(Protocol):
     def fileno(self) -> int:
         """Readable when there is something to see."""
 
+    def line(self) -> bytes | None:
+        """What was said; None as long as it is not there whole. What is no line is all there was."""
+
     def answer(self) -> Answer | None:
-        """What came of it; None as long as nothing has come."""
+        """What came of a try; None as long as nothing has come."""
 
     def close(self) -> None:
         """Wait for it no longer. It may succeed all the same."""
@@ -80,12 +83,14 @@ class SocketNotifier:
     cannot set up, while whoever asks runs in one that it can.
     """
 
-    def __init__(self, fallback: Notifier, path: Path = SOCKET) -> None:
+    def __init__(self, fallback: Notifier | None, path: Path = SOCKET) -> None:
         self._fallback, self._path = fallback, path
         self._was_lost = False
 
     def start(self, request: bytes) -> Attempt:
         """One connection, or one child. Raises NotifierError."""
+        if self._fallback is None:
+            return self._connect(request)
         if self._was_lost:
             self._was_lost = False  # once: the next try shows whether it answers again
             return self._fallback.start(request)
@@ -133,7 +138,7 @@ class _Connection:
         except OSError as error:
             raise NotifierError(f"the notifier does not take the request: {error.strerror}") from None
 
-    def answer(self) -> Answer | None:
+    def line(self) -> bytes | None:
         try:
             heard = self._connection.recv(ANSWER_MOST_BYTES)
         except BlockingIOError:
@@ -143,8 +148,14 @@ class _Connection:
         self._heard += heard
         if heard and b"\n" not in self._heard and len(self._heard) < ANSWER_MOST_BYTES:
             return None
+        return self._heard
+
+    def answer(self) -> Answer | None:
+        line = self.line()
+        if line is None:
+            return None
         try:
-            return Answer.parse(self._heard)
+            return Answer.parse(line)
         except ValueError:
             self._lost()
             return LOST

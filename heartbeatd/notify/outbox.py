@@ -181,6 +181,15 @@ def _say_delivered(delivery: Delivery, answer: Answer) -> None:
 
 def _say_failed(delivery: Delivery, failure: Failure) -> None:
     event_id, reason = delivery.event_id, delivery.last_error
+    if failure is Failure.UNSET:
+        log.warning(
+            "alert not sent, there is nowhere to send it: event %s, %s: %s",
+            event_id,
+            reason,
+            plain(delivery.notification.body[:SHOWN]),
+            extra=journal_fields(MessageId.ALERT_SET_ASIDE, event_id=event_id, channel=delivery.channel, reason=reason),
+        )
+        return
     if delivery.set_aside_ns is not None:
         log.error(
             "alert set aside at attempt %d, it is not sent again: event %s, %s: %s",

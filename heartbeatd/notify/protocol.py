@@ -137,7 +137,8 @@ class Report:
     """What a check found. No field holds a secret.
 
     `address` is where it looked, as far as that may be shown. `reason` says why it came no further, `failure` whether a try would
-    be made again all the same, and `cause` what kept an answer away. `status` and `methods` are those of the answer.
+    be made again all the same, and `cause` what kept an answer away. `status` and `methods` are those of the answer, `authorized`
+    says whether the question came with a password or header of the user's. `source` is where the URL is from.
     """
 
     reached: Reached
@@ -148,6 +149,8 @@ class Report:
     status: int | None = None
     methods: str = ""
     took_ms: float = 0.0
+    authorized: bool = False
+    source: str = ""
 
     def encode(self) -> bytes:
         """The line that says it."""
@@ -167,6 +170,8 @@ class Report:
                 None if said["status"] is None else int(said["status"]),
                 str(said["methods"]),
                 float(said["took_ms"]),
+                bool(said["authorized"]),
+                str(said["source"]),
             )
         except _NO_JSON:
             raise ValueError("the notifier gave no report") from None

@@ -171,7 +171,8 @@ def test_where_the_webhook_comes_from(tmp_path: Path) -> None:
     assert parse(setting).alerts.webhook_url.reveal() == "http://setting/"
     assert str(parse(setting, "f").alerts.webhook_url.origin) == "f: alerts.webhook_url"
     (tmp_path / WEBHOOK_URL).write_text("http://u:hidden@credential/\n")
-    config = parse(setting, credentials=load_credentials(tmp_path))
+    assert load_credentials(tmp_path) == {}  # the agent is not given it
+    config = parse(setting, credentials=load_credentials(tmp_path, (WEBHOOK_URL,)))
     assert config.alerts.webhook_url.reveal() == "http://u:hidden@credential/"
     assert str(config.alerts.webhook_url.origin) == "systemd credential heartbeat.webhook_url"
     with pytest.raises(ConfigError, match="begins neither with https") as caught:

@@ -8,13 +8,12 @@ from heartbeatd.ctl import service, set_secret
 from heartbeatd.errors import HeartbeatdError
 
 
-@pytest.mark.parametrize("name", ["secret_key", "webhook_url"])
-def test_a_folder_that_is_given_as_a_credential(tmp_path: Path, name: str) -> None:
+def test_a_folder_that_is_given_as_a_credential(tmp_path: Path) -> None:
     """`check` and `status`: set-secret cannot take its place before it is gone."""
-    found, problems = service.given_credentials((("LoadCredential", f"heartbeat.{name}:{tmp_path}"),))
+    found, problems = service.given_credentials((("LoadCredential", f"heartbeat.secret_key:{tmp_path}"),))
     (problem,) = (problem for problem in problems if problem.where == str(tmp_path))
     assert found == {}
-    assert problem.hint.startswith(f"`rmdir {tmp_path}`; then `heartbeatctl set-secret {name}`")
+    assert problem.hint.startswith(f"`rmdir {tmp_path}`; then `heartbeatctl set-secret secret_key`")
 
 
 def test_a_folder_where_the_secret_would_be_stored(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -123,13 +124,15 @@ def test_nobody_else_is_answered(tmp_path: Path, receiver: Receiver) -> None:
     """By the user that systemd has found at the other end: root and the one that is named, nobody else, and no nonsense."""
     config = tmp_path / "config.toml"
     config.write_text(f'[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
-    for peer, user, answered in (
+    asked: tuple[Try | Check, ...] = (about("webhook"), Check("webhook", 20.0))
+    cases = (
         *(("3-4711-0", "daemon", True), ("3-4711-1", "daemon", True), ("3-4711-2", "daemon", False)),
         *(("3-4711-2", "no-such-user", False), ("3-unknown", "daemon", False), ("3-4711-x", "daemon", False)),
-    ):
+    )
+    for request, (peer, user, answered) in product(asked, cases):
         ours, its = socket.socketpair()
         with ours, its:
-            ours.sendall(about("webhook").encode())
+            ours.sendall(request.encode())
             ours.settimeout(HANG_S)
             done = subprocess.run(
                 [*python("heartbeatd.notify", "--config", config), "--peer", peer, "--user", user],
@@ -144,7 +147,7 @@ def test_nobody_else_is_answered(tmp_path: Path, receiver: Receiver) -> None:
                 line = ours.recv(65536)
             except ConnectionResetError:  # what was asked was not even read
                 line = b""
-            assert (line != b"") == answered, (peer, user, done.stderr)
+            assert (line != b"") == answered, (request, peer, user, done.stderr)
     assert len(receiver.received(WEBHOOK)) == 2
 
 

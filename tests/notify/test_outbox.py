@@ -58,6 +58,10 @@ class OneTry:
     def fileno(self) -> int:
         return self._ours.fileno()
 
+    def line(self) -> bytes | None:
+        answer = self.answer()
+        return None if answer is None else answer.encode()
+
     def answer(self) -> Answer | None:
         return self._answer
 
@@ -206,6 +210,19 @@ def test_what_is_no_notification_is_set_aside_and_the_next_leaves(
     assert scene.notifier.told == [("mail", "one", 1)]
     assert [done.last_error for done in scene.store.ended] == ["what is stored is no notification"] * 4
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * 4
+
+
+def test_without_a_webhook_nothing_waits_for_one(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """The notifier knows that there is none: what was to be told is logged, and the next is tried all the same."""
+    scene.queue("one", "two")
+    scene.outbox.step()
+    scene.end(Answer(Failure.UNSET, "alerts.webhook_url: is not set"))
+    (line,) = caplog.records
+    assert line.levelno == logging.WARNING
+    assert "there is nowhere to send it: event one, alerts.webhook_url: is not set: " in line.getMessage()
+    assert [done.event_id for done in scene.store.ended] == ["one"]
+    scene.outbox.step()
+    assert scene.notifier.told == [("mail", "one", 1), ("mail", "two", 1)]
 
 
 def test_no_notifier_is_a_failure_like_another(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:

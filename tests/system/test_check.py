@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.receiver import WORKER, Receiver
+from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import MEASURE_ONLY, configure, reporting, state, wait_active
 from tests.system.host import BootedHost
 
@@ -63,6 +63,45 @@ def test_all_is_well_and_nothing_is_left(stopped: BootedHost) -> None:
     assert "in the sandbox" in said.bad("sandbox", "ok")["text"]
     assert not stopped.path("/var/lib/heartbeat").exists()
     assert "heartbeatd-check" not in stopped.out("systemctl list-units --all --plain 'heartbeatd-check*'")
+
+
+def test_the_channels_are_tried_by_the_notifier(stopped: BootedHost, receiver: Receiver) -> None:
+    """With its credentials, before the first start, too: nobody is told anything, and its socket listens no longer then."""
+    stopped.run(f"echo {receiver.url(WEBHOOK)} | heartbeatctl set-secret webhook_url")
+    stopped.run("echo json://127.0.0.1:9/x | heartbeatctl set-secret channel.phone")
+    configure(stopped, MEASURE_ONLY + '[[channel]]\nname = "phone"\n')
+    said = check(stopped)
+    assert said.errors == {"channels"}
+    assert said.bad("webhook", "ok")["text"].startswith(f"{receiver.url(WEBHOOK)} is reachable (HTTP 204")
+    assert "systemd credential heartbeat.webhook_url" in said.bad("secrets", "ok")["text"]
+    assert said.bad("channels")["text"] == "phone: apprise is not installed: apt install apprise"
+    assert "in its own sandbox" in said.bad("channels", "ok")["text"]
+    assert receiver.received(WEBHOOK) == []
+    listening = "systemctl is-active heartbeatd-notify.socket heartbeatd-credentials.socket"
+    assert stopped.run(listening, check=False).stdout == "inactive\ninactive\n"
+    stopped.run(
+        "echo of another machine > /etc/credstore.encrypted/heartbeat.channel/phone; systemctl start heartbeatd"
+    )
+    for options in ((), ("--offline",)):
+        said = check(stopped, *options)
+        (found,) = (found for found in said.findings if "cannot be decrypted" in found["text"])
+        assert (found["verdict"], found["subject"]) == ("error", "channels")
+        assert "set-secret channel.phone" in found["text"] + found["hint"]
+    assert stopped.out(listening) == "active\nactive"
+
+
+def test_a_notifier_that_cannot_be_started(stopped: BootedHost, receiver: Receiver) -> None:
+    """Said, with where to look; a child looks in its place, and does not claim to be it."""
+    configure(stopped, f'{MEASURE_ONLY}[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
+    folder = "/run/systemd/system/heartbeatd-notify@.service.d"
+    stopped.run(
+        f"mkdir -p {folder}; printf '[Service]\\nUser=nobody-here\\n' > {folder}/test.conf; systemctl daemon-reload"
+    )
+    said = check(stopped)
+    stopped.run(f"rm -r {folder}; systemctl daemon-reload")
+    assert "the notifier ended without an answer" in said.bad("channels")["text"]
+    assert "looked at from outside the sandbox of heartbeatd-notify@.service" in said.bad("channels", "warning")["text"]
+    assert "is reachable" in said.bad("webhook", "ok")["text"]
 
 
 def test_a_key_that_only_root_can_read(stopped: BootedHost, receiver: Receiver) -> None:

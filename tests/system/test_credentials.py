@@ -1,7 +1,7 @@
 """The key as a systemd credential: stored by heartbeatctl, decrypted by systemd, and taken by the agent."""
 
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
-from tests.system.conftest import configure, reporting, state, wait_active
+from tests.system.conftest import configure, reporting, state, wait_active, wait_cycle
 from tests.system.host import BootedHost
 
 KEY = "credential-key-4711"
@@ -105,13 +105,53 @@ def test_a_drop_in_wins(installed: BootedHost, receiver: Receiver) -> None:
 
 
 def test_the_webhook_is_a_credential_too(installed: BootedHost, receiver: Receiver) -> None:
-    """`set-secret webhook_url`: alerts go there, and the address is nowhere in the configuration."""
+    """`set-secret webhook_url` while the agent runs: alerts go there at once, and the agent cannot read the address."""
     url = receiver.url(WEBHOOK)
     configure(installed, without_key(receiver).replace(f'webhook_url = "{url}"\n', ""))
-    installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
     assert beats_with(installed, receiver) == "Bearer plain-key"
+    said = installed.run("heartbeatctl test-alert", check=False, timeout_s=90)
+    assert (said.returncode, "alerts.webhook_url: is not set" in said.stdout) == (1, True)
+    said = installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
+    assert "the next alert is sent with it" in said.stdout
+    assert "restart" not in said.stdout
     installed.run("heartbeatctl test-alert", timeout_s=90)
     assert receiver.received(WEBHOOK)[-1].body["details"]["event"] == "test"
+    installed.run("systemctl restart heartbeatd")
+    wait_active(installed)
+    assert installed.out("ls /run/credentials/heartbeatd.service") == "heartbeat.secret_key.plain"
+    readable = "setpriv --reuid=heartbeat --regid=heartbeat --clear-groups grep -rs webhook/heartbeat /etc /run"
+    assert installed.run(readable, check=False).stdout == ""
+
+
+def test_what_is_to_be_told_is_kept_until_the_notifier_can_tell(installed: BootedHost, receiver: Receiver) -> None:
+    """A notifier that is not passed the credentials cannot know that there is no webhook: the alert waits for one that is."""
+    drop_in = "/run/systemd/system/heartbeatd-notify@.service.d"
+    installed.run(
+        f"mkdir -p {drop_in}; printf '[Service]\\nLoadCredential=\\n' > {drop_in}/none.conf; systemctl daemon-reload"
+    )
+    url = receiver.url(WEBHOOK)
+    installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
+    without_url = without_key(receiver).replace(f'webhook_url = "{url}"\n', "gap_alert_seconds = 1\n")
+    configure(installed, without_url)
+    installed.run("systemctl restart heartbeatd")
+    wait_cycle(installed)
+    installed.run("systemctl stop heartbeatd; sleep 3; systemctl start heartbeatd")
+    installed.wait_for("an alert that waits", lambda: "webhook_url: is not set" in installed.out("heartbeatctl alerts"))
+    installed.run(f"rm -r {drop_in}; systemctl daemon-reload; heartbeatctl alerts retry")
+    installed.wait_for(
+        "the alert", lambda: [x for x in receiver.received(WEBHOOK) if x.body["details"]["event"] == "gap"]
+    )
+
+
+def test_without_any_channel_nothing_waits(installed: BootedHost, receiver: Receiver) -> None:
+    """The first try says that there is nowhere to send it, and that is logged."""
+    installed.run(
+        "heartbeatctl set-secret --remove webhook_url; systemctl stop heartbeatd; sleep 3; systemctl start heartbeatd"
+    )
+    said = "alert not sent, there is nowhere to send it"
+    installed.wait_for("the line", lambda: said in installed.journal("--unit=heartbeatd", "--output=cat"))
+    wait_cycle(installed)
+    installed.wait_for("the status", lambda: "queued" not in installed.out("systemctl show -P StatusText heartbeatd"))
 
 
 def test_what_would_keep_the_service_from_starting_is_said(installed: BootedHost) -> None:

@@ -5,6 +5,7 @@ who and where the agent is. Where that is not possible the same is tried from ou
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
 from heartbeatd.journal import is_journal
 
-IN_SANDBOX = ok("sandbox", f"all this was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
+IN_SANDBOX = ok("sandbox", f"all else was tried as the user {service.USER}, in the sandbox of {service.UNIT}")
 NOT_LOOKED_AT = warning(
     "storage", f"not looked at: only root can tell what the user {service.USER} may do", "run it with sudo"
 )
@@ -51,7 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     seen_by_root = [
         *(_refused(problem, "secrets") for problem in spoilt),
         *configuration.misplaced(),
-        *channels.undecryptable(),
         *unit.waiting_credentials(given, loaded),
         *unit.moved_helper(unit_file.service_settings("heartbeatd-containers.service")),
     ]
@@ -76,20 +76,34 @@ def _findings(
         config, path, service.unit_state(), identity(folder), settings, engine, read_only=is_read_only(folder)
     )
     yield from configuration.check(situation)
-    yield from channels.check(config.channels, has_apprise=find_spec("apprise") is not None)
     yield from seen_by_root
     if offline:
+        yield from channels.offline(config.channels, has_apprise=find_spec("apprise") is not None)
+        yield from channels.undecryptable()
         yield from _outside(situation, offline=True)
         return
     from_unit = list(unit.check(situation))
     yield from from_unit
-    yield from _in_sandbox(situation, from_unit)
-    yield from containers_sdk.check(situation)
-
-
-def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Finding]:
-    """The tries, in the sandbox if that can be. `from_unit` has been yielded already."""
     outside = why_outside(situation, is_root=os.geteuid() == 0)
+    by_notifier = tuple(channels.by_unit(situation)) if outside is None else ()
+    yield from by_notifier
+    yield from _in_sandbox(situation, from_unit, outside)
+    yield from containers_sdk.check(situation)
+    if channels.IN_SANDBOX not in by_notifier:
+        yield from _channels_from_outside(situation, is_known=outside is not None)
+
+
+def _channels_from_outside(situation: Situation, *, is_known: bool) -> Iterator[Finding]:
+    """By an agent's rights. `is_known`: that it is from outside has been said."""
+    if not is_known:
+        yield channels.OUTSIDE
+    with contextlib.suppress(StoreError):
+        privileges.drop_privileges(situation.path, Path(situation.config.storage.path))
+    yield from channels.from_outside(situation)
+
+
+def _in_sandbox(situation: Situation, from_unit: list[Finding], outside: Finding | None) -> Iterator[Finding]:
+    """The tries, in the sandbox unless it is known why they are made `outside`. `from_unit` has been yielded already."""
     if outside is None:
         try:
             wrong = set[str]()
@@ -108,8 +122,8 @@ def _in_sandbox(situation: Situation, from_unit: list[Finding]) -> Iterator[Find
     if outside is not None:
         yield outside
         yield from _outside(situation)
-        return
-    yield IN_SANDBOX
+    else:
+        yield IN_SANDBOX
 
 
 def _outside(situation: Situation, *, offline: bool = False) -> Iterator[Finding]:

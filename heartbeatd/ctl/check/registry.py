@@ -10,7 +10,6 @@ from heartbeatd.ctl.check import (
     internet,
     names,
     storage,
-    webhook,
     worker,
 )
 from heartbeatd.ctl.check.finding import Finding, error
@@ -25,7 +24,6 @@ CHECKS: dict[str, Check] = {
     "host": host.check,
     "names": names.check,
     "worker": worker.check,
-    "webhook": webhook.check,
     "internet": internet.check,
     "docker": containers.check,
     "storage": storage.check,

@@ -1,25 +1,14 @@
-"""Whether the webhook would take an alert: it is asked, and nothing is started by that.
-
-The question is the one a browser asks before it posts across sites: OPTIONS, with an `Origin` and the method to come (the
-Fetch standard, "CORS-preflight request"). n8n answers it 204, with the methods of the address, if a workflow with that path
-is active, and 404 if none is; without an `Origin` it answers 204 to any path.
-"""
+"""What the notifier's report says of the webhook: whether it would take an alert, and what to do if it would not."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
-from heartbeatd import components
+from heartbeatd.config.model import Config
+from heartbeatd.config.remarks import nowhere, test_address
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl.check.finding import Finding, error, ok, warning
-from heartbeatd.ctl.check.situation import Situation
-from heartbeatd.net.answer import Answer, RequestError
-from heartbeatd.net.http import Client, Request
-from heartbeatd.net.target import Target
-from heartbeatd.runtime import Runtime
+from heartbeatd.notify.protocol import Reached, Report
 
-METHODS = "access-control-allow-methods"
-_QUESTION = {"Access-Control-Request-Method": "POST"}
 _TRY = "`heartbeatctl test-alert` sends a real message"
 
 _NO_ANSWER: dict[Cause, str] = {
@@ -32,45 +21,42 @@ _NO_ANSWER: dict[Cause, str] = {
 }
 
 
-def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
-    """Without a URL there is nothing to ask: see `remarks`."""
-    url = situation.config.alerts.webhook_url.reveal()
-    if not url:
+def findings(config: Config, report: Report) -> Iterator[Finding]:
+    """Where there is another channel, none of the webhook need be there."""
+    if report.failure is Failure.UNSET:
+        if not config.channels and config.heartbeat.url:  # else all that is measured is only stored
+            yield warning("alerts", f"{nowhere().where}: {nowhere().what}", nowhere().hint)
         return
-    client, target = Client(runtime.resolver, components.USER_AGENT), Target.of(url)
-    headers = {"Origin": f"{urlsplit(url).scheme}://{target.authority}", **_QUESTION}
-    try:
-        answer = client.send(
-            Request("OPTIONS", target, headers), situation.config.alerts.timeout_seconds, runtime.cancel
-        )
-    except RequestError as failed:
-        yield no_answer(url, failed)
-    else:
-        yield classify(url, answer)
-    finally:
-        client.close()
+    if not config.alerts.webhook_url:  # of the setting it has been remarked already
+        for remark in test_address(report.address):
+            yield warning("alerts", f"{remark.where}: {remark.what}", remark.hint)
+    if report.source.startswith("systemd credential"):
+        yield ok("secrets", f"the webhook's URL comes from {report.source}")
+    yield classify(report) if report.reached is Reached.ANSWERED else no_answer(report)
 
 
-def no_answer(url: str, failed: RequestError) -> Finding:
-    """By what kept the answer away."""
-    return error("webhook", f"{redact_url(url)}: {failed}", _NO_ANSWER.get(failed.cause, ""))
+def no_answer(report: Report) -> Finding:
+    """By what kept the answer away. Where it was not even asked for, the reason says what to do."""
+    address = f"{report.address}: " if report.address else ""
+    return error(
+        "webhook", f"{address}{report.reason}", "" if report.cause is None else _NO_ANSWER.get(report.cause, "")
+    )
 
 
-def classify(url: str, answer: Answer) -> Finding:
+def classify(report: Report) -> Finding:
     """What the answer to the question says of the address."""
-    status, shown = answer.status, redact_url(url)
-    answers = f"{shown} answers OPTIONS with HTTP {status}"
+    status, methods = report.status or 0, report.methods
+    answers = f"{report.address} answers OPTIONS with HTTP {status}"
     if 200 <= status < 300:
-        methods = answer.headers.get(METHODS, "")
         if methods and "POST" not in methods.upper() and "*" not in methods:
             return error(
                 "webhook", f"{answers}, and takes no POST, only {methods}", "let the Webhook node's HTTP Method be POST"
             )
         takes = "takes alerts" if methods else "is reachable"
-        return ok("webhook", f"{shown} {takes} (HTTP {status} to OPTIONS, {answer.took_ms:.0f} ms)", _TRY)
+        return ok("webhook", f"{report.address} {takes} (HTTP {status} to OPTIONS, {report.took_ms:.0f} ms)", _TRY)
     if status in (405, 501):
         return warning("webhook", f"{answers}: whether it takes alerts cannot be told without sending one", _TRY)
-    return error("webhook", f"{answers}: {_MEANINGS.get(status, _meaning(status))}", _hint(url, status))
+    return error("webhook", f"{answers}: {_MEANINGS.get(status, _meaning(status))}", _hint(report, status))
 
 
 _MEANINGS = {
@@ -88,10 +74,13 @@ def _meaning(status: int) -> str:
     return "it refuses the question" if status < 500 else "the server, or a proxy in front of it, fails"
 
 
-def _hint(url: str, status: int) -> str:
+def _hint(report: Report, status: int) -> str:
     """What to do about a status that is no good."""
-    if status == 401 and urlsplit(url).username is not None:
-        return "it does not accept the user and password in alerts.webhook_url (in them, / ? # @ are written %2F %3F %23 %40)"
+    if status == 401 and report.authorized:
+        return (
+            "it does not accept the user and password in alerts.webhook_url (in them, / ? # @ are written %2F %3F %23 %40), "
+            "or what alerts.webhook_headers says"
+        )
     if status == 401:
         return "write them into the URL: https://USER:PASSWORD@HOST/webhook/… (heartbeat-config.toml(5))"
     if status == 403:

@@ -48,7 +48,9 @@ class Webhook:
         """Raises ConfigError if `alerts.ca_file` cannot be used."""
         url = alerts.webhook_url.reveal()
         self._redact = Redactor((*alerts.header_secrets, *secrets_in(url)))
+        self._source = str(alerts.webhook_url.origin or "")
         target = Target.of(url)
+        self._authorized = bool(target.authorization or alerts.webhook_headers)
         self._origin = f"{'https' if target.tls else 'http'}://{target.authority}"
         self._url = self._origin + target.path
         self._session = requests.Session()
@@ -75,7 +77,15 @@ class Webhook:
         answer = self._send("OPTIONS", headers={"Origin": self._origin, **_QUESTION, "Content-Type": None})
         took_ms = (time.monotonic_ns() - began_ns) / 1e6
         methods = plain(answer.headers.get(METHODS, "")[:LONGEST_METHODS])
-        return Report(Reached.ANSWERED, self.address, status=answer.status_code, methods=methods, took_ms=took_ms)
+        return Report(
+            Reached.ANSWERED,
+            self.address,
+            status=answer.status_code,
+            methods=methods,
+            took_ms=took_ms,
+            authorized=self._authorized,
+            source=self._source,
+        )
 
     def _send(self, method: str, **more: Any) -> requests.Response:
         """Raises NotDelivered if there is no answer."""

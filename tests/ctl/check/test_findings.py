@@ -24,6 +24,7 @@ TABLE: list[Row] = [
     *of_host.CONTAINERS,
     *of_network.NETWORK,
     *of_network.WEBHOOK,
+    *of_network.CHANNELS,
     *of_storage.STORAGE,
 ]
 

@@ -1,34 +1,43 @@
-"""What the webhook answers to the question whether it takes alerts, and what `check` makes of it."""
+"""What the webhook answers to the question whether it takes alerts, and what `check` makes of it, the notifier in between."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from heartbeatd.ctl.check import webhook
+from heartbeatd.ctl.check import channels
 from heartbeatd.ctl.check.finding import Finding, Verdict
-from tests.ctl.check.conftest import Found, situation
+from tests.ctl.check.conftest import situation
 from tests.support.certificates import make
 from tests.support.scripted import Script, Scripted, answers, hangs_up, resets, says, silent
 
+pytestmark = pytest.mark.slow  # a process a question, and each loads requests
 METHODS = "Access-Control-Allow-Methods: {}\r\n"
 
 
-def asked(found: Found, url: str, timeout_s: float = 30) -> Finding:
+def found(folder: Path, **alerts: object) -> list[Finding]:
+    """What is found with these settings, by a child of this process."""
+    path = folder / "config.toml"
+    lines = (f"{name} = {json.dumps(value)}\n" for name, value in alerts.items())
+    path.write_text(f"[alerts]\n{''.join(lines)}")
+    return list(channels.from_outside(situation(path, alerts=alerts)))
+
+
+def asked(folder: Path, url: str, timeout_s: float = 30) -> Finding:
     """The one finding about a webhook at `url`."""
-    given = situation(alerts={"webhook_url": url, "timeout_seconds": timeout_s})
-    (finding,) = found(webhook.check, given)
+    (finding,) = found(folder, webhook_url=url, timeout_seconds=timeout_s)
     return finding
 
 
-def test_without_a_url_nobody_is_asked(found: Found) -> None:
+def test_without_a_url_nobody_is_asked(tmp_path: Path) -> None:
     """That there is none is a remark."""
-    assert found(webhook.check, situation()) == []
+    assert found(tmp_path) == []
 
 
-def test_the_question_starts_nothing_and_makes_n8n_look_the_path_up(found: Found) -> None:
+def test_the_question_starts_nothing_and_makes_n8n_look_the_path_up(tmp_path: Path) -> None:
     """OPTIONS with an origin and the method to come: n8n answers that with 404 if no workflow with the path is active."""
     with Scripted(answers(204, METHODS.format("OPTIONS, POST"))) as server:
-        finding = asked(found, f"{server.url}webhook/x?token=t0ken")
+        finding = asked(tmp_path, f"{server.url}webhook/x?token=t0ken")
         assert finding.verdict is Verdict.OK
         assert "takes alerts" in finding.text
         assert "t0ken" not in finding.text
@@ -57,20 +66,20 @@ def test_the_question_starts_nothing_and_makes_n8n_look_the_path_up(found: Found
         (502, "", Verdict.ERROR, "a proxy in front of it", "proxy"),
     ],
 )
-def test_an_answer(found: Found, status: int, headers: str, verdict: Verdict, text: str, hint: str) -> None:
+def test_an_answer(tmp_path: Path, status: int, headers: str, verdict: Verdict, text: str, hint: str) -> None:
     """Only one that says that alerts would be taken is ok; each other one has a hint that fits it."""
     with Scripted(answers(status, headers)) as server:
-        finding = asked(found, server.url)
+        finding = asked(tmp_path, server.url)
     assert finding.verdict is verdict
     assert f"HTTP {status}" in finding.text
     assert text in finding.text
     assert hint in finding.hint
 
 
-def test_a_user_and_password_that_are_refused(found: Found) -> None:
+def test_a_user_and_password_that_are_refused(tmp_path: Path) -> None:
     """It is they that are wrong, or how they are written; neither is shown."""
     with Scripted(answers(401)) as server:
-        finding = asked(found, server.url.replace("//", "//n8n:hidden-word@"))
+        finding = asked(tmp_path, server.url.replace("//", "//n8n:hidden-word@"))
         assert b"\r\nAuthorization: Basic " in server.requests[0]
     assert "does not accept the user and password" in finding.hint
     assert "%2F" in finding.hint
@@ -86,41 +95,41 @@ def test_a_user_and_password_that_are_refused(found: Found) -> None:
         (says(b"220 mail.example ESMTP\r\n"), "protocol", "look at the port"),
     ],
 )
-def test_no_answer(found: Found, script: Script, text: str, hint: str) -> None:
+def test_no_answer(tmp_path: Path, script: Script, text: str, hint: str) -> None:
     """The cause, and where to look for it."""
     with Scripted(script) as server:
-        finding = asked(found, server.url, 0.5 if script is silent else 30)
+        finding = asked(tmp_path, server.url, 0.5 if script is silent else 30)
     assert finding.verdict is Verdict.ERROR
     assert text in finding.text
     assert hint in finding.hint
 
 
-def test_nobody_listens(found: Found) -> None:
+def test_nobody_listens(tmp_path: Path) -> None:
     """The discard port."""
-    finding = asked(found, "http://127.0.0.1:9/webhook/x")
+    finding = asked(tmp_path, "http://127.0.0.1:9/webhook/x")
     assert finding.verdict is Verdict.ERROR
     assert "is n8n up" in finding.hint
 
 
-def test_a_name_that_does_not_exist(found: Found) -> None:
+def test_a_name_that_does_not_exist(tmp_path: Path) -> None:
     """RFC 6761: .invalid never does."""
-    finding = asked(found, "http://n8n.invalid/webhook/x")
+    finding = asked(tmp_path, "http://n8n.invalid/webhook/x")
     assert "dns" in finding.text
     assert "name in alerts.webhook_url" in finding.hint
 
 
-def test_tls(found: Found, tmp_path: Path) -> None:
+def test_tls(tmp_path: Path) -> None:
     """A certificate that nobody vouches for."""
     with Scripted(answers(204), tls=make(tmp_path).server("n8n")) as server:
-        finding = asked(found, server.url)
+        finding = asked(tmp_path, server.url)
     assert finding.verdict is Verdict.ERROR
     assert "certificate" in finding.text
     assert "webhook's certificate" in finding.hint
 
 
-def test_https_where_there_is_http(found: Found) -> None:
+def test_https_where_there_is_http(tmp_path: Path) -> None:
     """The address says https, and who listens there does not."""
     with Scripted(lambda connection: connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as server:
-        finding = asked(found, server.url.replace("http://", "https://"))
+        finding = asked(tmp_path, server.url.replace("http://", "https://"))
     assert "does not speak TLS" in finding.text
     assert "is https:// right" in finding.hint

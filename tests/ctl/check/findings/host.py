@@ -71,23 +71,26 @@ CLOCK: list[Row] = [
 CONFIGURATION: list[Row] = [
     (
         *(
-            one(configuration.unencrypted(Path("/x/key"))),
+            one(configuration.unencrypted(Path("/x/key"), is_agents=True)),
             "secrets",
             ERROR,
             "/x/key is not encrypted: systemd will not",
         ),
         "mv /x/key /x/key.plain",
     ),
+    (
+        *(one(configuration.unencrypted(Path("/x/url"), is_agents=False)), "secrets", ERROR),
+        *("/x/url is not encrypted: it is not used under this name", "mv /x/url /x/url.plain"),
+    ),
     (lambda: configuration.check(configured()), "configuration", OK, f"{DEFAULT_PATH} is valid", ""),
     (lambda: configuration.check(configured()), "secrets", OK, "the key comes from /etc/key", ""),
     (
         *(
-            lambda: channels.check([ChannelConfig(name="phone"), ChannelConfig(name="mail")], has_apprise=False),
+            lambda: channels.offline([ChannelConfig(name="phone"), ChannelConfig(name="mail")], has_apprise=False),
             "channels",
         ),
         *(ERROR, "apprise is not installed, so no alert reaches phone, mail", "`apt install apprise`"),
     ),
-    (lambda: configuration.check(configured()), "secrets", OK, "the webhook's URL comes from /etc/credstore/hook", ""),
 ]
 
 HOST: list[Row] = [

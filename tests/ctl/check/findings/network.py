@@ -3,25 +3,31 @@
 import socket
 
 from heartbeatd.config.secrets import Origin, OriginKind
+from heartbeatd.core.delivery import Failure
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.ctl.check import (
+    channels,
     internet,
     names,
     webhook,
     worker,
 )
-from heartbeatd.net.answer import Answer, RequestError
+from heartbeatd.net.answer import RequestError
+from heartbeatd.notify.protocol import Reached, Report
 from heartbeatd.probes.internet import Ping
+from tests.ctl.check.conftest import situation
 from tests.ctl.check.findings.shared import (
     ERROR,
+    KNOWN,
     OK,
     WARNING,
     Made,
     Row,
+    configured,
     one,
 )
 
-HOOK, PRIVATE_HOOK = "https://n8n.example/hook", "https://user:password@n8n.example/hook"
+HOOK = "https://n8n.example/hook"
 LOGS = "look at the log of n8n, and of the proxy in front of it, if there is one"
 TRY = "`heartbeatctl test-alert` sends a real message"
 
@@ -33,14 +39,27 @@ def unresolved(reason: Exception | None, detail: str = "it failed", *, answering
     return one(names.unresolved("heartbeat.url", "w.example", failed, answering=answering))
 
 
-def answered(status: int, url: str = HOOK, methods: str = "") -> Made:
+def answered(status: int, methods: str = "", *, authorized: bool = False) -> Made:
     """The webhook's answer."""
-    return one(webhook.classify(url, Answer(status, 12.0, {webhook.METHODS: methods} if methods else {})))
+    report = Report(
+        Reached.ANSWERED, HOOK, status=status, methods=methods, took_ms=12.0, authorized=authorized, source="/c: url"
+    )
+    return lambda: webhook.findings(configured().config, report)
 
 
 def unanswered(cause: Cause) -> Made:
     """No answer of the webhook's."""
-    return one(webhook.no_answer(HOOK, RequestError(cause, "why")))
+    return lambda: webhook.findings(configured().config, Report(Reached.NOTHING, HOOK, "why", Failure.DOWN, cause))
+
+
+def reported(report: Report) -> Made:
+    """What the notifier says of the channel phone."""
+    return lambda: channels.findings(KNOWN, {"phone": report})
+
+
+def of_credential(report: Report) -> Made:
+    """What it says of the webhook, of which the configuration says nothing."""
+    return lambda: channels.findings(situation(heartbeat={"url": "http://w/", "secret_key": "k"}), {"webhook": report})
 
 
 def beaten(result: HeartbeatResult | None) -> Made:
@@ -124,8 +143,9 @@ WEBHOOK: list[Row] = [
         "write them into the URL: https://USER:PASSWORD@HOST/webhook/… (heartbeat-config.toml(5))",
     ),
     (
-        *(answered(401, PRIVATE_HOOK), "webhook", ERROR, "it wants a user and a password"),
-        "it does not accept the user and password in alerts.webhook_url (in them, / ? # @ are written %2F %3F %23 %40)",
+        *(answered(401, authorized=True), "webhook", ERROR, "it wants a user and a password"),
+        "it does not accept the user and password in alerts.webhook_url (in them, / ? # @ are written %2F %3F %23 %40), "
+        "or what alerts.webhook_headers says",
     ),
     (
         *(answered(403), "webhook", ERROR, "answers OPTIONS with HTTP 403: forbidden"),
@@ -159,5 +179,87 @@ WEBHOOK: list[Row] = [
     (
         *(unanswered(Cause.PROTOCOL), "webhook", ERROR, "why"),
         "something that does not speak HTTP listens there: look at the port in alerts.webhook_url",
+    ),
+]
+
+ARRIVES = "only a message shows whether it arrives: `heartbeatctl test-alert --channel phone`"
+UNSET = Report(Reached.NOTHING, reason="is not set", failure=Failure.UNSET)
+CHANNELS: list[Row] = [
+    (
+        of_credential(UNSET),
+        "alerts",
+        WARNING,
+        "not set: changes of the Worker are only logged",
+        "set alerts.webhook_url",
+    ),
+    (
+        of_credential(Report(Reached.ANSWERED, "http://n8n/webhook-test/x", status=204)),
+        *("alerts", WARNING, "alerts.webhook_url: this is n8n's test address"),
+        "use the Production URL of the Webhook node (/webhook/ in place of /webhook-test/), and activate the workflow",
+    ),
+    (
+        of_credential(Report(Reached.ANSWERED, HOOK, status=204, source="systemd credential heartbeat.webhook_url")),
+        *("secrets", OK, "the webhook's URL comes from systemd credential heartbeat.webhook_url", ""),
+    ),
+    (
+        of_credential(Report(Reached.NOTHING, reason="cannot be decrypted (do this)", failure=Failure.DOWN)),
+        *("webhook", ERROR, "cannot be decrypted (do this)", ""),
+    ),
+    (
+        *(reported(Report(Reached.SECURED, "ntfy.sh:443", took_ms=31.4)), "channels", OK),
+        *("phone: ntfy.sh:443 takes a connection, and its certificate is trusted (31 ms)", ARRIVES),
+    ),
+    (
+        *(reported(Report(Reached.CONNECTED, "mail:25", took_ms=1.0)), "channels", OK),
+        *("phone: mail:25 takes a connection (1 ms)", ARRIVES),
+    ),
+    (
+        *(reported(Report(Reached.UNDERSTOOD, "Syslog")), "channels", OK),
+        *("phone: Apprise understands its URL (Syslog), and tries nothing", ARRIVES),
+    ),
+    (
+        *(
+            reported(Report(Reached.NOTHING, "", "apprise is not installed: apt install apprise", Failure.DOWN)),
+            "channels",
+        ),
+        *(ERROR, "phone: apprise is not installed: apt install apprise", ""),
+    ),
+    *(
+        (
+            reported(Report(Reached.NOTHING, "x:1", "why", Failure.DOWN, cause)),
+            "channels",
+            ERROR,
+            "phone: x:1: why",
+            hint,
+        )
+        for cause, hint in {
+            Cause.DNS: "look at the host in its URL",
+            Cause.REFUSED: "nothing takes connections there: look at the host and port in its URL",
+            Cause.TIMEOUT: "is there a firewall in between? Else raise its timeout_seconds",
+            Cause.TLS: "look at the certificate there, at this host's clock, and at the scheme of its URL",
+            Cause.RESET: "does what listens there speak TLS as the scheme of its URL says?",
+        }.items()
+    ),
+    (
+        lambda: channels.findings(KNOWN, {"phone": "the notifier gave no answer in time"}),
+        *("channels", ERROR, "phone: the notifier gave no answer in time", ""),
+    ),
+    (
+        *(one(channels.not_started("it ended")), "channels", ERROR),
+        "it ended. Alerts leave by a child of the agent, and only to channels whose URL is no credential",
+        "`sudo journalctl -u 'heartbeatd-notify@*'` has systemd's own words; drop-ins for hosts that forbid its sandbox are "
+        "in /usr/share/doc/heartbeatd/examples/systemd",
+    ),
+    (
+        *(one(channels.IN_SANDBOX), "channels", OK),
+        *("this was tried by heartbeatd-notify@.service, in its own sandbox and with its credentials", ""),
+    ),
+    (
+        *(one(channels.OUTSIDE), "channels", WARNING),
+        *("looked at from outside the sandbox of heartbeatd-notify@.service, without its credentials", ""),
+    ),
+    (
+        *(one(channels.not_looked_at(["webhook", "phone"])), "channels", WARNING),
+        *("not looked at: webhook, phone; the URL is a credential, if there is one", ""),
     ),
 ]

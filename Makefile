@@ -95,6 +95,8 @@ bench: ## Measure what debian/costs.md claims, beside Debian's monitoring agents
 	$(PYTHON) -m tests.bench.growth
 	$(PYTHON) -m tests.bench.crowd
 	$(PYTHON) -m tests.bench.containers
+	$(PYTHON) -m tests.bench.alerts
+	$(PYTHON) -m tests.bench.alerts_installed
 
 profile: ## Show where a cycle's instructions and CPU go
 	@tests/need $(RUNTIME) openssl valgrind

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         *(_refused(problem, "secrets") for problem in spoilt),
         *configuration.misplaced(),
         *unit.waiting_credentials(given, loaded),
+        *unit.webhook_to_agent(settings),
         *unit.moved_helper(unit_file.service_settings("heartbeatd-containers.service")),
     ]
     findings = _findings(config, arguments.config, settings, seen_by_root, offline=arguments.offline)

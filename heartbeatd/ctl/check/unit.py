@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from heartbeatd.config.secrets import NAMES, Credentials
+from heartbeatd.config.secrets import NAMES, PLAIN, WEBHOOK_URL, Credentials
 from heartbeatd.core.timefmt import plural
 from heartbeatd.ctl import start_failure
 from heartbeatd.ctl.check.finding import Finding, error, warning
@@ -62,6 +62,20 @@ def moved_helper(settings: Settings) -> Iterator[Finding]:
             "docker",
             f"a drop-in of heartbeatd-containers.service starts {old}, which is no more: containers are not counted",
             f"`sudo systemctl edit heartbeatd-containers`: ExecStart=/usr/libexec/heartbeatd/containers {' '.join(words[-2:])}",
+        )
+
+
+def webhook_to_agent(settings: Settings) -> Iterator[Finding]:
+    """A drop-in, among the `settings` of heartbeatd.service, that passes the webhook's URL to it, as with version 0.1."""
+    passed: set[str] = set()
+    for name, value in settings:
+        if name.removesuffix("Encrypted") in ("LoadCredential", "SetCredential"):
+            passed = passed | {value.partition(":")[0]} if value else set()
+    if passed & {WEBHOOK_URL, WEBHOOK_URL + PLAIN}:
+        yield warning(
+            "secrets",
+            f"a drop-in passes the credential {WEBHOOK_URL} to heartbeatd.service, which does not use it",
+            "pass it to the notifier instead: `sudo systemctl edit heartbeatd-notify@`; and take it out of heartbeatd.service",
         )
 
 

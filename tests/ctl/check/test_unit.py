@@ -248,3 +248,21 @@ def test_credentials_that_wait_for_a_restart(
         assert text in finding.text
         assert "reload is not enough" in finding.text
         assert finding.hint == "`systemctl restart heartbeatd`"
+
+
+@pytest.mark.parametrize(
+    ("drop_in", "found"),
+    [
+        ("", 0),
+        ("LoadCredential=heartbeat.webhook_url:/root/url", 1),
+        ("LoadCredentialEncrypted=heartbeat.webhook_url", 1),
+        ("SetCredential=heartbeat.webhook_url.plain:http://x/", 1),
+        ("LoadCredential=heartbeat.webhook_url:/root/url\nLoadCredential=", 0),
+        ("LoadCredential=heartbeat.secret_key:/root/key", 0),
+    ],
+)
+def test_a_webhook_passed_to_the_agent(drop_in: str, found: int) -> None:
+    """As before the notifier; the shipped unit passes none."""
+    shipped = (Path(__file__).parents[3] / "systemd/heartbeatd.service").read_text()
+    settings = tuple(unit_file.parse(f"{shipped}\n[Service]\n{drop_in}\n"))
+    assert len(list(unit.webhook_to_agent(settings))) == found

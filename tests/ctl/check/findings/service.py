@@ -68,6 +68,11 @@ UNIT: list[Row] = [
         *("docker", WARNING, f"starts {OLD_HELPER}, which is no more: containers are not counted"),
         "`sudo systemctl edit heartbeatd-containers`: ExecStart=/usr/libexec/heartbeatd/containers /a /b",
     ),
+    (
+        *(lambda: unit.webhook_to_agent((("LoadCredential", "heartbeat.webhook_url:/root/url"),)), "secrets", WARNING),
+        "a drop-in passes the credential heartbeat.webhook_url to heartbeatd.service, which does not use it",
+        "pass it to the notifier instead: `sudo systemctl edit heartbeatd-notify@`; and take it out of heartbeatd.service",
+    ),
     (waiting(None, b"a"), "secrets", WARNING, "was removed, and the running service goes on with the one it", RESTART),
     (waiting(b"a", None), "secrets", WARNING, "is stored, and the running service does not have it yet", RESTART),
     (waiting(b"a", b"b"), "secrets", WARNING, "was changed, and the running service goes on with the one", RESTART),

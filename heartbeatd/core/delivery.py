@@ -31,6 +31,7 @@ REFUSED_MOST = 5
 LATE_SOON = 4
 LATE_MOST = LATE_SOON + 24
 LATE_PAUSE_S = 3600.0
+NO_WEBHOOK = "there is no webhook"  # what is kept as the last error of a delivery to it that is `Failure.UNSET`
 _SEVERITIES = tuple(Severity)  # from good to bad
 
 
@@ -118,7 +119,7 @@ def failed(delivery: Delivery, failure: Failure, reason: str, now_ns: int, jitte
         errors=delivery.errors + (failure is Failure.ERROR),
         refused=delivery.refused + (failure is Failure.REFUSED),
         late=delivery.late + (failure is Failure.LATE),
-        last_error=reason,
+        last_error=NO_WEBHOOK if failure is Failure.UNSET else reason,
     )
     if failure in (Failure.UNREADABLE, Failure.UNSET) or tried.refused >= REFUSED_MOST or tried.late >= LATE_MOST:
         return replace(tried, set_aside_ns=now_ns)

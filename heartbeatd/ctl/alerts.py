@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.config.model import Config
-from heartbeatd.core.delivery import Delivery
+from heartbeatd.core.delivery import NO_WEBHOOK, Delivery
 from heartbeatd.core.plain import plain
 from heartbeatd.core.timefmt import Zone, clock, plural, to_lima
 from heartbeatd.ctl import database, privileges
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace, config: Config) -> int:
     found = database.read(arguments.config, Path(config.storage.path), lambda reader: reader.deliveries(arguments.most))
-    found = tuple(one for one in found if arguments.channel in (None, one.channel))
+    found = tuple(one for one in found if arguments.channel in (None, one.channel) and not _is_elsewhere(one, found))
     if arguments.json:
         print(json.dumps([_facts(one) for one in found], indent=2))
         return ExitCode.OK
@@ -61,6 +61,12 @@ def _list(arguments: argparse.Namespace, config: Config) -> int:
     if not found:
         print("no alert waits, and none has been sent lately")
     return ExitCode.OK
+
+
+def _is_elsewhere(one: StoredDelivery, found: Iterable[StoredDelivery]) -> bool:
+    """True for the way to a webhook that there is not, of an alert that goes to another channel."""
+    others = (other for other in found if other.event_id == one.event_id and other.channel != one.channel)
+    return one.last_error == NO_WEBHOOK and any(others)
 
 
 def _change(arguments: argparse.Namespace, path: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from heartbeatd import components
 from heartbeatd.config.model import Config
-from heartbeatd.core.delivery import Channel
+from heartbeatd.core.delivery import Channel, Failure
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification, for_this_try, of_test, to_queue
 from heartbeatd.core.plain import plain
@@ -41,9 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
         answers = ask_all(notifier, tries, Answer.parse, runtime.cancel)
     finally:
         runtime.close()
-    width = max(len(channel.name) for channel in channels)
-    for channel in channels:
-        print(plain(f"{channel.name:{width}}  {_in_words(answers[channel.name])}"))
+    answers = {name: answer for name, answer in answers.items() if not _is_none(answer)}
+    if not answers:
+        raise _nowhere(arguments.config)
+    width = max(map(len, answers))
+    for name, answer in answers.items():
+        print(plain(f"{name:{width}}  {_in_words(answer)}"))
     arrived = all(isinstance(answer, Answer) and answer.failure is None for answer in answers.values())
     return ExitCode.OK if arrived else ExitCode.FAILED
 
@@ -51,10 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _chosen(arguments: argparse.Namespace, config: Config) -> tuple[Channel, ...]:
     channels = components.channels(config, arguments.config)
     if not channels:
-        where = f"{arguments.config}: alerts.webhook_url"
-        raise ConfigError(
-            Problem(where, "is not set", "set it, or add a section [[channel]]: there is nowhere to send to")
-        )
+        raise _nowhere(arguments.config)
     if arguments.channel is None:
         return channels
     chosen = tuple(channel for channel in channels if channel.name == arguments.channel)
@@ -64,6 +64,16 @@ def _chosen(arguments: argparse.Namespace, config: Config) -> tuple[Channel, ...
             Problem(f"{arguments.config}: channel {arguments.channel}", "is not configured", f"there is {names}")
         )
     return chosen
+
+
+def _is_none(answer: Answer | str) -> bool:
+    """True where the notifier says that there is no such channel."""
+    return isinstance(answer, Answer) and answer.failure is Failure.UNSET
+
+
+def _nowhere(config_file: Path) -> ConfigError:
+    hint = "set it, or add a section [[channel]]: there is nowhere to send to"
+    return ConfigError(Problem(f"{config_file}: alerts.webhook_url", "is not set", hint))
 
 
 def _test(config: Config, runtime: Runtime) -> Notification:

@@ -157,7 +157,7 @@ class Outbox:
             _say_delivered(now, answer)
         else:
             now = failed(delivery, answer.failure, answer.reason, now_ns, random.random())
-            _say_failed(now, answer.failure)
+            _say_failed(now, answer.failure, is_only_channel=len(self._channels) == 1)
         if now.ended or delivery.key in self._store.undelivered:  # else somebody dropped it meanwhile
             self._store.note_delivery(now)
 
@@ -179,13 +179,13 @@ def _say_delivered(delivery: Delivery, answer: Answer) -> None:
     )
 
 
-def _say_failed(delivery: Delivery, failure: Failure) -> None:
+def _say_failed(delivery: Delivery, failure: Failure, *, is_only_channel: bool) -> None:
     event_id, reason = delivery.event_id, delivery.last_error
     if failure is Failure.UNSET:
-        log.warning(
-            "alert not sent, there is nowhere to send it: event %s, %s: %s",
+        log.log(
+            logging.WARNING if is_only_channel else logging.DEBUG,
+            "alert not sent, there is nowhere to send it (set alerts.webhook_url): event %s: %s",
             event_id,
-            reason,
             plain(delivery.notification.body[:SHOWN]),
             extra=journal_fields(MessageId.ALERT_SET_ASIDE, event_id=event_id, channel=delivery.channel, reason=reason),
         )

@@ -219,7 +219,7 @@ def test_without_a_webhook_nothing_waits_for_one(scene: Scene, caplog: pytest.Lo
     scene.end(Answer(Failure.UNSET, "alerts.webhook_url: is not set"))
     (line,) = caplog.records
     assert line.levelno == logging.WARNING
-    assert "there is nowhere to send it: event one, alerts.webhook_url: is not set: " in line.getMessage()
+    assert "there is nowhere to send it (set alerts.webhook_url): event one: " in line.getMessage()
     assert [done.event_id for done in scene.store.ended] == ["one"]
     scene.outbox.step()
     assert scene.notifier.told == [("mail", "one", 1), ("mail", "two", 1)]

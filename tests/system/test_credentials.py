@@ -110,7 +110,7 @@ def test_the_webhook_is_a_credential_too(installed: BootedHost, receiver: Receiv
     configure(installed, without_key(receiver).replace(f'webhook_url = "{url}"\n', ""))
     assert beats_with(installed, receiver) == "Bearer plain-key"
     said = installed.run("heartbeatctl test-alert", check=False, timeout_s=90)
-    assert (said.returncode, "alerts.webhook_url: is not set" in said.stdout) == (1, True)
+    assert (said.returncode, "alerts.webhook_url: is not set" in said.stderr) == (78, True)
     said = installed.run(f"echo {url} | heartbeatctl set-secret webhook_url")
     assert "the next alert is sent with it" in said.stdout
     assert "restart" not in said.stdout

@@ -256,6 +256,8 @@ def test_apprise_works_in_the_sandbox(installed: BootedHost, told: Receiver) -> 
     said = Answer.parse(ask(installed, "log").encode())
     assert said == Answer(), said
     installed.wait_for("the log", lambda: "It does not answer." in installed.journal("--output=cat"))
+    lines = installed.out("heartbeatctl test-alert", timeout_s=90).splitlines()
+    assert [line.split() for line in lines] == [["phone", "delivered"], ["log", "delivered"]]  # no webhook is missed
 
 
 def test_it_goes_with_the_agent(installed: BootedHost) -> None:

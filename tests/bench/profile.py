@@ -33,10 +33,10 @@ def begin(*event):
     profiles.append(cProfile.Profile(time.thread_time))
     profiles[-1].enable()
 plain = Cycle.run
-def run(self, tick):
+def run(self, *arguments):
     profiles[0].enable()
     try:
-        plain(self, tick)
+        plain(self, *arguments)
     finally:
         profiles[0].disable()
 Cycle.run = run

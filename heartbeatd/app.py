@@ -159,7 +159,7 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     `found`: what this process found at its start.
     """
     agent, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
-    heartbeat_url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
+    heartbeat_url = redact_url(config.heartbeat.url)
     internet_url = redact_url(config.internet.url)
     announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
     probes, pinger = components.probes(config, runtime)

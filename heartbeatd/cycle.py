@@ -7,7 +7,6 @@ behave the same. What else is to be told (`told`) is recorded with the cycle; it
 """
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +18,6 @@ from heartbeatd.core import notification
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
@@ -28,6 +26,7 @@ from heartbeatd.core.schedule import Tick
 from heartbeatd.core.timefmt import plural
 from heartbeatd.core.worker import WORKER
 from heartbeatd.heartbeats import Heartbeats
+from heartbeatd.newid import new_id
 from heartbeatd.report import CycleOutcome, Reporter
 from heartbeatd.steps import Steps
 
@@ -120,7 +119,7 @@ class Cycle:
         woke_ns = self._clock.monotonic_ns()
         states = self._states
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
-        row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
+        row_id = new_id(sample.taken_ns)
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
         evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, self._check_explains))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
@@ -159,7 +158,7 @@ class Cycle:
         if self._edges.outbox is None or not found.told:
             return found
         made = (
-            notification.of_announcement(self._agent, due, text, self._event_id(seen.at_ns), self._heartbeat_url)
+            notification.of_announcement(self._agent, due, text, new_id(seen.at_ns), self._heartbeat_url)
             for due, text in found.told
         )
         return replace(found, notifications=tuple(made))
@@ -187,9 +186,6 @@ class Cycle:
         self._steps.take("report to systemd", lambda: self._edges.service.watchdog(status or "see the journal"))
         self._steps.take("write its line in the journal", lambda: reporter.log_cycle(outcome))
         self._steps.take("log what has changed", lambda: reporter.log_changes(outcome, before))
-
-    def _event_id(self, at_ns: int) -> str:
-        return uuid7(at_ns, os.urandom(RANDOM_BYTES))
 
     def _addressed(self, notifications: tuple[Notification, ...]) -> tuple[Delivery, ...]:
         outbox = self._edges.outbox

@@ -1,18 +1,17 @@
 """The times before this run in which nothing ran: each is told once, as soon as the clock can be believed."""
 
 import logging
-import os
 from dataclasses import dataclass
 from typing import Protocol
 
 from heartbeatd.clock import Clock
 from heartbeatd.core import gap, notification
 from heartbeatd.core.gap import Gap, GapKind, Now, Start, UntoldGap
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.text.agent import gap_text
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
+from heartbeatd.newid import new_id
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +83,7 @@ class Gaps:
         return self._notifies and long_enough
 
     def _notification(self, known: Gap) -> Notification:
-        event_id = uuid7(known.until_ns, os.urandom(RANDOM_BYTES))
+        event_id = new_id(known.until_ns)
         return notification.of_gap(self._agent, known, event_id, self._heartbeat_url)
 
     def _log(self, known: Gap) -> None:

@@ -115,7 +115,7 @@ def _announce(config: Config, path: Path, runtime: Runtime) -> None:
         __version__,
         host,
         config.agent.interval_seconds,
-        redact_url(url) if url else "none",
+        redact_url(url) or "none",
         config.storage.path,
         extra=journal_fields(MessageId.STARTED, version=__version__, host=host),
     )

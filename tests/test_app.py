@@ -18,13 +18,6 @@ from tests.support.receiver import WEBHOOK, WORKER, Receiver
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker and a webhook."""
-    with Receiver() as listening:
-        yield listening
-
-
-@pytest.fixture
 def runtime() -> Iterator[Runtime]:
     """Of this process."""
     made = Runtime()

@@ -9,7 +9,9 @@ SHORTEST = 4  # what is shorter stands in every other word, and hides nothing
 
 
 def redact_url(url: str) -> str:
-    """`https://u:p@host:8443/path?token=x` → `https://host:8443/path`; text that is no URL → `(not a URL)`."""
+    """`https://u:p@host:8443/path?token=x` → `https://host:8443/path`; "" stays "", other text that is no URL → `(not a URL)`."""
+    if not url:
+        return ""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 from heartbeatd import components
 from heartbeatd.config.model import Config
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
 from heartbeatd.core.sample import ProbeStatus, Row, Sample, row_of
@@ -18,6 +16,7 @@ from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
+from heartbeatd.newid import new_id
 from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, make_store
 from heartbeatd.store.read_errors import reported
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
-    row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
+    row_id = new_id(sample.taken_ns)
     beat = _send(config, runtime, sample, row_id) if arguments.send else None
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
     seen = worker.observe(runtime.clock.now_ns(), beat, sample.internet_ok)

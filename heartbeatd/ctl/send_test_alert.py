@@ -4,18 +4,17 @@ The notifier is asked for one try to each channel, all at once: what comes back 
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from heartbeatd import components
 from heartbeatd.config.model import Config
 from heartbeatd.core.delivery import Channel, Failure
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification, for_this_try, of_test, to_queue
 from heartbeatd.core.plain import plain
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl import privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem
+from heartbeatd.newid import new_id
 from heartbeatd.notify.asking import ask_all
 from heartbeatd.notify.protocol import Answer, Try
 from heartbeatd.runtime import Runtime
@@ -78,8 +77,8 @@ def _nowhere(config_file: Path) -> ConfigError:
 
 def _test(config: Config, runtime: Runtime) -> Notification:
     now_ns = runtime.clock.now_ns()
-    url = redact_url(config.heartbeat.url) if config.heartbeat.url else ""
-    event_id = uuid7(now_ns, os.urandom(RANDOM_BYTES))
+    url = redact_url(config.heartbeat.url)
+    event_id = new_id(now_ns)
     return for_this_try(to_queue(of_test(components.agent_info(config, runtime), now_ns, event_id, url)), 1, now_ns)
 
 

@@ -66,6 +66,7 @@ def test_urls_show_no_secret() -> None:
     assert redact_url("https://u:p@h.example:8443/a/b?token=x#y") == "https://h.example:8443/a/b"
     assert redact_url("http://[::1]:5678/w") == "http://[::1]:5678/w"
     assert redact_url("http://h:99999/") == "(not a URL)"
+    assert redact_url("") == ""
 
 
 def test_what_of_a_url_is_secret() -> None:

@@ -9,7 +9,6 @@ from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from tests.support import certificates
 from tests.support.certificates import Authority
-from tests.support.receiver import Receiver
 
 MakeClient = Callable[..., Client]
 
@@ -18,13 +17,6 @@ MakeClient = Callable[..., Client]
 def cancel() -> CancelToken:
     """What the test's own thread waits with."""
     return CancelToken()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    """A Worker that notes what arrives."""
-    with Receiver() as listening:
-        yield listening
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from typing import Any
 
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import ExitRecord, Start
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Sample, row_of
 from heartbeatd.gaps import GapOptions, Gaps
+from heartbeatd.newid import new_id
 from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
 from tests.support.clocks import FakeClock
@@ -41,7 +41,7 @@ class RunOfAgent:
         for _ in range(number):
             notifications = self._gaps.tell()
             at_ns = self._clock.now_ns()
-            row = row_of(Sample(at_ns), uuid7(at_ns, os.urandom(RANDOM_BYTES)), None, 1.0)
+            row = row_of(Sample(at_ns), new_id(at_ns), None, 1.0)
             self.store.record(row, (), tuple(Delivery(to_queue(told), "webhook") for told in notifications))
             self.told += [dict(told.details) for told in notifications]
             self._clock.pass_s(INTERVAL_S)

@@ -1,12 +1,10 @@
 """Whether the Worker takes a heartbeat: it is sent one."""
 
-import os
 from collections.abc import Iterator
 
 from heartbeatd import components
 from heartbeatd.config.secrets import Origin
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.redact import redact_url
 from heartbeatd.core.sample import Sample
@@ -15,6 +13,7 @@ from heartbeatd.ctl.check.finding import Finding, error, ok
 from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.errors import ConfigError
 from heartbeatd.net.answer import RequestError
+from heartbeatd.newid import new_id
 from heartbeatd.rules.worker import look_at
 from heartbeatd.runtime import Runtime
 
@@ -31,9 +30,7 @@ def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     if sender is None:
         return
     now_ns = runtime.clock.now_ns()
-    body = heartbeat_body(
-        components.agent_info(config, runtime), Sample(now_ns), uuid7(now_ns, os.urandom(RANDOM_BYTES)), 0
-    )
+    body = heartbeat_body(components.agent_info(config, runtime), Sample(now_ns), new_id(now_ns), 0)
     beat = sender.send(body, runtime.cancel)
     sender.close()
     yield classify(shown, config.heartbeat.secret_key.origin, beat)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from heartbeatd import components
@@ -73,7 +74,7 @@ class App:
         """The agent by that configuration, which is the one in the file `path`, started in place of this one.
 
         Raises HeartbeatdError if it cannot be; then this one goes on as if nobody had asked: until all of the new one is there,
-        nothing of this one is touched.
+        nothing of this one is touched. Once it is there, it takes over, whatever fails in letting go of this one.
         """
         store = self.store if config.storage.path == self.config.storage.path else self._other_store(config, path)
         try:
@@ -82,11 +83,7 @@ class App:
             if store is not self.store:
                 store.close()
             raise
-        self._stop()
-        if store is not self.store:
-            self.store.move_to(store)
-        store.adjust(store_options(config))
-        new.start()
+        self._hand_over(new)
         if new.agent.host != self.agent.host:
             log.log(
                 NOTICE,
@@ -130,6 +127,16 @@ class App:
             if kept is not None:
                 kept.distrust()
 
+    def _hand_over(self, new: "App") -> None:
+        """There is no way back from here, so no failed step hides the next."""
+        if self.outbox is not None:
+            new.steps.take("end the tries of the old configuration", partial(self._finish_tries, self.outbox))
+        new.steps.take("close the connections of the old configuration", self._close_connections)
+        if new.store is not self.store:
+            new.steps.take("move to the other database", partial(self.store.move_to, new.store))
+        new.steps.take("keep rows by the new configuration", partial(new.store.adjust, store_options(new.config)))
+        new.steps.take("take up what was announced", new.start)
+
     def _finish_tries(self, outbox: Outbox) -> None:
         """An alert that is just being delivered need not be delivered again."""
         cancel = self.runtime.cancel
@@ -148,6 +155,9 @@ class App:
         """Let go of all but the store, with which the next one may go on."""
         if self.outbox is not None:
             self._finish_tries(self.outbox)
+        self._close_connections()
+
+    def _close_connections(self) -> None:
         for kept in (self.heartbeat, self.pinger):
             if kept is not None:
                 kept.close()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.gap import Start
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.errors import HeartbeatdError
+from heartbeatd.net.http import Client
+from heartbeatd.net.resolve import Resolver
 from heartbeatd.runtime import Runtime, open_store
 from tests.store.conftest import ids
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
@@ -127,6 +130,24 @@ def test_a_database_that_cannot_be_used_leaves_the_old_one(
         running.reload(configured(receiver, tmp_path / path, "two"))
     assert_goes_on(running, receiver, tmp_path / "one.db")
     taken.close()
+
+
+def test_what_fails_in_letting_go_of_the_old_one_keeps_nothing_of_it(
+    running: Running, receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A connection that does not close, in a way nobody foresaw: all of the new configuration is in force all the same."""
+
+    class Unclosable(Client):
+        def close(self) -> None:
+            super().close()
+            raise RuntimeError("nobody foresaw this")
+
+    running.app = replace(running.app, pinger=Unclosable(Resolver(), "heartbeatd/test"))
+    running.reload(configured(receiver, tmp_path / "two.db", "two"))
+    assert "could not close the connections of the old configuration; it goes on" in caplog.text
+    running.cycle()
+    assert [len(ids(tmp_path / name)) for name in ("one.db", "two.db")] == [1, 1]
+    assert receiver.received(WORKER)[-1].body["host"] == "two"
 
 
 def assert_goes_on(running: Running, receiver: Receiver, path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from heartbeatd.core import cyclelog
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.alerting import Announcement, Event, changes_in_an_hour
+from heartbeatd.core.alerting import Announcement, Event, changes_in_an_hour, is_held_back
 from heartbeatd.core.cyclelog import Hour, LogCycles, Logged
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import values
@@ -143,16 +143,23 @@ def _log_announcement(announcement: Announcement, text: Text) -> None:
 
 
 def _log_untold(before: AlertState, after: AlertState, observed: Observation) -> None:
-    now_ns = after.changes_ns[-1] if after.changes_ns else 0
     log.log(
         NOTICE,
-        "%s went from %s to %s; not announced, as it is flapping: %s in an hour",
+        "%s went from %s to %s; not announced, as %s",
         "the heartbeat Worker" if after.subject == WORKER else after.subject,
         before.current,
         after.current,
-        plural(changes_in_an_hour(after, now_ns), "change"),
+        _why_untold(after, observed.at_ns),
         extra=_fields(observed, before.current),
     )
+
+
+def _why_untold(after: AlertState, now_ns: int) -> str:
+    if is_held_back(after, now_ns):
+        return f"it is flapping: {plural(changes_in_an_hour(after, now_ns), 'change')} in an hour"
+    if after.untold is None:
+        return "nothing else was announced in between"
+    return "it is silenced"
 
 
 def _fields(observed: Observation, previous: str, **others: object) -> dict[str, dict[str, str]]:

@@ -126,8 +126,7 @@ def advance(
         return _remind(state, observed) if _is_reminder_due(state, observed, policy) else (state, None)
     if observed.state != state.untold:
         return state, None
-    flapping = changes_in_an_hour(state, observed.at_ns) > FLAPPING_CHANGES + 1
-    if flapping and observed.at_ns - state.untold_since_ns < STEADY_S * NS_PER_S:
+    if is_held_back(state, observed.at_ns) and observed.at_ns - state.untold_since_ns < STEADY_S * NS_PER_S:
         return state, None
     return _announce(state, observed, state.untold_since_ns)
 
@@ -166,6 +165,11 @@ def _count(state: AlertState, observed: Observation, policy: Policy) -> AlertSta
 def changes_in_an_hour(state: AlertState, now_ns: int) -> int:
     """How often the state changed in the hour before `now_ns`, told or not; `MOST_CHANGES` may be more."""
     return sum(0 <= now_ns - at_ns < _HOUR_NS for at_ns in state.changes_ns)
+
+
+def is_held_back(state: AlertState, now_ns: int) -> bool:
+    """Whether a change has to last before it is told, as the subject is flapping and that has been told."""
+    return changes_in_an_hour(state, now_ns) > FLAPPING_CHANGES + 1
 
 
 def _announce(state: AlertState, observed: Observation, since_ns: int) -> tuple[AlertState, Announcement]:

@@ -16,8 +16,8 @@ from heartbeatd.errors import HeartbeatdError
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.runtime import Runtime, open_store
-from tests.store.conftest import ids
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
+from tests.support.rows import ids
 
 
 @pytest.fixture

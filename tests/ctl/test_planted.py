@@ -15,8 +15,8 @@ from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import StoreError
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
-from tests.store.conftest import NOW_NS, alert, row
 from tests.support.agent import run_python
+from tests.support.rows import NOW_NS, alert, row
 from tests.support.states import announced
 
 pytestmark = pytest.mark.slow  # a hundred processes

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from heartbeatd.store.database import Database
-from tests.store.conftest import NOW_NS, row
 from tests.support.agent import run_python
+from tests.support.rows import NOW_NS, row
 
 pytestmark = [
     pytest.mark.slow,  # many processes

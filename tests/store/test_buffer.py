@@ -23,8 +23,8 @@ from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.database import Database
 from heartbeatd.store.pruning import FORGET_EVERY, PRUNE_ROWS
-from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.support.clocks import FakeClock
+from tests.support.rows import NOW_NS, alert, ids, row
 from tests.support.states import announced
 
 TRACK = announced(WorkerState.ERROR, NOW_NS)

@@ -31,7 +31,7 @@ from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.pruning import PRUNE_ROWS
 from heartbeatd.store.reader import open_to_read
 from heartbeatd.store.steps import MIGRATIONS
-from tests.store.conftest import NOW_NS, alert, ids, keep_from, row
+from tests.support.rows import NOW_NS, alert, ids, keep_from, row
 from tests.support.states import announced
 
 moments = st.integers(min_value=0, max_value=2**62)
@@ -282,7 +282,7 @@ def test_every_commit_survives_a_kill(path: Path) -> None:
     """A process killed with SIGKILL in the middle of writing loses at most the row that was under way."""
     writer = (
         "import sys; from pathlib import Path; from heartbeatd.store.database import Database; "
-        "from tests.store.conftest import row, NOW_NS\n"
+        "from tests.support.rows import row, NOW_NS\n"
         "store = Database.open(Path(sys.argv[1]), NOW_NS)\n"
         "for n in range(100000):\n    store.record([row(n)], (), (), flush=False); print(n, flush=True)\n"
     )

@@ -23,10 +23,10 @@ from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
-from tests.store.conftest import NOW_NS, alert, ids, row
 from tests.store.test_buffer import TRACK, pending
 from tests.support.agent import run_python
 from tests.support.disk import sh
+from tests.support.rows import NOW_NS, alert, ids, row
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow  # and where the package is built, there is no command sqlite3
@@ -201,7 +201,7 @@ def test_files_of_roots_that_were_copied_in(foreign: tuple[str, ...]) -> None:
         os.chown(folder, 61234, 61234)
         code = (
             "import sys; from pathlib import Path; from heartbeatd.store.database import Database\n"
-            "from tests.store.conftest import row\n"
+            "from tests.support.rows import row\n"
             "store = Database.open(Path(sys.argv[1]), 1); store.record([row(9)], (), (), flush=True)\n"
             "print(*[s.announced for s in store.states().values()], len(store.undelivered())); store.close()"
         )

@@ -13,8 +13,8 @@ from heartbeatd.clock import SystemClock
 from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
 from heartbeatd.store.lock import InUseError
-from tests.store.conftest import row
 from tests.support.agent import AgentProcess, checkout_for_all, run_python
+from tests.support.rows import row
 from tests.support.wait import wait_until
 
 TOML = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'

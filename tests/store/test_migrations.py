@@ -19,8 +19,8 @@ from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.rollups import HOUR, PERIODS
 from heartbeatd.store.steps import MIGRATIONS
-from tests.store.conftest import NOW_NS, alert, row
 from tests.store.test_rollups import counted, history, in_view
+from tests.support.rows import NOW_NS, alert, row
 
 Content = dict[str, list[dict[str, object]]]
 FILES = sorted((Path(__file__).parent / "databases").glob("version-*.db"))

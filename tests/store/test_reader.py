@@ -7,7 +7,7 @@ import pytest
 
 from heartbeatd.store.database import Database
 from heartbeatd.store.reader import Reader
-from tests.store.conftest import row
+from tests.support.rows import row
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from heartbeatd.store.pruning import SPARE_PAGES
 from heartbeatd.store.reader import Reader
 from heartbeatd.store.results import Summary
 from heartbeatd.store.rollups import DAY, HOUR, PERIODS, WORKER_OK, Period
-from tests.store.conftest import NOW_NS, ids, keep_from, row
+from tests.support.rows import NOW_NS, ids, keep_from, row
 
 percents = st.none() | st.integers(0, 100).map(float)
 samples = st.lists(

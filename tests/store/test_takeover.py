@@ -22,7 +22,7 @@ from heartbeatd.store import migrations
 from heartbeatd.store.database import Database
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.steps import MIGRATIONS
-from tests.store.conftest import NOW_NS, row
+from tests.support.rows import NOW_NS, row
 
 # As its monitor.py made it, and as hand-made variations of it stand on users' disks.
 PLAIN = (

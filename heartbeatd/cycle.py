@@ -122,7 +122,7 @@ class Cycle:
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
-        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, self._check_explains))
+        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, states, self._check_explains))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
         self._states = self._record(row, evaluation, (*told, *evaluation.notifications))
         self._report(tick, sample, row, result, evaluation, states)
@@ -155,7 +155,7 @@ class Cycle:
 
     def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
         """Without a channel no notification is made: it would be delivered years later, if ever."""
-        found = evaluate(rule, seen, self._states, self._agent)
+        found = evaluate(rule, seen, self._agent)
         if self._edges.outbox is None or not found.told:
             return found
         made = (

@@ -32,21 +32,26 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a cycle saw. `check_explains` is False once the internet check failed while the Worker answered, until it passes."""
+    """What a cycle saw, and the alert states before it.
+
+    `check_explains` is False once the internet check failed while the Worker answered, until it passes.
+    """
 
     at_ns: int
     sample: Sample
     result: HeartbeatResult | None
+    states: AlertStates
     check_explains: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`text` is called with the host's name, the announcement, and the zone of the times it names."""
+    """`policy` says of an observation when it counts. `text` is called with the host's name, the announcement, and the zone of
+    the times it names."""
 
     kind: str
     observe: Callable[[Seen], Iterable[Observation]]
-    policy: Policy
+    policy: Callable[[Observation], Policy]
     text: Callable[[str, Announcement, Zone], Text]
 
 
@@ -64,10 +69,10 @@ class Evaluation:
         return next((observed for observed in self.observations if observed.subject == subject), None)
 
 
-def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> Evaluation:
+def evaluate(rule: Rule, seen: Seen, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
-    verdict = alerting.evaluate(states, observations, rule.policy)
+    verdict = alerting.evaluate(seen.states, observations, rule.policy)
     told = tuple((due, with_flapping(rule.text(agent.host, due, agent.zone), due)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.metrics import values
+from heartbeatd.core.metrics import Series, values
 from heartbeatd.core.timefmt import to_lima
 
 
@@ -44,7 +44,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the probes saw in one cycle. `values` are those that have no column, by name, for the rules."""
+    """What the probes saw in one cycle. `readings` are those that have no column."""
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None
@@ -56,7 +56,7 @@ class Sample:
     ping_ms: float | None = None
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     reports: tuple[ProbeReport, ...] = ()
-    values: Mapping[str, float] = field(default_factory=dict)
+    readings: Mapping[Series, float] = field(default_factory=dict)
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""

@@ -9,7 +9,7 @@ import pytest
 from heartbeatd import components
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.config.load import parse
-from heartbeatd.core.metrics import METRICS
+from heartbeatd.core.metrics import METRICS, Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeStatus, Sample
 from heartbeatd.probes.base import EACH_CYCLE, Finish, Probe, Values, at_once, on_thread
 from heartbeatd.probes.collector import Probes
@@ -46,7 +46,7 @@ def test_the_table_gives_every_metric() -> None:
     ]
     unknown = {metric.name for metric in METRICS if getattr(sample, metric.name) is None}
     assert unknown == {"container_count"}
-    assert sample.values == {}
+    assert sample.readings == {}
 
 
 def test_a_probe_has_its_own_cadence() -> None:
@@ -61,10 +61,11 @@ def test_a_probe_has_its_own_cadence() -> None:
 
 
 def test_what_no_column_has_is_for_the_rules() -> None:
-    """A new measure needs no more than its probe and its row."""
-    probes = Probes((Probe("load", EACH_CYCLE, 0, at_once(lambda: {"load1": 0.5, "cpu_percent": 3.0})),))
+    """A new measure needs no more than its probe and its row in the table of metrics."""
+    load = Probe("load", EACH_CYCLE, 0, at_once(lambda: {Series("load1"): 0.5}))
+    probes = Probes((load, Probe("cpu", EACH_CYCLE, 0, at_once(lambda: {"cpu_percent": 3.0}))))
     sample = collected(probes)
-    assert (sample.taken_ns, sample.cpu_percent, sample.values) == (7, 3.0, {"load1": 0.5})
+    assert (sample.taken_ns, sample.cpu_percent, sample.readings) == (7, 3.0, {Series("load1"): 0.5})
 
 
 def test_those_on_threads_go_on_side_by_side() -> None:

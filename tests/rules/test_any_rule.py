@@ -18,6 +18,7 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.metrics import Series
 from heartbeatd.core.notification import Notification, for_this_try, from_queue, to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Initial, Policy
@@ -30,7 +31,7 @@ from heartbeatd.core.timefmt import Zone
 from heartbeatd.cycle import Cycle
 from heartbeatd.journal import MessageId
 from heartbeatd.notify.n8n import body_of
-from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once
+from heartbeatd.probes.base import EACH_CYCLE, Probe, Values, at_once
 from heartbeatd.probes.collector import Probes
 from heartbeatd.rules import KINDS, all_rules
 from heartbeatd.store.database import Database
@@ -44,7 +45,7 @@ CELLAR = Subject("test", "cellar")
 
 def observe(seen: Seen) -> Iterator[Observation]:
     """Below 970 hPa is low; where there is no reading, there is no observation."""
-    for place, value in seen.sample.values.items():
+    for (_, place), value in seen.sample.readings.items():
         state, severity = ("low", Severity.WARNING) if value < 970 else (OK, Severity.OK)
         yield Observation(
             Subject("test", place), state, severity, seen.at_ns, value, "storm" if state == "low" else None
@@ -57,7 +58,7 @@ def text(host: str, announcement: Announcement, zone: Zone) -> Text:
     return Text(f"{host}: air is {observed.state}", f"{observed.value:g} hPa in the {observed.subject.name}.")
 
 
-RULE = Rule("test", observe, Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
+RULE = Rule("test", observe, lambda _: Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
 
 
 @dataclass
@@ -65,14 +66,17 @@ class World:
     """The edges of a cycle: what is measured, the Worker, a real database, and systemd; and its clock."""
 
     database: Database
-    pressure: Mapping[str, float] = field(default_factory=dict)
+    pressure: Mapping[str, float] = field(default_factory=dict)  # by place
     worker_status: int = 200
     clock: FakeClock = field(default_factory=FakeClock)
     statuses: list[str] = field(default_factory=list)
     waiting = unsaved_rows = 0
 
     def __post_init__(self) -> None:
-        self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(lambda: self.pressure)),))
+        self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(self._air)),))
+
+    def _air(self) -> Values:
+        return {Series("air_pressure_hpa", place): value for place, value in self.pressure.items()}
 
     def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
         return self._probes.collect(now, cancel)
@@ -201,7 +205,7 @@ def test_it_is_told_beside_the_worker(world: World) -> None:
 def test_a_flapping_subject(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Seven alerts, as of the Worker; after that a line for each change, in general words."""
     caplog.set_level(logging.INFO)
-    at_once = Rule("test", observe, Policy(), text)
+    at_once = Rule("test", observe, lambda _: Policy(), text)
     world.run(make(world, at_once), *[1013, 950] * 10)
     assert len(world.bodies()) == 7
     assert world.bodies()[-1]["title"] == "nas: air is low, flapping: 7 changes in an hour"
@@ -222,7 +226,7 @@ def test_a_rule_that_fails_takes_nothing_from_the_others(
     def fail(*_: object) -> Any:
         raise RuntimeError("nobody foresaw this")
 
-    before = Rule("before", fail if broken == "observe" else observe, Policy(1, 1, Initial.ASSUME_OK), fail)
+    before = Rule("before", fail if broken == "observe" else observe, lambda _: Policy(1, 1, Initial.ASSUME_OK), fail)
     cycle = make(world, before, Rule("test", observe, RULE.policy, text))
     world.worker_status = 503 if broken == "observe" else 200
     world.run(cycle, 950, 950)

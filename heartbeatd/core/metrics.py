@@ -55,6 +55,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("internet_ok", Kind.INTEGER, TRUTH, "1 reachable, 0 not", 0),
     Metric("ping_ms", Kind.REAL, "milliseconds", "the internet check's latency", subject="ping"),
 )
+SELDOM_S = 60  # between two readings of these, or each cycle if that is rarer
 READ_SELDOM: tuple[Metric, ...] = (
     Metric("disk_used_percent", Kind.REAL, "percent", "space in use of each local filesystem", subject="disk"),
     Metric("disk_inodes_percent", Kind.REAL, "percent", "inodes in use of each local filesystem", subject="inodes"),

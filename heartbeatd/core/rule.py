@@ -11,6 +11,7 @@ from heartbeatd.core import alerting
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.limit import Limit
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
@@ -23,11 +24,14 @@ from heartbeatd.core.timefmt import Zone
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What rules are made from: when a change is told, unless a rule knows better, and URLs that are fit to be shown."""
+    """What rules are made from: when a change of the Worker is told, URLs that are fit to be shown, seconds between two cycles,
+    and the limits that are configured."""
 
     policy: Policy
     heartbeat_url: str
     internet_url: str
+    interval_s: int = 10
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

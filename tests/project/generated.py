@@ -40,13 +40,17 @@ def config_toml(root: type[object] = Config) -> str:
     """
     lines = [_HEAD]
     for group in groups_of(root):
-        lines += [f"# {group.about}", f"#{group.heading}" if group.many else group.heading, ""]
+        lines += [
+            *(f"# {line}" for line in _wrapped(group.about, 100)),
+            f"#{group.heading}" if group.many else group.heading,
+            "",
+        ]
         for name, option in options_of(group.type).items():
             lines += [f"# {line}" for line in _wrapped(f"{option.about} Allowed: {option.kind.allowed}.", 100)]
-            needed = option.default is REQUIRED
-            if option.example and not needed:
+            shown = option.example if option.default is REQUIRED or option.suggested else option.default
+            if option.example and shown is not option.example:
                 lines.append(f"# Example: {name} = {_toml(option.example)}")
-            lines += [f"#{name} = {_toml(option.example if needed else option.default)}", ""]
+            lines += [f"#{name} = {_toml(shown)}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -217,6 +221,8 @@ def _toml(value: Value | None) -> str:
         return f"{{ {', '.join(f'{name} = {_toml(one)}' for name, one in value.items())} }}" if value else "{}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -157,7 +157,7 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
         Severity.WARNING,
         Severity.OK,
     ]
-    told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949"}
+    told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949.0"}
     assert entries(caplog, MessageId.SUBJECT_CHANGED) == [
         (logging.WARNING, "949 hPa in the cellar.", {"subject": "test:cellar", **told, "cause": "storm"}),
         (
@@ -169,7 +169,7 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
                 "previous": "low",
                 "current": "ok",
                 "severity": "ok",
-                "value": "1013",
+                "value": "1013.0",
                 "duration_seconds": "20.0",
             },
         ),

@@ -8,8 +8,8 @@ behave the same. What else is to be told (`told`) is recorded with the cycle; it
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock
 from heartbeatd.core import notification
 from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
@@ -25,6 +26,8 @@ from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
 from heartbeatd.core.sample import Row, Sample, row_of
 from heartbeatd.core.schedule import Tick
+from heartbeatd.core.subject import Subject
+from heartbeatd.core.text import Text
 from heartbeatd.core.timefmt import plural
 from heartbeatd.core.worker import WORKER
 from heartbeatd.heartbeats import Heartbeats
@@ -82,13 +85,14 @@ class ServiceManager(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where a cycle meets the world. No `outbox`: no channel is configured."""
+    """Where a cycle meets the world. No `outbox`: no channel is configured. `held` says of whom nobody is told now."""
 
     probes: Collector
     heartbeats: Heartbeats
     store: Store
     outbox: AlertQueue | None
     service: ServiceManager
+    held: Callable[[], Container[Subject]] = tuple
 
 
 class Cycle:
@@ -122,9 +126,10 @@ class Cycle:
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
         row_id = uuid7(sample.taken_ns, os.urandom(RANDOM_BYTES))
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
-        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, states, self._check_explains))
+        held = self._steps.take("look at what is silenced", self._edges.held) or ()
+        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, states, self._check_explains, held))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._states = self._record(row, evaluation, (*told, *evaluation.notifications))
+        self._states = self._record(row, evaluation, (*told, *self._notify(evaluation)))
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
@@ -149,20 +154,31 @@ class Cycle:
             [
                 found
                 for rule in self._rules
-                if (found := self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)))
+                if (
+                    found := self._steps.take(
+                        f"evaluate the rule {rule.kind}", partial(evaluate, rule, seen, self._agent)
+                    )
+                )
             ]
         )
 
-    def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
-        """Without a channel no notification is made: it would be delivered years later, if ever."""
-        found = evaluate(rule, seen, self._agent)
-        if self._edges.outbox is None or not found.told:
-            return found
+    def _notify(self, evaluation: Evaluation) -> tuple[Notification, ...]:
+        """One notification of the Worker, one of all others. None without a channel: it would arrive years later, if ever."""
+        if self._edges.outbox is None or not evaluation.told:
+            return ()
+        worker = [one for one in evaluation.told if one[0].observed.subject == WORKER]
+        others = [one for one in evaluation.told if one[0].observed.subject != WORKER]
         made = (
-            notification.of_announcement(self._agent, due, text, self._event_id(seen.at_ns), self._heartbeat_url)
-            for due, text in found.told
+            self._steps.take("write an alert", partial(self._notification, told)) for told in (worker, others) if told
         )
-        return replace(found, notifications=tuple(made))
+        return tuple(filter(None, made))
+
+    def _notification(self, told: list[tuple[Announcement, Text]]) -> Notification:
+        at_ns = told[0][0].observed.at_ns
+        if len(told) == 1:
+            ((due, text),) = told
+            return notification.of_announcement(self._agent, due, text, self._event_id(at_ns), self._heartbeat_url)
+        return notification.of_several(self._agent, told, self._event_id(at_ns), self._heartbeat_url)
 
     def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[Notification, ...]) -> AlertStates:
         """In one transaction, with a delivery of each notification to each channel that takes it."""

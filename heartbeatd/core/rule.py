@@ -4,7 +4,7 @@ A rule makes observations of what a cycle saw, says when a change of them is tol
 rule's observations against what was announced, so that what one rule cannot do takes nothing from the others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.core import alerting
@@ -12,7 +12,6 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.limit import Limit
-from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
@@ -38,7 +37,8 @@ class RuleSettings:
 class Seen:
     """What a cycle saw, and the alert states before it.
 
-    `check_explains` is False once the internet check failed while the Worker answered, until it passes.
+    `check_explains` is False once the internet check failed while the Worker answered, until it passes. Nobody is told of the
+    subjects in `held`.
     """
 
     at_ns: int
@@ -46,6 +46,7 @@ class Seen:
     result: HeartbeatResult | None
     states: AlertStates
     check_explains: bool = True
+    held: Container[Subject] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was observed, the alert states that are others now, what is due to be told in which words, and what is sent."""
+    """What was observed, the alert states that are others now, and what is due to be told in which words."""
 
     observations: tuple[Observation, ...] = ()
     changed: tuple[AlertState, ...] = ()
     told: tuple[tuple[Announcement, Text], ...] = ()
-    notifications: tuple[Notification, ...] = ()
 
     def of(self, subject: Subject) -> Observation | None:
         """What was observed of that subject."""
@@ -76,7 +76,7 @@ class Evaluation:
 def evaluate(rule: Rule, seen: Seen, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
-    verdict = alerting.evaluate(seen.states, observations, rule.policy)
+    verdict = alerting.evaluate(seen.states, observations, rule.policy, seen.held)
     told = tuple((due, with_flapping(rule.text(agent.host, due, agent.zone), due)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)
 
@@ -89,6 +89,5 @@ def together(evaluations: Sequence[Evaluation]) -> Evaluation:
             whole.observations + one.observations,
             whole.changed + one.changed,
             whole.told + one.told,
-            whole.notifications + one.notifications,
         )
     return whole

@@ -30,6 +30,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "rules": set(),
     "heartbeats": {"cancel", "clock"},
     "gaps": {"clock", "journal"},
+    "holds": {"cancel"},
     "report": {"journal"},
     "steps": {"journal"},
     "cycle": {"cancel", "clock", "heartbeats", "report", "steps"},

@@ -5,7 +5,7 @@ No file of the product knows its kind.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,9 +122,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(database)
 
 
-def make(world: World, *rules: Rule) -> Cycle:
+def make(world: World, *rules: Rule, held: Callable[[], Container[Subject]] = tuple) -> Cycle:
     """By the agent's rules and these."""
-    return make_cycle(world, world, world, world, world, world.clock, AGENT, rules=rules)
+    return make_cycle(world, world, world, world, world, world.clock, AGENT, rules=rules, held=held)
 
 
 def entries(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, str, dict[str, str]]]:
@@ -248,3 +248,34 @@ def test_every_file_here_has_a_rule() -> None:
     rules = all_rules(RuleSettings(Policy(2, 1), "https://worker.example/", "http://internet.example"))
     assert "worker" in KINDS
     assert tuple(rule.kind for rule in rules) == KINDS
+
+
+def test_what_changes_together_is_told_together(world: World) -> None:
+    """A message for all of a cycle but the Worker, which has its own; each is in the details."""
+    world.pressure = {f"room-{number}": 1013.0 for number in range(50)}
+    at_once = Rule("test", observe, lambda _: Policy(initial=Initial.ASSUME_OK), text)
+    cycle = make(world, at_once)
+    world.worker_status = 200
+    cycle.run(Tick(world.clock.wall_ns))
+    world.worker_status, world.pressure = 503, dict.fromkeys(world.pressure, 900.0)
+    cycle.run(Tick(world.clock.wall_ns))
+    worker, several = world.bodies()
+    assert worker["details"]["subject"] == "worker"
+    assert several["title"] == "nas: 50 changes: air is low; air is low; air is low; 47 more"
+    assert several["message"].count("\n- ") == 40
+    assert several["message"].endswith("- and 10 more: see heartbeatctl status.")
+    assert (several["details"]["event"], several["details"]["severity"]) == ("problem", "warning")
+    assert len(several["details"]["subjects"]) == 50
+    assert several["details"]["subjects"][7]["subject"] == "test:room-7"
+
+
+def test_what_is_held_back_is_told_when_that_is_over(world: World) -> None:
+    """It is observed meanwhile; what has become ok by then is nobody's news."""
+    held: list[Subject] = [CELLAR]
+    at_once = Rule("test", observe, lambda _: Policy(initial=Initial.ASSUME_OK), text)
+    cycle = make(world, at_once, held=lambda: held)
+    world.run(cycle, 950, 950, 1013, 950)
+    assert world.bodies() == []
+    held.clear()
+    world.run(cycle, 950)
+    assert [body["details"]["event"] for body in world.bodies()] == ["problem"]

@@ -1,10 +1,11 @@
-"""The settings of what is watched beside the Worker: limits on what is measured."""
+"""The settings of what is watched beside the Worker: limits on what is measured, and filesystems."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.config.lengths import Length, MaybeNumber, YesNo
 from heartbeatd.config.options import OneOf, Text
+from heartbeatd.config.paths import MountPoints
 from heartbeatd.config.schema import REQUIRED, option
 from heartbeatd.config.walk import Place
 from heartbeatd.core.limit import ALL, DAY_S, Limit
@@ -54,6 +55,17 @@ class RuleConfig:
         suggested=True,
     )
     enabled: bool = option(YesNo(), True, "false: it is not watched.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesystemsConfig:
+    network: tuple[str, ...] = option(
+        MountPoints(),
+        (),
+        "Mount points of network filesystems (NFS, SMB, sshfs) that are looked at, too: a server that does not answer delays "
+        "nothing but its own reading.",
+        example=("/mnt/nas",),
+    )
 
 
 def limit_of(rule: RuleConfig) -> Limit:

@@ -7,11 +7,13 @@ from heartbeatd.core.limit import Limits, reached
 from heartbeatd.core.metrics import METRICS, OF_NAME, OF_SUBJECT, READ_SELDOM, SELDOM_S, Series
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
-from heartbeatd.core.sample import Sample
+from heartbeatd.core.sample import ProbeStatus, Sample
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text.threshold import threshold_text
 
 _CLOSE = Policy(initial=Initial.ASSUME_OK)
+_FILESYSTEM = "filesystem"  # how the names of the probes begin that read them
+_OF_FILESYSTEMS = {"disk_used_percent", "disk_inodes_percent"}
 
 
 def rule(settings: RuleSettings) -> Rule:
@@ -54,8 +56,13 @@ def _measured(sample: Sample, columns: tuple[str, ...]) -> Iterator[tuple[Series
 
 
 def _gone(limits: Limits, seen: Seen) -> Iterator[Observation]:
-    """What was bad and has no limit any more, or is not there any more while others of its metric are."""
+    """What was bad and has no limit any more, or is not there any more while others of its metric are.
+
+    While one of the probes of filesystems has failed, none of them is gone: it may be the one that hangs.
+    """
     read = {series.metric for series in seen.sample.readings}
+    if any(one.status is ProbeStatus.FAILED and one.probe.startswith(_FILESYSTEM) for one in seen.sample.reports):
+        read -= _OF_FILESYSTEMS
     for subject, state in seen.states.items():
         metric = OF_SUBJECT.get(subject.kind)
         if metric is None or (state.current == OK and not state.streak):

@@ -79,3 +79,23 @@ def test_other_kinds() -> None:
     for kind, value in ((MaybeNumber(10), 11), (MaybeNumber(10), "3"), (YesNo(), 1), (YesNo(), "true")):
         with pytest.raises(ValueError, match=r"it is|out of range"):
             kind.check(value)
+
+
+@pytest.mark.parametrize(
+    ("paths", "what"),
+    [
+        ("/mnt/nas", "it is no list"),
+        (["mnt/nas"], "path 1: it does not begin with /"),
+        (["/a", 7], "path 2: it is a whole number"),
+        ([f"/{n}" for n in range(9)], "it has 9 paths"),
+    ],
+)
+def test_network_mounts_that_are_refused(paths: object, what: str) -> None:
+    """Each by its number, without its text."""
+    with pytest.raises(ConfigError, match=what):
+        parse({"filesystems": {"network": paths}})
+
+
+def test_network_mounts_are_taken_once() -> None:
+    """However often and with whatever slash at the end."""
+    assert parse({"filesystems": {"network": ["/mnt/nas/", "/mnt/nas", "/"]}}).filesystems.network == ("/mnt/nas", "/")

@@ -9,8 +9,10 @@ import pytest
 from heartbeatd import components
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.config.load import parse
-from heartbeatd.core.metrics import METRICS, Series
+from heartbeatd.core.metrics import METRICS, READ_SELDOM, Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeStatus, Sample
+from heartbeatd.net.http import Client
+from heartbeatd.probes import registry
 from heartbeatd.probes.base import EACH_CYCLE, Finish, Probe, Values, at_once, on_thread
 from heartbeatd.probes.collector import Probes
 from heartbeatd.runtime import Runtime
@@ -33,7 +35,7 @@ def threads(*names: str) -> Iterator[list[SerialWorker]]:
 
 
 def test_the_table_gives_every_metric() -> None:
-    """On a host that has internet and no Docker: each metric but the containers, and no name that no Sample has."""
+    """On a host that has internet and no Docker: each metric but the containers, and no name that no Sample or table has."""
     with Scripted(answers(200)) as server:
         runtime = Runtime()
         config = parse({"internet": {"url": server.url, "timeout_seconds": 60}, "docker": {"socket": ""}})
@@ -41,12 +43,15 @@ def test_the_table_gives_every_metric() -> None:
         sample = collected(probes)
         client.close()
         runtime.close()
-    assert [(report.probe, report.status) for report in sample.reports] == [
-        *(("cpu", OK), ("memory", OK), ("disk", OK), ("containers", OFF), ("internet", OK)),
-    ]
+    statuses = {report.probe: report.status for report in sample.reports}
+    seldom = ("filesystems", "swap", "load", "pressure", "temperature")
+    assert tuple(statuses) == ("cpu", "memory", "disk", *seldom, "containers", "internet")
+    assert {statuses.pop(probe) for probe in seldom} <= {OK, NO_DATA}
+    assert statuses == {"cpu": OK, "memory": OK, "disk": OK, "containers": OFF, "internet": OK}
     unknown = {metric.name for metric in METRICS if getattr(sample, metric.name) is None}
     assert unknown == {"container_count"}
-    assert sample.readings == {}
+    assert {series.metric for series in sample.readings} <= {metric.name for metric in READ_SELDOM}
+    assert Series("load_per_core") in sample.readings
 
 
 def test_a_probe_has_its_own_cadence() -> None:
@@ -129,3 +134,14 @@ def test_one_that_raises_hides_no_other(error: Exception, status: ProbeStatus, d
     assert sample.cpu_percent == 2.0
     assert (sample.reports[0].status, sample.reports[0].detail) == (status, detail)
     assert sample.reports[1].status is OK
+
+
+def test_a_network_mount_has_a_probe_of_its_own() -> None:
+    """On a thread of its own, about once a minute; the rule on filesystems knows these probes by how their names begin."""
+    runtime = Runtime()
+    config = parse({"agent": {"interval_seconds": 20}, "filesystems": {"network": ["/mnt/nas", "/mnt/far/"]}})
+    table = registry.table(config, Client(runtime.resolver, "test"), runtime.thread)
+    probes = {probe.name: probe.every for probe in table if probe.name.startswith("filesystem")}
+    assert probes == {"filesystems": 3, "filesystem /mnt/nas": 3, "filesystem /mnt/far": 3}
+    assert set(probes) <= set(runtime.threads)
+    runtime.close()

@@ -15,7 +15,7 @@ from heartbeatd.config.options import Value
 from heartbeatd.config.schema import REQUIRED, groups_of, options_of
 from heartbeatd.core.alerting import TRANSITIONS
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.metrics import METRICS
+from heartbeatd.core.metrics import METRICS, OF_SUBJECT, READ_SELDOM
 from heartbeatd.core.worker import STATES, StateRule, WorkerState, rule_for
 from heartbeatd.journal import MessageId
 from tests.project import wire
@@ -166,6 +166,20 @@ def columns() -> str:
     return "\n".join(["| column | type | meaning |", "|---|---|---|", *(f"| `{n}` | {k} | {m} |" for n, k, m in rows)])
 
 
+def seldom() -> str:
+    """What is read once a minute, as a Markdown table."""
+    rows = (f"| `{metric.name}` | {metric.unit} | {metric.help} |" for metric in READ_SELDOM)
+    return "\n".join(["| metric | unit | meaning |", "|---|---|---|", *rows])
+
+
+def manual_metrics() -> str:
+    """What a rule can watch, as scdoc."""
+    return "\n".join(
+        f"*{_scdoc(metric.name)}*\n\tIn {_scdoc(metric.unit)}: {_scdoc(metric.help)}.\n"
+        for metric in OF_SUBJECT.values()
+    )
+
+
 def message_ids() -> dict[str, str]:
     """The MESSAGE_ID of each kind of entry, for the catalog: id → name."""
     return {str(member): member.name for member in MessageId}
@@ -182,6 +196,7 @@ def between(text: str, mark: str, comment: str) -> re.Match[str]:
 
 PLACES = (
     (MANUAL, "settings", "; {}", manual_settings),
+    (MANUAL, "metrics", "; {}", manual_metrics),
     (PROTOCOL, "heartbeat", "; {}", manual_heartbeat),
     (PROTOCOL, "answers", "; {}", manual_answers),
     (PROTOCOL, "alert", "; {}", manual_alert),
@@ -190,6 +205,7 @@ PLACES = (
     (README, "answers", "<!-- {} -->", answers),
     (README, "diagram", "<!-- {} -->", diagram),
     (README, "columns", "<!-- {} -->", columns),
+    (README, "seldom", "<!-- {} -->", seldom),
 )
 
 

@@ -14,7 +14,7 @@ from heartbeatd.core.metrics import OF_NAME, OF_SUBJECT, READ_SELDOM, Series
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen, evaluate
-from heartbeatd.core.sample import Sample
+from heartbeatd.core.sample import ProbeReport, ProbeStatus, Sample
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.timefmt import LIMA_ZONE
@@ -116,6 +116,18 @@ def test_a_filesystem_that_is_gone_is_told_once() -> None:
     host.read(*[Sample(0, readings={ROOT: 1.0})] * 5)
     assert host.events[1:] == ["recovery disk:/srv warning-ok"]
     assert host.told[1][1] == "nas: disk:/srv is no longer watched"
+
+
+def test_a_filesystem_that_hangs_is_not_gone() -> None:
+    """A network mount that was full, and whose server does not answer now, while the others are read."""
+    host = Host(made())
+    host.fill(*[95] * 6)
+    hung = ProbeReport("filesystem /srv", ProbeStatus.FAILED, "filesystem /srv timed out")
+    host.read(*[Sample(0, readings={ROOT: 1.0}, reports=(hung,))] * 5)
+    assert host.events == ["problem disk:/srv ok-warning"]
+    absent = ProbeReport("filesystem /srv", ProbeStatus.NO_DATA, "nothing is mounted on /srv")
+    host.read(*[Sample(0, readings={ROOT: 1.0}, reports=(absent,))] * 5)
+    assert host.events[1:] == ["recovery disk:/srv warning-ok"]
 
 
 def test_a_rule_that_is_taken_away_while_it_is_bad() -> None:

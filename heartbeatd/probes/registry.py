@@ -10,6 +10,7 @@ from heartbeatd.probes import disks, host, pressure
 from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once, on_thread
 from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.filesystems import LocalFilesystems, NetworkMount
+from heartbeatd.probes.hidden import HiddenFilesystems
 from heartbeatd.probes.internet import Internet
 from heartbeatd.probes.temperatures import temperatures
 
@@ -33,6 +34,7 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
         Probe("memory", EACH_CYCLE, NO_WAIT_S, at_once(host.memory)),
         Probe("disk", EACH_CYCLE, DISK_S, on_thread(thread("disk"), disks.usage)),
         Probe("filesystems", seldom, DISK_S, on_thread(thread("filesystems"), LocalFilesystems().read)),
+        Probe("filesystems hidden", seldom, DISK_S, on_thread(thread("filesystems hidden"), HiddenFilesystems().read)),
         *network,
         Probe("swap", seldom, NO_WAIT_S, at_once(host.swap)),
         Probe("load", seldom, NO_WAIT_S, at_once(host.load)),

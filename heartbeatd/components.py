@@ -6,6 +6,7 @@ from heartbeatd import __version__
 from heartbeatd.config.load import DEFAULT_PATH
 from heartbeatd.config.model import WEBHOOK, Config
 from heartbeatd.config.watching import limit_of
+from heartbeatd.core.container import Watched
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
@@ -50,6 +51,7 @@ def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> Rule
         internet_url,
         config.agent.interval_seconds,
         tuple(map(limit_of, config.rules)),
+        Watched(config.containers.watch, config.containers.any_unhealthy),
     )
 
 

@@ -12,7 +12,7 @@ from heartbeatd.config.schema import REQUIRED, option, section, settings_of, tab
 from heartbeatd.config.secrets import Secret
 from heartbeatd.config.several import Headers, SomeOf, headers_of
 from heartbeatd.config.urls import Url
-from heartbeatd.config.watching import FilesystemsConfig, RuleConfig
+from heartbeatd.config.watching import ContainersConfig, FilesystemsConfig, RuleConfig
 from heartbeatd.config.zones import TimeZone
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.redact import secrets_in
@@ -219,6 +219,7 @@ class Config:
     filesystems: FilesystemsConfig = section(
         FilesystemsConfig, "How full filesystems are. All local ones are looked at once a minute."
     )
+    containers: ContainersConfig = section(ContainersConfig, "Which containers must run.")
     storage: StorageConfig = section(StorageConfig, "The database.")
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.config.lengths import Length, MaybeNumber, YesNo
+from heartbeatd.config.names import ContainerNames
 from heartbeatd.config.options import OneOf, Text
 from heartbeatd.config.paths import MountPoints
 from heartbeatd.config.schema import REQUIRED, option
@@ -65,6 +66,22 @@ class FilesystemsConfig:
         "Mount points of network filesystems (NFS, SMB, sshfs) that are looked at, too: a server that does not answer delays "
         "nothing but its own reading.",
         example=("/mnt/nas",),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainersConfig:
+    watch: tuple[str, ...] = option(
+        ContainerNames(),
+        (),
+        "Containers that must run, and be healthy where they have a health check: names, or patterns as a shell's, of each of "
+        "which at least one must run. One that does not for a minute is announced; docker compose takes less to make one anew.",
+        example=("web", "db"),
+    )
+    any_unhealthy: bool = option(
+        YesNo(),
+        True,
+        "Any other container that is unhealthy, or for 3 minutes restarts again and again, is announced, too.",
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from heartbeatd.core import alerting
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
+from heartbeatd.core.container import NOTHING, Watched
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.limit import Limit
 from heartbeatd.core.payload import AgentInfo
@@ -24,13 +25,14 @@ from heartbeatd.core.timefmt import Zone
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
     """What rules are made from: when a change of the Worker is told, URLs that are fit to be shown, seconds between two cycles,
-    and the limits that are configured."""
+    the limits that are configured, and which containers must run."""
 
     policy: Policy
     heartbeat_url: str
     internet_url: str
     interval_s: int = 10
     limits: tuple[Limit, ...] = ()
+    containers: Watched = NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from heartbeatd.core.container import Container
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import Series, values
 from heartbeatd.core.timefmt import to_lima
@@ -44,7 +45,10 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the probes saw in one cycle. `readings` are those that have no column."""
+    (
+        """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown."""
+        ""
+    )
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None
@@ -57,6 +61,7 @@ class Sample:
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     reports: tuple[ProbeReport, ...] = ()
     readings: Mapping[Series, float] = field(default_factory=dict)
+    containers: tuple[Container, ...] | None = None
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from heartbeatd.cancel import CancelToken
+from heartbeatd.core.container import Container
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import Sample
 from heartbeatd.probes.base import Probe, begin
@@ -23,14 +24,14 @@ class Probes:
         taken_ns = now()
         finishes = [begin(probe, cancel) for probe in self._table if self._cycles % probe.every == 0]
         self._cycles += 1
-        found: dict[str, float | str] = {}
+        found: dict[str, float | str | tuple[Container, ...] | None] = {}
         readings: dict[Series, float] = {}
         reports = []
         for finish in finishes:
             values, report = finish()
             for name, value in (values or {}).items():
                 if isinstance(name, Series):
-                    readings[name] = float(value)
+                    readings[name] = float(value)  # type: ignore[arg-type]
                 else:
                     found[name] = value
             reports.append(report)

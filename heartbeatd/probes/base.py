@@ -46,9 +46,17 @@ def at_once(read: Callable[[], Values]) -> Read:
     return begin_here
 
 
-def on_thread(thread: SerialWorker, read: Callable[[], Values]) -> Read:
-    """For what may hang: it goes on in `thread` beside the others. While a call hangs there, no other is begun."""
-    return lambda deadline_ns, cancel: thread.start(read, deadline_ns, cancel).result
+def on_thread(thread: SerialWorker, read: Callable[[], Values], require: Callable[[], None] = lambda: None) -> Read:
+    """For what may hang: it goes on in `thread` beside the others. While a call hangs there, no other is begun.
+
+    `require` comes first, in the cycle's own thread, and raises NoData if the other is not needed.
+    """
+
+    def begin_there(deadline_ns: int, cancel: CancelToken) -> Finish:
+        require()
+        return thread.start(read, deadline_ns, cancel).result
+
+    return begin_there
 
 
 def begin(probe: Probe, cancel: CancelToken) -> Callable[[], tuple[Values | None, ProbeReport]]:

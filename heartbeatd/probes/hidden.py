@@ -20,34 +20,39 @@ HIDDEN = ("/home/", "/root/")  # systemd.exec(5), ProtectHome=
 END = b"."
 LARGEST_BYTES = 4 << 20
 PAUSE_READINGS = 360
+_NONE = "no filesystem of its own is hidden from the agent"
 
 
 class HiddenFilesystems:
     """Reads them from who is at the end of `helper`."""
 
     def __init__(self, helper: Path = SOCKET, mountinfo: Path = MOUNTINFO) -> None:
-        self._helper, self._table = helper, MountTable(mountinfo)
+        self._helper = helper
+        self._table, self._own = MountTable(mountinfo), MountTable(mountinfo)  # one for each thread
         self._connection: socket.socket | None = None
         self._pause = 0
 
     def __del__(self) -> None:
         self._hang_up()
 
+    def require(self) -> None:
+        """Raises NoData if nobody has to be asked: nothing is hidden here, or there was none a while ago."""
+        if not any(f"{mount.point}/" in HIDDEN and mount.kind == "tmpfs" for mount in self._own.all()):
+            raise NoData("nothing is hidden from the agent")
+        if self._pause:
+            self._pause -= 1
+            raise NoData(_NONE)
+
     def read(self) -> Mapping[Series, float]:
         """Waits for as long as it takes. Raises NoData if there is none, ProbeError if the helper does not say."""
-        own = self._table.all()
-        if not any(f"{mount.point}/" in HIDDEN and mount.kind == "tmpfs" for mount in own):
-            raise NoData("nothing is hidden from the agent")
-        if self._pause == 0:
-            mounts, df = self._ask()
-            hidden = [mount for mount in parse(mounts) if f"{mount.point}/".startswith(HIDDEN)]
-            found = worth_a_look([mount for mount in local([*own, *hidden]) if mount in hidden])
-            if found:
-                return _usage(found, df)
-            self._hang_up()
-            self._pause = PAUSE_READINGS
-        self._pause -= 1
-        raise NoData("no filesystem of its own is hidden from the agent")
+        mounts, df = self._ask()
+        hidden = [mount for mount in parse(mounts) if f"{mount.point}/".startswith(HIDDEN)]
+        found = worth_a_look([mount for mount in local([*self._table.all(), *hidden]) if mount in hidden])
+        if found:
+            return _usage(found, df)
+        self._hang_up()
+        self._pause = PAUSE_READINGS - 1
+        raise NoData(_NONE)
 
     def _ask(self) -> tuple[bytes, bytes]:
         """The table of mounts, and what df says."""

@@ -12,7 +12,7 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.filesystems import LocalFilesystems, NetworkMount
 from heartbeatd.probes.hidden import HiddenFilesystems
 from heartbeatd.probes.internet import Internet
-from heartbeatd.probes.temperatures import temperatures
+from heartbeatd.probes.temperatures import require_sensors, temperatures
 
 DISK_S = 1.0
 NO_WAIT_S = 0.0
@@ -25,6 +25,7 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
     """
     docker, internet = config.docker, config.internet
     seldom = max(1, round(SELDOM_S / config.agent.interval_seconds))
+    hidden = HiddenFilesystems()
     network = (
         Probe(f"filesystem {point}", seldom, DISK_S, on_thread(thread(f"filesystem {point}"), NetworkMount(point).read))
         for point in config.filesystems.network
@@ -34,12 +35,14 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
         Probe("memory", EACH_CYCLE, NO_WAIT_S, at_once(host.memory)),
         Probe("disk", EACH_CYCLE, DISK_S, on_thread(thread("disk"), disks.usage)),
         Probe("filesystems", seldom, DISK_S, on_thread(thread("filesystems"), LocalFilesystems().read)),
-        Probe("filesystems hidden", seldom, DISK_S, on_thread(thread("filesystems hidden"), HiddenFilesystems().read)),
+        Probe(
+            "filesystems hidden", seldom, DISK_S, on_thread(thread("filesystems hidden"), hidden.read, hidden.require)
+        ),
         *network,
         Probe("swap", seldom, NO_WAIT_S, at_once(host.swap)),
         Probe("load", seldom, NO_WAIT_S, at_once(host.load)),
         Probe("pressure", seldom, NO_WAIT_S, at_once(pressure.stalls)),
-        Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures)),
+        Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures, require_sensors)),
         Probe("containers", EACH_CYCLE, docker.timeout_seconds, Containers(thread("docker"), docker.socket).read),
         Probe("internet", EACH_CYCLE, internet.timeout_seconds, Internet(client, internet.url).read),
     )

@@ -13,6 +13,13 @@ SYS_CLASS = Path("/sys/class")
 _SOURCES = (("hwmon", "name", "temp*_input"), ("thermal", "type", "temp"))
 _MOST_CELSIUS = 150.0  # a sensor that is not connected reads 0, or more than any chip stands
 _LONGEST_LABEL = 64
+_NONE = "there is no sensor of temperature"
+
+
+def require_sensors(sys_class: Path = SYS_CLASS) -> None:
+    """Raises NoData if there is none, as on most virtual machines. It asks none."""
+    if not any(file for folder, _, values in _SOURCES for file in (sys_class / folder).glob(f"*/{values}")):
+        raise NoData(_NONE)
 
 
 def temperatures(sys_class: Path = SYS_CLASS) -> Mapping[Series, float]:
@@ -24,7 +31,7 @@ def temperatures(sys_class: Path = SYS_CLASS) -> Mapping[Series, float]:
             hottest[series] = max(celsius, hottest.get(series, celsius))
         if hottest:
             return hottest
-    raise NoData("there is no sensor of temperature")
+    raise NoData(_NONE)
 
 
 def _sensors(folder: Path, name: str, values: str) -> Iterator[tuple[str, float]]:

@@ -108,6 +108,18 @@ def test_one_that_hangs_has_failed_and_is_not_begun_again() -> None:
         over.set()
 
 
+def test_a_thread_is_not_started_for_nothing() -> None:
+    """What can be told without it is."""
+
+    def require() -> None:
+        raise NoData("nothing there")
+
+    with threads("disk") as (thread,):
+        report = collected(Probes((Probe("disk", 1, 0, on_thread(thread, dict, require)),))).reports[0]
+        assert (report.status, report.detail) == (NO_DATA, "nothing there")
+        assert "disk" not in {running.name for running in threading.enumerate()}
+
+
 @pytest.mark.parametrize(
     ("error", "status", "detail"),
     [

@@ -4,7 +4,7 @@ import re
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +63,12 @@ def helper(folder: Path, serve: Callable[[socket.socket], object]) -> Iterator[t
         listening.close()
 
 
+def look(reader: HiddenFilesystems) -> Mapping[Series, float]:
+    """One reading, if it takes one."""
+    reader.require()
+    return reader.read()
+
+
 def answering(*parts: bytes) -> Callable[[socket.socket], None]:
     """Answers each line with these, until the other side hangs up."""
 
@@ -79,7 +85,7 @@ def test_what_is_hidden_is_read_over_one_connection(tmp_path: Path, mountinfo: P
     with helper(tmp_path, answering(ROOT + HOME + b".", b"\n" + DF, b".\n")) as (path, served):
         reader = HiddenFilesystems(path, mountinfo)
         for _ in range(3):
-            assert reader.read() == {
+            assert look(reader) == {
                 Series("disk_used_percent", "/home"): 75.0,
                 Series("disk_inodes_percent", "/home"): 10.0,
                 Series("disk_used_percent", "/home/my disk"): 25.0,
@@ -94,7 +100,7 @@ def test_without_any_it_is_asked_again_after_six_hours(tmp_path: Path, mountinfo
         reader = HiddenFilesystems(path, mountinfo)
         for _ in range(PAUSE_READINGS + 1):
             with pytest.raises(NoData, match="no filesystem of its own"):
-                reader.read()
+                look(reader)
         assert len(served) == 2
 
 
@@ -103,7 +109,7 @@ def test_a_subvolume_is_what_the_agent_sees_itself(tmp_path: Path, mountinfo: Pa
     mountinfo.write_bytes(SANDBOX.replace(b" 8:1 / ", b" 0:26 /@rootfs ").replace(b"ext4", b"btrfs"))
     shown = b"61 28 0:26 /@home /home ro,noatime - btrfs /dev/nvme0n1p2 rw,ssd,subvolid=257,subvol=/@home\n"
     with helper(tmp_path, answering(shown + b".\n" + DF + b".\n")) as (path, _), pytest.raises(NoData):
-        HiddenFilesystems(path, mountinfo).read()
+        look(HiddenFilesystems(path, mountinfo))
 
 
 def test_where_nothing_is_hidden_nobody_is_asked(tmp_path: Path, mountinfo: Path) -> None:
@@ -111,7 +117,7 @@ def test_where_nothing_is_hidden_nobody_is_asked(tmp_path: Path, mountinfo: Path
     mountinfo.write_bytes(ROOT + HOME)
     with helper(tmp_path, answering()) as (path, served):
         with pytest.raises(NoData, match="nothing is hidden"):
-            HiddenFilesystems(path, mountinfo).read()
+            look(HiddenFilesystems(path, mountinfo))
         assert served == []
 
 
@@ -119,11 +125,11 @@ def test_a_helper_that_is_not_there(tmp_path: Path, mountinfo: Path) -> None:
     """Its socket was masked: no data. Nobody behind it: failed."""
     path = tmp_path / "none.sock"
     with pytest.raises(NoData, match=r"none\.sock"):
-        HiddenFilesystems(path, mountinfo).read()
+        look(HiddenFilesystems(path, mountinfo))
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(path))
         with pytest.raises(ProbeError, match="Connection refused"):
-            HiddenFilesystems(path, mountinfo).read()
+            look(HiddenFilesystems(path, mountinfo))
 
 
 def test_a_helper_that_was_ended_is_started_again(tmp_path: Path, mountinfo: Path) -> None:
@@ -135,7 +141,7 @@ def test_a_helper_that_was_ended_is_started_again(tmp_path: Path, mountinfo: Pat
 
     with helper(tmp_path, once) as (path, served):
         reader = HiddenFilesystems(path, mountinfo)
-        assert reader.read() == reader.read()
+        assert look(reader) == look(reader)
         assert len(served) == 2
         del reader
     path.unlink()
@@ -143,7 +149,7 @@ def test_a_helper_that_was_ended_is_started_again(tmp_path: Path, mountinfo: Pat
         helper(tmp_path, lambda connection: connection.sendall(b"26 1 8:1 / ")) as (path, _),
         pytest.raises(ProbeError, match=r"no answer|reset|Broken pipe"),
     ):
-        HiddenFilesystems(path, mountinfo).read()
+        look(HiddenFilesystems(path, mountinfo))
 
 
 def test_df_that_says_nothing_of_it_has_failed(tmp_path: Path, mountinfo: Path) -> None:
@@ -152,7 +158,7 @@ def test_df_that_says_nothing_of_it_has_failed(tmp_path: Path, mountinfo: Path) 
         helper(tmp_path, answering(ROOT + HOME + b".\n.\n")) as (path, _),
         pytest.raises(ProbeError, match="df says nothing of /home"),
     ):
-        HiddenFilesystems(path, mountinfo).read()
+        look(HiddenFilesystems(path, mountinfo))
 
 
 def test_the_units_own_line_of_shell_answers(tmp_path: Path, mountinfo: Path) -> None:
@@ -168,7 +174,7 @@ def test_the_units_own_line_of_shell_answers(tmp_path: Path, mountinfo: Path) ->
     with helper(tmp_path, serve) as (path, served):
         reader = HiddenFilesystems(path, mountinfo)
         try:
-            assert all(0 <= value <= 100 for value in reader.read().values())
+            assert all(0 <= value <= 100 for value in look(reader).values())
         except NoData as error:
             assert "no filesystem of its own" in str(error)
         assert len(served) == 1

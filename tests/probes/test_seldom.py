@@ -12,7 +12,7 @@ from heartbeatd.core.sample import NoData, ProbeError
 from heartbeatd.probes import host
 from heartbeatd.probes.filesystems import LocalFilesystems, NetworkMount, usage
 from heartbeatd.probes.pressure import stalls
-from heartbeatd.probes.temperatures import temperatures
+from heartbeatd.probes.temperatures import require_sensors, temperatures
 
 
 def a_table(folder: Path, *lines: str) -> Path:
@@ -181,8 +181,11 @@ def test_a_board_with_thermal_zones_alone(tmp_path: Path) -> None:
 
 def test_without_any_sensor_there_is_no_data(tmp_path: Path) -> None:
     """As on most virtual machines."""
-    with pytest.raises(NoData):
-        temperatures(tmp_path)
+    for read in (require_sensors, temperatures):
+        with pytest.raises(NoData, match="no sensor"):
+            read(tmp_path)
+    a_sensor(tmp_path, "hwmon0", "acpitz", "0")
+    require_sensors(tmp_path)
 
 
 @pytest.mark.parametrize("read", [LocalFilesystems().read, host.swap, host.load, stalls, temperatures])

@@ -13,6 +13,11 @@ class Container:
     health: str | None = None
     recent: bool = False
 
+    @property
+    def fine(self) -> bool:
+        """True if it has been running for a minute, and its health check, if it has one, has not failed."""
+        return self.state == "running" and self.health != "unhealthy" and not self.recent
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:

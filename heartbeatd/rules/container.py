@@ -54,9 +54,11 @@ def _in_list(watched: Watched, seen: Seen) -> Iterator[Observation]:
     if listed is None:
         yield from _unknown(watched, seen)
         return
+    known = {subject.name for subject in seen.states if subject.kind == KIND}
     for one in {one.name: one for one in listed}.values():
         must_run = watched.has(one.name)
-        if must_run or watched.any_unhealthy:
+        # Most are fine, and were before: there is nothing to say of them, and there may be a thousand.
+        if must_run or (watched.any_unhealthy and (not one.fine or one.name in known)):
             yield _of(seen, one, must_run=must_run)
     missing = [name for name in watched.names if not any(Watched((name,)).has(one.name) for one in listed)]
     yield from (_stopped(seen, Subject(KIND, name)) for name in missing)

@@ -24,7 +24,7 @@ from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
-from heartbeatd.core.sample import Row, Sample, row_of
+from heartbeatd.core.sample import Readings, Row, Sample, readings_of, row_of
 from heartbeatd.core.schedule import Tick
 from heartbeatd.core.subject import Subject
 from heartbeatd.core.text import Text
@@ -55,8 +55,14 @@ class Store(Protocol):
     def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
-        """Keep one cycle: its row, the alert states that are others now, and what is to be delivered.
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
+        """Keep one cycle: its row, the alert states that are others now, what is to be delivered, and what has no column.
 
         The states to go on with. A database that could be read only now may know better than this process did.
         """
@@ -129,7 +135,7 @@ class Cycle:
         held = self._steps.take("look at what is silenced", self._edges.held) or ()
         evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, states, self._check_explains, held))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._states = self._record(row, evaluation, (*told, *self._notify(evaluation)))
+        self._states = self._record(row, readings_of(sample), evaluation, (*told, *self._notify(evaluation)))
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
@@ -180,11 +186,13 @@ class Cycle:
             return notification.of_announcement(self._agent, due, text, self._event_id(at_ns), self._heartbeat_url)
         return notification.of_several(self._agent, told, self._event_id(at_ns), self._heartbeat_url)
 
-    def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[Notification, ...]) -> AlertStates:
+    def _record(
+        self, row: Row, readings: Readings | None, evaluation: Evaluation, notifications: tuple[Notification, ...]
+    ) -> AlertStates:
         """In one transaction, with a delivery of each notification to each channel that takes it."""
         deliveries = self._steps.take("address its alerts", lambda: self._addressed(notifications)) or ()
         states = self._steps.take(
-            "store what it saw", lambda: self._edges.store.record(row, evaluation.changed, deliveries)
+            "store what it saw", lambda: self._edges.store.record(row, evaluation.changed, deliveries, readings)
         )
         return self._states if states is None else states
 

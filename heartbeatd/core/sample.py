@@ -73,6 +73,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Readings:
+    """Values that have no column, and the `timestamp_lima` of the row they were read with."""
+
+    timestamp_lima: str
+    values: Mapping[Series, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of table `metrics`, its columns in order. The database and its readers depend on these names."""
 
@@ -98,3 +106,8 @@ def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms:
         worker_status=None if result is None else result.status,
         cycle_duration_ms=took_ms,
     )
+
+
+def readings_of(sample: Sample) -> Readings | None:
+    """What goes into table `readings`; None in the many cycles that read nothing of that kind."""
+    return Readings(to_lima(sample.taken_ns), sample.readings) if sample.readings else None

@@ -23,7 +23,7 @@ from heartbeatd.core.notification import Notification, for_this_try, from_queue,
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
-from heartbeatd.core.sample import Row, Sample
+from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text import Text
@@ -88,7 +88,13 @@ class World:
     def states(self) -> AlertStates:
         return self.database.states()
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
         self.database.record([row], changed, deliveries, flush=False)
         return self.states
 

@@ -39,6 +39,15 @@ _LAST_READINGS = (
     "SELECT metric, label, at, value FROM (SELECT series, max(at) AS at, value FROM readings WHERE at > ? AND at <= ?"
     " GROUP BY series LIMIT ?) JOIN series ON number = series ORDER BY metric, label"
 )
+_SERIES_ROLL_UPS = (
+    "SELECT start, min, mean, max, count FROM rollups WHERE period = ? AND start >= ? AND start <= ? AND metric = ? AND label = ?"
+    " ORDER BY start LIMIT ?"
+)
+_SERIES_NOW = (
+    "SELECT min(value), avg(value), max(value), count(value) FROM readings WHERE at >= ? AND at < ?"
+    " AND series = (SELECT number FROM series WHERE metric = ? AND label = ?)"
+)
+LENGTHS_S = {HOUR: 3600, DAY: 86400}
 LATEST_S = 3600  # before the last row: what was read last is that young, or it is not read any more
 _KNOWN = {"INTEGER": whole, "REAL": real, "TEXT": text_of}
 _ROLL_UPS = (
@@ -140,6 +149,22 @@ class Reader:
                     kept[metric] = roll_up
         in_order = sorted(found.items(), key=lambda one: str(one[0]))
         return tuple(Summary(time_of(start), roll_ups) for start, roll_ups in in_order[:most])
+
+    def history_of(self, series: Series, period: Period, since: str, until: str, most: int) -> tuple[Summary, ...]:
+        """The same of one series that has no column."""
+        found = {
+            start: _roll_up(figures)
+            for start, *figures in self._all(_SERIES_ROLL_UPS, period.name, since, until, *series, most)
+        }
+        last = self._last_stamp()
+        if last is not None and since <= (current := period.start(last)) <= until:
+            second = second_of(current)
+            figures = self._all(_SERIES_NOW, second, second + LENGTHS_S[period], *series)
+            roll_up = _roll_up(figures[0])
+            if (roll_up.count or 0) > (found.get(current, RollUp()).count or 0):
+                found[current] = roll_up
+        in_order = sorted(found.items(), key=lambda one: str(one[0]))
+        return tuple(Summary(time_of(start), {series.metric: roll_up}) for start, roll_up in in_order[:most])
 
     def _last_stamp(self) -> str | None:
         """When the row was sampled that was stored last; None if it names no moment of Lima's time."""

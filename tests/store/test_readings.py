@@ -20,6 +20,7 @@ from heartbeatd.errors import StoreError
 from heartbeatd.store.buffer import READINGS_MOST, Buffer, Handover, StoreOptions
 from heartbeatd.store.database import Database
 from heartbeatd.store.pruning import PRUNE_ROWS
+from heartbeatd.store.reader import Reader
 from heartbeatd.store.rollups import PERIODS
 from tests.store.conftest import NOW_NS, keep_from, row
 
@@ -74,6 +75,25 @@ def test_all_is_rolled_up_but_the_hour_and_the_day_of_the_last_row(
                     (current,),
                 ).fetchall()
                 assert {one for one in rolled_up(store._connection, period.name) if one[0] != current} == set(said)
+
+
+@given(sampled, st.integers(1, 9))
+def test_history_is_what_the_readings_say(found: list[tuple[int, dict[Series, float]]], batch: int) -> None:
+    """The current hour and day with it."""
+    cycles = [cycle(second, values, number) for number, (second, values) in enumerate(found)]
+    with closing(Database.open(Path(":memory:"), NOW_NS)) as store:
+        for first in range(0, len(cycles), batch):
+            record(store, cycles[first : first + batch])
+        for period in PERIODS:
+            said = store._connection.execute(
+                f"SELECT substr(timestamp_lima, 1, {period.head}) || '{period.tail}' AS start, min(value),"
+                " round(avg(value), 6), max(value), count(value) FROM named_readings WHERE metric = ? AND label = ?"
+                " GROUP BY start ORDER BY start",
+                SRV,
+            ).fetchall()
+            told = Reader(Path("metrics.db"), store._connection).history_of(SRV, period, "", "~", 1000)
+            figures = [(one.start, one.of(SRV.metric)) for one in told]
+            assert [(start, of.min, round(of.mean or 0, 6), of.max, of.count) for start, of in figures] == said
 
 
 def test_they_are_named_for_queries_and_what_comes_twice_counts_once(store: Database) -> None:

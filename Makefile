@@ -44,7 +44,7 @@ test: ## Run every check: linters, unit, property and integration tests, package
 check: ## For every edit: linters, and the tests that boot nothing, start no engine, hold no moments and do not take long
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -n 4 -m "not slow and not docker and not timing" --ignore=tests/system
+	$(PYTEST) -n 4 -m "not slow and not docker and not timing and not release" --ignore=tests/system
 
 release-check: ## Before a release, what takes too long for every day: autopkgtest in full, piuparts from Debian 12 to 13, a real n8n (root)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)

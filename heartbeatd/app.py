@@ -11,9 +11,7 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import Start
 from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.policy import Policy
 from heartbeatd.core.redact import redact_url
-from heartbeatd.core.rule import RuleSettings
 from heartbeatd.core.schedule import Tick
 from heartbeatd.cycle import Cycle, Edges
 from heartbeatd.errors import ConfigError, Problem
@@ -171,7 +169,6 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     agent, interval_s = components.agent_info(config, runtime), config.agent.interval_seconds
     heartbeat_url = redact_url(config.heartbeat.url)
     internet_url = redact_url(config.internet.url)
-    announced_after = Policy(config.alerts.alert_after, config.alerts.recover_after)
     probes, pinger = components.probes(config, runtime)
     heartbeat, channels = components.heartbeat(config, runtime), components.channels(config, path)
     heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
@@ -179,7 +176,7 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id) if channels else None
     cycle = Cycle(
         Edges(probes, heartbeats, store, outbox, runtime.service),
-        all_rules(RuleSettings(announced_after, heartbeat_url, internet_url)),
+        all_rules(components.rule_settings(config, heartbeat_url, internet_url)),
         Reporter(agent, interval_s, internet_url, LogCycles(config.agent.log_cycles)),
         agent,
         heartbeat_url,

@@ -5,8 +5,12 @@ from pathlib import Path
 from heartbeatd import __version__
 from heartbeatd.config.model import WEBHOOK, Config
 from heartbeatd.config.notified import has_credentials_elsewhere, may_have_webhook
+from heartbeatd.config.watching import limit_of
+from heartbeatd.core.container import Watched
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.rule import RuleSettings
 from heartbeatd.core.subject import Severity
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
@@ -36,6 +40,19 @@ def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
         return None
     client = Client(runtime.resolver, USER_AGENT, settings.ca_file)
     return Heartbeat(client, settings.url, settings.secret_key.reveal(), settings.timeout_seconds)
+
+
+def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> RuleSettings:
+    """What the rules are made from; the URLs are fit to be shown."""
+    alerts = config.alerts
+    return RuleSettings(
+        Policy(alerts.alert_after, alerts.recover_after),
+        heartbeat_url,
+        internet_url,
+        config.agent.interval_seconds,
+        tuple(map(limit_of, config.rules)),
+        Watched(config.containers.watch, config.containers.any_unhealthy),
+    )
 
 
 def channels(config: Config, config_file: Path) -> tuple[Channel, ...]:

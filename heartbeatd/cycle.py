@@ -7,8 +7,8 @@ behave the same. What else is to be told (`told`) is recorded with the cycle; it
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -16,13 +16,16 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock
 from heartbeatd.core import notification
 from heartbeatd.core.alert_state import AlertState, AlertStates
+from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.rule import Evaluation, Rule, Seen, evaluate, together
-from heartbeatd.core.sample import Row, Sample, row_of
+from heartbeatd.core.sample import Readings, Row, Sample, readings_of, row_of
 from heartbeatd.core.schedule import Tick
+from heartbeatd.core.subject import Subject
+from heartbeatd.core.text import Text
 from heartbeatd.core.timefmt import plural
 from heartbeatd.core.worker import WORKER
 from heartbeatd.heartbeats import Heartbeats
@@ -51,8 +54,14 @@ class Store(Protocol):
     def unsaved_rows(self) -> int:
         """Rows that are in memory only."""
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
-        """Keep one cycle: its row, the alert states that are others now, and what is to be delivered.
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
+        """Keep one cycle: its row, the alert states that are others now, what is to be delivered, and what has no column.
 
         The states to go on with. A database that could be read only now may know better than this process did.
         """
@@ -81,13 +90,14 @@ class ServiceManager(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where a cycle meets the world. No `outbox`: no channel is configured."""
+    """Where a cycle meets the world. No `outbox`: no channel is configured. `held` says of whom nobody is told now."""
 
     probes: Collector
     heartbeats: Heartbeats
     store: Store
     outbox: AlertQueue | None
     service: ServiceManager
+    held: Callable[[], Container[Subject]] = tuple
 
 
 class Cycle:
@@ -121,9 +131,10 @@ class Cycle:
         sample = self._steps.take("measure the host", self._collect) or Sample(self._clock.now_ns())
         row_id = new_id(sample.taken_ns)
         result = self._steps.take("send the heartbeat", lambda: self._beat(sample, row_id))
-        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, self._check_explains))
+        held = self._steps.take("look at what is silenced", self._edges.held) or ()
+        evaluation = self._evaluate(Seen(self._clock.now_ns(), sample, result, states, self._check_explains, held))
         row = row_of(sample, row_id, result, (self._clock.monotonic_ns() - woke_ns) / 1e6)
-        self._states = self._record(row, evaluation, (*told, *evaluation.notifications))
+        self._states = self._record(row, readings_of(sample), evaluation, (*told, *self._notify(evaluation)))
         self._report(tick, sample, row, result, evaluation, states)
 
     def shift(self, by_ns: int) -> None:
@@ -148,26 +159,39 @@ class Cycle:
             [
                 found
                 for rule in self._rules
-                if (found := self._steps.take(f"evaluate the rule {rule.kind}", partial(self._apply, rule, seen)))
+                if (
+                    found := self._steps.take(
+                        f"evaluate the rule {rule.kind}", partial(evaluate, rule, seen, self._agent)
+                    )
+                )
             ]
         )
 
-    def _apply(self, rule: Rule, seen: Seen) -> Evaluation:
-        """Without a channel no notification is made: it would be delivered years later, if ever."""
-        found = evaluate(rule, seen, self._states, self._agent)
-        if self._edges.outbox is None or not found.told:
-            return found
+    def _notify(self, evaluation: Evaluation) -> tuple[Notification, ...]:
+        """One notification of the Worker, one of all others. None without a channel: it would arrive years later, if ever."""
+        if self._edges.outbox is None or not evaluation.told:
+            return ()
+        worker = [one for one in evaluation.told if one[0].observed.subject == WORKER]
+        others = [one for one in evaluation.told if one[0].observed.subject != WORKER]
         made = (
-            notification.of_announcement(self._agent, due, text, new_id(seen.at_ns), self._heartbeat_url)
-            for due, text in found.told
+            self._steps.take("write an alert", partial(self._notification, told)) for told in (worker, others) if told
         )
-        return replace(found, notifications=tuple(made))
+        return tuple(filter(None, made))
 
-    def _record(self, row: Row, evaluation: Evaluation, notifications: tuple[Notification, ...]) -> AlertStates:
+    def _notification(self, told: list[tuple[Announcement, Text]]) -> Notification:
+        at_ns = told[0][0].observed.at_ns
+        if len(told) == 1:
+            ((due, text),) = told
+            return notification.of_announcement(self._agent, due, text, new_id(at_ns), self._heartbeat_url)
+        return notification.of_several(self._agent, told, new_id(at_ns), self._heartbeat_url)
+
+    def _record(
+        self, row: Row, readings: Readings | None, evaluation: Evaluation, notifications: tuple[Notification, ...]
+    ) -> AlertStates:
         """In one transaction, with a delivery of each notification to each channel that takes it."""
         deliveries = self._steps.take("address its alerts", lambda: self._addressed(notifications)) or ()
         states = self._steps.take(
-            "store what it saw", lambda: self._edges.store.record(row, evaluation.changed, deliveries)
+            "store what it saw", lambda: self._edges.store.record(row, evaluation.changed, deliveries, readings)
         )
         return self._states if states is None else states
 

@@ -14,7 +14,7 @@ from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.notification import Notification, to_queue
 from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.sample import Row, Sample
+from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Subject
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone
@@ -58,7 +58,13 @@ class World:
         self.bodies.append(body)
         return HeartbeatResult(self.status, took_ms=1.0)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
         self._do("record")
         self.rows.append(row)
         self.alerts += deliveries

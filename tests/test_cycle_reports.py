@@ -11,7 +11,7 @@ from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import Cause, HeartbeatResult
 from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.sample import ProbeReport, ProbeStatus, Row, Sample
+from heartbeatd.core.sample import ProbeReport, ProbeStatus, Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Subject
 from heartbeatd.journal import MessageId
@@ -43,7 +43,13 @@ class World:
         self.sent += 1
         return self.beats[self.sent - 1]
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
         self.rows.append(row)
         self.states = {**self.states, **{state.subject: state for state in changed}}
         return self.states

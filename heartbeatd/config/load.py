@@ -11,6 +11,7 @@ from heartbeatd.config.secrets import Credentials
 from heartbeatd.config.toml_text import Document, understood
 from heartbeatd.config.unreadable import reading_hint
 from heartbeatd.config.walk import Place, walk
+from heartbeatd.config.watching import check_rules
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.files import NotRegularFile, decoded, read_regular, require_regular
 
@@ -68,6 +69,7 @@ def parse(
     if not problems and "heartbeat.secret_key" not in walked.refused:
         problems += _without_key(config, place)
     problems += check_names(config.channels, place)
+    problems += check_rules(config.rules, place)
     if "storage.path" not in walked.refused:
         problems += _no_database(config, place)
     if walked.problems or problems:

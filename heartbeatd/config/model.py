@@ -12,6 +12,7 @@ from heartbeatd.config.schema import REQUIRED, option, section, settings_of, tab
 from heartbeatd.config.secrets import Secret
 from heartbeatd.config.several import Headers, SomeOf, headers_of
 from heartbeatd.config.urls import Url
+from heartbeatd.config.watching import ContainersConfig, FilesystemsConfig, RuleConfig
 from heartbeatd.config.zones import TimeZone
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.redact import secrets_in
@@ -205,10 +206,20 @@ class Config:
         ChannelConfig,
         "Where alerts are sent beside the webhook, by Apprise (package apprise); any number of these.",
     )
+    rules: tuple[RuleConfig, ...] = tables(
+        "rule",
+        RuleConfig,
+        "From where on a measured value is bad; any number of these. Without any, a filesystem or its inodes are a warning at 90 "
+        "percent and critical at 97, after 5 minutes, until they are 3 below; a critical one is told again each day.",
+    )
     internet: InternetConfig = section(
         InternetConfig, "The internet check. It explains a failed heartbeat; it never raises an alarm of its own."
     )
     docker: DockerConfig = section(DockerConfig, "Counting the running containers.")
+    filesystems: FilesystemsConfig = section(
+        FilesystemsConfig, "How full filesystems are. All local ones are looked at once a minute."
+    )
+    containers: ContainersConfig = section(ContainersConfig, "Which containers must run.")
     storage: StorageConfig = section(StorageConfig, "The database.")
 
     @property

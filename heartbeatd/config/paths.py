@@ -28,6 +28,27 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
+class MountPoints:
+    """A list of absolute paths."""
+
+    allowed: str = "a list of at most 8 absolute paths"
+    most: int = 8  # each has a thread of its own
+
+    def check(self, value: object) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            text_of(value)
+            raise ValueError('it is no list; write ["/…"]')
+        if len(value) > self.most:
+            raise ValueError(f"it has {len(value)} paths")
+        for number, path in enumerate(value, 1):
+            try:
+                Path().check(path)
+            except ValueError as error:
+                raise ValueError(f"path {number}: {error}") from None
+        return tuple(dict.fromkeys(path.rstrip("/") or "/" for path in value))
+
+
+@dataclass(frozen=True, slots=True)
 class NewFile:
     """The absolute path of a file that is made, with others beside it, in a folder that may be given away for that."""
 

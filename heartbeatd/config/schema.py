@@ -12,6 +12,7 @@ class Config:
 
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from keyword import iskeyword
 from typing import Any, Final
 
 from heartbeatd.config.options import Kind, Value
@@ -23,13 +24,15 @@ _KEY = "heartbeatd"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One key: its kind and default, and what it is for (plain text, whole sentences). `secret`: its value is a Secret."""
+    """One key: its kind and default, and what it is for (plain text, whole sentences). `secret`: its value is a Secret;
+    `suggested`: the example stands in the shipped file in place of the default."""
 
     kind: Kind
     default: Value | None  # as it would be written in the file
     about: str
     example: Value = ""
     secret: bool = False
+    suggested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,17 @@ class Setting:
 
 
 def option(
-    kind: Kind, default: Value | None, about: str, *, example: Value = "", secret: bool = False, shown: bool = True
+    kind: Kind,
+    default: Value | None,
+    about: str,
+    *,
+    example: Value = "",
+    secret: bool = False,
+    shown: bool = True,
+    suggested: bool = False,
 ) -> Any:
     """A field that is a key. What a repr must not show is a `secret`, or not `shown`."""
-    found = Option(kind, default, about, example, secret)
+    found = Option(kind, default, about, example, secret, suggested)
     checked: Any = MISSING
     if default is not REQUIRED:
         checked = Secret(str(kind.check(default))) if secret else kind.check(default)
@@ -95,7 +105,12 @@ def groups_of(root: type[Any]) -> tuple[Group, ...]:
 
 def options_of(table: type[Any]) -> dict[str, Option]:
     """The keys of a table, by name."""
-    return {f.name: f.metadata[_KEY] for f in fields(table) if _KEY in f.metadata}
+    return {f.name.removesuffix("_"): f.metadata[_KEY] for f in fields(table) if _KEY in f.metadata}
+
+
+def field_of(key: str) -> str:
+    """The name of a key's field: `for`, which is a word of Python, is `for_`."""
+    return f"{key}_" if iskeyword(key) else key
 
 
 def settings_of(root: type[Any]) -> Iterator[Setting]:

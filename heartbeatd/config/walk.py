@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from heartbeatd.config.options import right
-from heartbeatd.config.schema import REQUIRED, Group, Option, groups_of, names_of, options_of, settings_of
+from heartbeatd.config.schema import REQUIRED, Group, Option, field_of, groups_of, names_of, options_of, settings_of
 from heartbeatd.config.secrets import Origin, OriginKind, Secret
 from heartbeatd.core.redact import shown_name
 from heartbeatd.errors import Problem
@@ -54,7 +54,7 @@ def walk(root: type[T], mapping: Mapping[str, object], place: Place) -> Walked[T
                     refused.add(f"{path}.{name}")
                     needed += option.default is REQUIRED
                 elif value is not None:
-                    found[name] = value
+                    found[field_of(name)] = value
             if not needed:
                 made.append(group.type(**found))
         values[group.field] = tuple(made) if group.many else made[0]

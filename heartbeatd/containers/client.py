@@ -1,4 +1,4 @@
-"""Asking the containers helper: a connection is the question, and how many containers run is at the head of the answer.
+"""Asking the containers helper: a connection is the question; how many containers run is at the head of the answer, before them.
 
 It is `heartbeatd-containers.service`, which has the rights on the Docker socket that the agent has not.
 """
@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 
 from heartbeatd.cancel import Cancelled, CancelToken
+from heartbeatd.containers.listed import LARGEST_BYTES, containers_in
+from heartbeatd.core.container import Container
 from heartbeatd.core.sample import NoData, ProbeError
 from heartbeatd.net.deadline_socket import DeadlineSocket, Unusable
 
@@ -38,6 +40,7 @@ class ContainerQuery:
         self._deadline_ns, self._cancel, self._seen = deadline_ns, cancel, seen
         left_s = max(0.0, cancel.seconds_until(deadline_ns))
         self._last_word_ns = deadline_ns - int(min(LAST_WORD_S, left_s / 5) * 1e9)
+        self.containers: tuple[Container, ...] | None = None  # after `result`; None if the list could not be read
         self._answer = DeadlineSocket(connection, cancel, deadline_ns, LARGEST_HEAD_BYTES)
 
     def result(self) -> int:
@@ -59,7 +62,7 @@ class ContainerQuery:
     def _head(self) -> bytes:
         """What is said before the list of containers, as JSON: how many there are, or why that is not known.
 
-        The list is left unread, so that no answer, however long, takes any memory here.
+        The list is read behind it, as far as `LARGEST_BYTES`, so that no answer, however long, takes more memory here.
         """
         if not self._answer.heard_by(self._last_word_ns):
             self._connection.shutdown(socket.SHUT_WR)  # as the helper does: what is there to say is said now
@@ -67,8 +70,24 @@ class ContainerQuery:
         if self._cancel.seconds_until(self._deadline_ns) <= 0:
             self._answer.allow_no_waiting(LARGEST_HEAD_BYTES)
         said = self._answer.makefile("rb").readline(LARGEST_HEAD_BYTES)
-        head, listed, _ = said.partition(b',"containers":')
-        return head + b"}" if listed else said
+        head, listed, rest = said.partition(b',"containers":')
+        if not listed:
+            return said
+        self.containers = self._list(rest)
+        return head + b"}"
+
+    def _list(self, begun: bytes) -> tuple[Container, ...] | None:
+        """The containers, whose list has `begun` so; None if the rest of it does not come, or is too long."""
+        if not begun.endswith(b"\n"):
+            if self._cancel.seconds_until(self._deadline_ns) > 0:
+                self._answer.allow(self._cancel, self._deadline_ns, LARGEST_BYTES)
+            else:
+                self._answer.allow_no_waiting(LARGEST_BYTES)
+            try:
+                begun += self._answer.makefile("rb").readline(LARGEST_BYTES)
+            except (OSError, Unusable):
+                return None
+        return containers_in(begun.removesuffix(b"}\n")) if begun.endswith(b"}\n") else None
 
     def _count(self, head: bytes) -> int:
         try:

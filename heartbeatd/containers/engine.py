@@ -107,13 +107,14 @@ def exchange(path: str, request: bytes, largest: int, asker: socket.socket | Non
                 raise ValueError
 
 
-def containers(body: bytes) -> list[dict[str, str | None]]:
+def containers(body: bytes) -> list[dict[str, str | bool | None]]:
     """Name, state and health of each container in the engine's list, and nothing else of it. Raises EngineError.
 
     `{"Names": ["/web"], "State": "running", "Status": "Up 5 minutes (healthy)"}` →
-    `{"name": "web", "state": "running", "health": "healthy"}`. A container without a name goes by the beginning of its id.
+    `{"name": "web", "state": "running", "health": "healthy"}`, with `"recent": true` in the first minute after its start. A
+    container without a name goes by the beginning of its id.
     """
-    found: list[dict[str, str | None]] = []
+    found: list[dict[str, str | bool | None]] = []
     try:
         for one in items(body):
             if not isinstance(one, dict) or not ("Id" in one or "State" in one):
@@ -123,7 +124,12 @@ def containers(body: bytes) -> list[dict[str, str | None]]:
             names = one.get("Names")
             first = names[0] if isinstance(names, list) and names else ""
             name = _text(first, 1 + LARGEST_NAME).lstrip("/")[:LARGEST_NAME] or _text(one.get("Id"), 12)
-            found.append({"name": name, "state": _text(one.get("State"), 32), "health": health(one)})
+            told: dict[str, str | bool | None] = {
+                "name": name,
+                "state": _text(one.get("State"), 32),
+                "health": health(one),
+            }
+            found.append(told | {"recent": True} if _RECENT.match(_text(one.get("Status"), 200)) else told)
     except (ValueError, TypeError, RecursionError):
         raise EngineError("the answer is not a list of containers") from None
     return found
@@ -163,6 +169,7 @@ def _past_blanks(text: str, at: int) -> int:
 
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
+_RECENT = re.compile(r"Up (Less than a second|\d+ seconds?)\b")
 
 
 def _text(value: object, longest: int) -> str:

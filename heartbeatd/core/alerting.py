@@ -17,7 +17,7 @@ of alerts, and the state it comes to rest in is always the last one told. A sile
 *Is it told again?* A bad state that lasts, `remind_s` after it was last told, if the policy says so.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -94,16 +94,20 @@ class Verdict:
 def evaluate(
     states: AlertStates,
     observations: Iterable[Observation],
-    policy: Policy,
-    silenced: Collection[Subject] = (),
+    policy: Callable[[Observation], Policy],
+    silenced: Container[Subject] = (),
 ) -> Verdict:
-    """Hold what a cycle observed, each subject once at the most, against what was announced."""
+    """Hold what a cycle observed, each subject once at the most, against what was announced.
+
+    `policy` says of an observation when it counts.
+    """
     changed: list[AlertState] = []
     announcements: list[Announcement] = []
     for observed in observations:
-        before = states.get(observed.subject)
-        silent = observed.subject in silenced
-        after, announcement = advance(before, observed, policy, silenced=silent)
+        before, when = states.get(observed.subject), policy(observed)
+        if before is None and observed.ok and when.initial is Initial.ASSUME_OK:
+            continue  # as assumed: nothing to keep of it
+        after, announcement = advance(before, observed, when, silenced=observed.subject in silenced)
         if after is not before:
             changed.append(after)
         if announcement is not None:

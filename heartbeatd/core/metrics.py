@@ -1,12 +1,14 @@
-"""The metrics: what is measured of a host in each cycle, in the order of the row's columns.
+"""The metrics: what is measured of a host.
 
-The columns of `metrics`, the heartbeat's `metrics`, the journal's fields, the roll-ups and the README's table follow from here;
-`Sample` and `Row` have an attribute of each name.
+`METRICS` are those of each cycle, in the order of the row's columns: the columns of `metrics`, the heartbeat's `metrics`, the
+journal's fields, the roll-ups and the README's table follow from here; `Sample` and `Row` have an attribute of each name.
+`READ_SELDOM` are the others, which may have a series for each of several things (`label`), and are kept in table `readings`.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -20,7 +22,8 @@ class Kind(StrEnum):
 class Metric:
     """`help` says what it is, in a few words; `digits` are those behind the point where people read it.
 
-    With `rollup` each hour and each day has its least, mean and greatest value.
+    With `rollup` each hour and each day has its least, mean and greatest value. `subject` is the kind of subject that a rule on
+    it has; "" if there is none.
     """
 
     name: str
@@ -29,18 +32,47 @@ class Metric:
     help: str
     digits: int = 1
     rollup: bool = True
+    subject: str = ""
+
+
+class Series(NamedTuple):
+    """The values of one metric for one thing, e.g. `disk_used_percent` of `/srv`; "" where there is only one."""
+
+    metric: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.metric}:{self.label}" if self.label else self.metric
 
 
 TRUTH = "1 or 0"
 METRICS: tuple[Metric, ...] = (
-    Metric("cpu_percent", Kind.REAL, "percent", "since the cycle before, whole host, 0–100"),
-    Metric("ram_percent", Kind.REAL, "percent", "RAM in use; what ZFS would give back is not in use"),
+    Metric("cpu_percent", Kind.REAL, "percent", "since the cycle before, whole host, 0–100", subject="cpu"),
+    Metric("ram_percent", Kind.REAL, "percent", "RAM in use; what ZFS would give back is not in use", subject="ram"),
     Metric("ram_used_mb", Kind.REAL, "MB of 1024² bytes", "the same in MB of 1024² bytes", 0, rollup=False),
     Metric("disk_percent", Kind.REAL, "percent", "root filesystem"),
     Metric("container_count", Kind.INTEGER, "containers", "running Docker containers", 0),
     Metric("internet_ok", Kind.INTEGER, TRUTH, "1 reachable, 0 not", 0),
-    Metric("ping_ms", Kind.REAL, "milliseconds", "the internet check's latency"),
+    Metric("ping_ms", Kind.REAL, "milliseconds", "the internet check's latency", subject="ping"),
 )
+SELDOM_S = 60  # between two readings of these, or each cycle if that is rarer
+READ_SELDOM: tuple[Metric, ...] = (
+    Metric("disk_used_percent", Kind.REAL, "percent", "space in use of each local filesystem", subject="disk"),
+    Metric("disk_inodes_percent", Kind.REAL, "percent", "inodes in use of each local filesystem", subject="inodes"),
+    Metric("swap_percent", Kind.REAL, "percent", "swap in use", subject="swap"),
+    Metric("load_per_core", Kind.REAL, "load", "the load of the last 5 minutes for each core", 2, subject="load"),
+    Metric(
+        "memory_stall_percent",
+        Kind.REAL,
+        "percent",
+        "time of a minute in which all waited for memory",
+        subject="memory",
+    ),
+    Metric("io_stall_percent", Kind.REAL, "percent", "time of a minute in which all waited for a disk", subject="io"),
+    Metric("temperature_celsius", Kind.REAL, "°C", "the hottest of each kind of sensor", subject="temperature"),
+)
+OF_NAME = {metric.name: metric for metric in (*METRICS, *READ_SELDOM)}
+OF_SUBJECT = {metric.subject: metric for metric in OF_NAME.values() if metric.subject}
 ROLLED_UP: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.rollup)
 _NAMES = tuple(metric.name for metric in METRICS)
 _TRUTHS = tuple(metric.name for metric in METRICS if metric.unit == TRUTH)

@@ -4,7 +4,7 @@ Each channel writes the same notification in its own way: a webhook as JSON, a m
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from heartbeatd.core.alerting import Announcement, Event
@@ -14,10 +14,13 @@ from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.agent import gap_text, test_text
+from heartbeatd.core.text.several import several_text
 from heartbeatd.core.timefmt import format_duration, from_iso, rfc3339, to_lima
 from heartbeatd.core.worker import WORKER
 
 YEAR_NS = 366 * 86_400 * NS_PER_S
+MOST_SUBJECTS = 100  # that are named to programs in one notification
+_RANKS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 # Of what is about no observed state, by its event; and of what version 0.1 queued, which did not say it, by the state.
 _SEVERITIES: Mapping[str, Severity] = {
     Event.GAP: Severity.WARNING,
@@ -80,6 +83,28 @@ def of_announcement(
     if is_worker:
         return made
     return replace(made, details={**made.details, "severity": observed.severity, "value": observed.value})
+
+
+def of_several(
+    agent: AgentInfo, told: Sequence[tuple[Announcement, Text]], event_id: str, heartbeat_url: str
+) -> Notification:
+    """One notification of what changed in one cycle: `details.subjects` has each, and the rest is of the worst of them."""
+    worst = max((due for due, _ in told), key=lambda due: (_RANKS[due.observed.severity], due.event is Event.PROBLEM))
+    text = several_text(agent.host, [text for _, text in told])
+    made = of_announcement(agent, worst, text, event_id, heartbeat_url)
+    subjects = [
+        {
+            "subject": str(due.observed.subject),
+            "event": due.event,
+            "previous": due.previous,
+            "current": due.observed.state,
+            "severity": due.observed.severity,
+            "value": due.observed.value,
+            "since": rfc3339(due.since_ns),
+        }
+        for due, _ in told[:MOST_SUBJECTS]
+    ]
+    return replace(made, details={**made.details, "subjects": subjects})
 
 
 def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Notification:

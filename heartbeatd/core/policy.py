@@ -24,8 +24,9 @@ class Policy:
     recover_cycles: int = 1
     initial: Initial = Initial.SILENT
     remind_s: int | None = None
+    worse_cycles: int | None = None  # from one bad state to another; None: see `change_cycles`
 
     @property
     def change_cycles(self) -> int:
         """From one bad state to another: whoever is told of an outage is in no hurry to hear that it has another face."""
-        return max(CHANGE_CYCLES, 3 * self.for_cycles)
+        return self.worse_cycles or max(CHANGE_CYCLES, 3 * self.for_cycles)

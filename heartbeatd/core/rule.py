@@ -4,14 +4,15 @@ A rule makes observations of what a cycle saw, says when a change of them is tol
 rule's observations against what was announced, so that what one rule cannot do takes nothing from the others.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.core import alerting
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
+from heartbeatd.core.container import NOTHING, Watched
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.notification import Notification
+from heartbeatd.core.limit import Limit
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
@@ -23,51 +24,61 @@ from heartbeatd.core.timefmt import Zone
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
-    """What rules are made from: when a change is told, unless a rule knows better, and URLs that are fit to be shown."""
+    """What rules are made from: when a change of the Worker is told, URLs that are fit to be shown, seconds between two cycles,
+    the limits that are configured, and which containers must run."""
 
     policy: Policy
     heartbeat_url: str
     internet_url: str
+    interval_s: int = 10
+    limits: tuple[Limit, ...] = ()
+    containers: Watched = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a cycle saw. `check_explains` is False once the internet check failed while the Worker answered, until it passes."""
+    """What a cycle saw, and the alert states before it.
+
+    `check_explains` is False once the internet check failed while the Worker answered, until it passes. Nobody is told of the
+    subjects in `held`.
+    """
 
     at_ns: int
     sample: Sample
     result: HeartbeatResult | None
+    states: AlertStates
     check_explains: bool = True
+    held: Container[Subject] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`text` is called with the host's name, the announcement, and the zone of the times it names."""
+    """`policy` says of an observation when it counts. `text` is called with the host's name, the announcement, and the zone of
+    the times it names."""
 
     kind: str
     observe: Callable[[Seen], Iterable[Observation]]
-    policy: Policy
+    policy: Callable[[Observation], Policy]
     text: Callable[[str, Announcement, Zone], Text]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What was observed, the alert states that are others now, what is due to be told in which words, and what is sent."""
+    """What was observed, the alert states that are others now, and what is due to be told in which words."""
 
     observations: tuple[Observation, ...] = ()
     changed: tuple[AlertState, ...] = ()
     told: tuple[tuple[Announcement, Text], ...] = ()
-    notifications: tuple[Notification, ...] = ()
 
     def of(self, subject: Subject) -> Observation | None:
         """What was observed of that subject."""
         return next((observed for observed in self.observations if observed.subject == subject), None)
 
 
-def evaluate(rule: Rule, seen: Seen, states: AlertStates, agent: AgentInfo) -> Evaluation:
+def evaluate(rule: Rule, seen: Seen, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
-    verdict = alerting.evaluate(states, observations, rule.policy)
+    verdict = alerting.evaluate(seen.states, observations, rule.policy, seen.held)
     told = tuple((due, with_flapping(rule.text(agent.host, due, agent.zone), due)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)
 
@@ -80,6 +91,5 @@ def together(evaluations: Sequence[Evaluation]) -> Evaluation:
             whole.observations + one.observations,
             whole.changed + one.changed,
             whole.told + one.told,
-            whole.notifications + one.notifications,
         )
     return whole

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from heartbeatd.core.container import Container
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.metrics import values
+from heartbeatd.core.metrics import Series, values
 from heartbeatd.core.timefmt import to_lima
 
 
@@ -44,7 +45,10 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the probes saw in one cycle. `values` are those that have no column, by name, for the rules."""
+    (
+        """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown."""
+        ""
+    )
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None
@@ -56,7 +60,8 @@ class Sample:
     ping_ms: float | None = None
     internet_detail: str = ""  # why the internet check failed; "" when it passed or did not run
     reports: tuple[ProbeReport, ...] = ()
-    values: Mapping[str, float] = field(default_factory=dict)
+    readings: Mapping[Series, float] = field(default_factory=dict)
+    containers: tuple[Container, ...] | None = None
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""
@@ -65,6 +70,14 @@ class Sample:
     def asked(self, internet_url: str) -> str:
         """What the internet check asked, and why it failed, e.g. `http://www.google.com: dns: the name has no address`."""
         return ": ".join(filter(None, (internet_url, self.internet_detail)))
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Values that have no column, and the `timestamp_lima` of the row they were read with."""
+
+    timestamp_lima: str
+    values: Mapping[Series, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +106,8 @@ def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms:
         worker_status=None if result is None else result.status,
         cycle_duration_ms=took_ms,
     )
+
+
+def readings_of(sample: Sample) -> Readings | None:
+    """What goes into table `readings`; None in the many cycles that read nothing of that kind."""
+    return Readings(to_lima(sample.taken_ns), sample.readings) if sample.readings else None

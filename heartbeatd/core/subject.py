@@ -6,6 +6,7 @@ from typing import Self
 
 # The one state, of every subject, in which nobody needs to be told anything.
 OK = "ok"
+GONE = "gone"  # the reason why something is ok that was not: it is not there, or not watched, any more
 
 
 class Severity(StrEnum):
@@ -38,7 +39,8 @@ class Observation:
     """A subject's state as one cycle found it.
 
     `state` is one of the words of its kind, `OK` among them; `value` is the measure behind it (of the Worker: the HTTP status)
-    and `reason` a word for why; `detail` says what that means, `hint`, in whole sentences, what to do about it.
+    and `reason` a word for why; `detail` says what that means, `hint`, in whole sentences, what to do about it. `limit` is what a
+    `value` that is bad was held against.
     """
 
     subject: Subject
@@ -49,6 +51,7 @@ class Observation:
     reason: str | None = None
     detail: str = ""
     hint: str = ""
+    limit: float | None = None
 
     @property
     def ok(self) -> bool:

@@ -11,9 +11,10 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.payload import heartbeat_body
 from heartbeatd.core.plain import plain
-from heartbeatd.core.sample import ProbeStatus, Row, Sample, row_of
+from heartbeatd.core.sample import ProbeStatus, Readings, Row, Sample, readings_of, row_of
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
+from heartbeatd.core.text.readings import reading_lines
 from heartbeatd.ctl import database, privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.newid import new_id
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
     seen = worker.observe(runtime.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
-        _store(config, runtime, row)
+        _store(config, runtime, row, readings_of(sample))
     _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
     client.close()
     runtime.close()
@@ -67,11 +68,11 @@ def _send(config: Config, runtime: Runtime, sample: Sample, row_id: str) -> Hear
     return beat
 
 
-def _store(config: Config, runtime: Runtime, row: Row) -> None:
+def _store(config: Config, runtime: Runtime, row: Row, readings: Readings | None) -> None:
     kept = make_store(config, runtime)
     with reported(Path(config.storage.path)):
         kept.open()
-        kept.record(row, (), ())
+        kept.record(row, (), (), readings)
     if kept.error:
         raise StoreError(Problem(config.storage.path, kept.error))
     kept.close()
@@ -83,10 +84,13 @@ def _print(
     unread = {n.probe: n.detail for n in sample.reports if n.status is not ProbeStatus.OK}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.value, "cause": seen.reason}
-        print(json.dumps({**asdict(row), "worker": worker, "unread": unread}, indent=2))
+        readings = {str(series): value for series, value in sample.readings.items()}
+        print(json.dumps({**asdict(row), "readings": readings, "worker": worker, "unread": unread}, indent=2))
         return
     line = cycle_line(sample, seen.reason if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
+    for one in reading_lines(sample.readings):
+        print(plain(one))
     if sample.internet_detail:
         print(plain(f"internet: {sample.internet_detail}"))
     for probe, detail in unread.items():

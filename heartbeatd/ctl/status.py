@@ -65,7 +65,13 @@ def _read_snapshot(config_file: Path, config: Config) -> Snapshot:
 
 def _snapshot(config: Config, reader: Reader) -> Snapshot:
     held_for = LONGEST_S // config.agent.interval_seconds + 2  # rows, for as long as the Worker may have asked to wait
-    return Snapshot(reader.last_row(), reader.announced(), reader.queue(), last_answer=reader.last_answer(held_for))
+    return Snapshot(
+        reader.last_row(),
+        reader.announced(),
+        reader.queue(),
+        last_answer=reader.last_answer(held_for),
+        readings=reader.last_readings(),
+    )
 
 
 def _at_the_default(config_file: Path) -> Snapshot:

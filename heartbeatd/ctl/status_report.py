@@ -11,11 +11,12 @@ from heartbeatd.core import retry_after
 from heartbeatd.core.schedule import NS_PER_S, next_tick
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet
+from heartbeatd.core.text.readings import reading_lines
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, from_iso, iso, plural, time_of_day
 from heartbeatd.core.worker import WORKER, rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
-from heartbeatd.store.results import Announced, Queue, StoredRow
+from heartbeatd.store.results import Announced, Queue, StoredReading, StoredRow
 
 STALE_CYCLES = 3
 UNKNOWN = "unknown"
@@ -33,6 +34,7 @@ class Snapshot:
     queue: Queue | None = None
     trouble: str = ""
     last_answer: int | None = None
+    readings: tuple[StoredReading, ...] = ()
 
     @property
     def worker(self) -> Announced | None:
@@ -127,6 +129,9 @@ def facts(report: Report) -> dict[str, object]:
             }
             for one in snapshot.announced
         },
+        "readings": {
+            str(one.series): {"value": one.value, "at": _iso(one.at_ns, report.zone)} for one in snapshot.readings
+        },
         "internet_ok": row.internet_ok if row is not None else None,
         "container_count": row.container_count if row is not None else None,
         "alerts": {
@@ -176,6 +181,7 @@ def _last_cycle(report: Report) -> Iterator[str]:
         f"host        cpu {_number(row.cpu_percent)}%, ram {_number(row.ram_percent)}% "
         f"({_number(row.ram_used_mb, '.0f')} MB), disk {_number(row.disk_percent)}%"
     )
+    yield from reading_lines({one.series: one.value for one in report.snapshot.readings})
     yield f"worker      {_worker(report, row)}"
     yield f"internet    {internet(row.internet_ok, row.ping_ms)}"
     yield f"containers  {_containers(report, row)}"

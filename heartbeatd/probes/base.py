@@ -10,12 +10,13 @@ from functools import partial
 from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
+from heartbeatd.core.container import Container
+from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeReport, ProbeStatus
 
 T = TypeVar("T")
-Values = Mapping[
-    str, float | str
-]  # by the name of the metric, or of what a Sample has beside it; what is unknown is left out
+# By the name of what a Sample has, or by the series of what it has not; what is unknown is left out.
+Values = Mapping[str, float | str | tuple[Container, ...] | None] | Mapping[Series, float]
 Finish = Callable[[], Values]
 Read = Callable[[int, CancelToken], Finish]
 EACH_CYCLE = 1
@@ -45,9 +46,17 @@ def at_once(read: Callable[[], Values]) -> Read:
     return begin_here
 
 
-def on_thread(thread: SerialWorker, read: Callable[[], Values]) -> Read:
-    """For what may hang: it goes on in `thread` beside the others. While a call hangs there, no other is begun."""
-    return lambda deadline_ns, cancel: thread.start(read, deadline_ns, cancel).result
+def on_thread(thread: SerialWorker, read: Callable[[], Values], require: Callable[[], None] = lambda: None) -> Read:
+    """For what may hang: it goes on in `thread` beside the others. While a call hangs there, no other is begun.
+
+    `require` comes first, in the cycle's own thread, and raises NoData if the other is not needed.
+    """
+
+    def begin_there(deadline_ns: int, cancel: CancelToken) -> Finish:
+        require()
+        return thread.start(read, deadline_ns, cancel).result
+
+    return begin_there
 
 
 def begin(probe: Probe, cancel: CancelToken) -> Callable[[], tuple[Values | None, ProbeReport]]:

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.metrics import METRICS
+from heartbeatd.core.container import Container
+from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import Sample
 from heartbeatd.probes.base import Probe, begin
-
-_OF_A_SAMPLE = {"internet_detail", *(metric.name for metric in METRICS)}
 
 
 class Probes:
@@ -25,11 +24,15 @@ class Probes:
         taken_ns = now()
         finishes = [begin(probe, cancel) for probe in self._table if self._cycles % probe.every == 0]
         self._cycles += 1
-        found: dict[str, float | str] = {}
+        found: dict[str, float | str | tuple[Container, ...] | None] = {}
+        readings: dict[Series, float] = {}
         reports = []
         for finish in finishes:
             values, report = finish()
-            found.update(values or ())
+            for name, value in (values or {}).items():
+                if isinstance(name, Series):
+                    readings[name] = float(value)  # type: ignore[arg-type]
+                else:
+                    found[name] = value
             reports.append(report)
-        others = {name: found.pop(name) for name in tuple(found) if name not in _OF_A_SAMPLE}  # in their order
-        return Sample(taken_ns, reports=tuple(reports), values=others, **found)  # type: ignore[arg-type]  # held by a test
+        return Sample(taken_ns, reports=tuple(reports), readings=readings, **found)  # type: ignore[arg-type]  # held by a test

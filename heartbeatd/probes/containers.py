@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.containers import client
+from heartbeatd.core.container import Container
 from heartbeatd.core.sample import NoData, Off, ProbeError
 from heartbeatd.probes.base import Finish
 
@@ -29,10 +30,10 @@ class Containers:
             raise Off("switched off")
         seen = _see(self._engine)
         if seen and has_rights(self._engine):  # looked at anew each time
-            result = _OwnCount(self._thread, self._engine, deadline_ns, cancel).result
+            asked: _OwnCount | client.ContainerQuery = _OwnCount(self._thread, self._engine, deadline_ns, cancel)
         else:
-            result = client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen).result
-        return lambda: {"container_count": result()}
+            asked = client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen)
+        return lambda: {"container_count": asked.result(), "containers": asked.containers}
 
 
 class _OwnCount:
@@ -55,6 +56,11 @@ class _OwnCount:
             theirs.close()
             raise
         self._query = client.ContainerQuery(ours, engine, engine, deadline_ns, cancel)
+
+    @property
+    def containers(self) -> tuple[Container, ...] | None:
+        """See ContainerQuery."""
+        return self._query.containers
 
     def result(self) -> int:
         """See ContainerQuery."""

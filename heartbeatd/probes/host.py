@@ -1,12 +1,18 @@
-"""CPU and memory, from psutil."""
+"""CPU and memory, from psutil; swap and load, from the kernel."""
 
+import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import psutil
 
+from heartbeatd.core.metrics import Series
+from heartbeatd.core.sample import NoData
+
 MB_BYTES = 1024 * 1024
+_SWAP = re.compile(rb"^Swap(Total|Free): +(\d+) kB$", re.MULTILINE)
 
 
 def cpu() -> Mapping[str, float]:
@@ -23,6 +29,20 @@ def memory(proc: Path = Path("/proc"), container: Path = Path("/run/systemd/cont
         percent = round(100 * (found.total - available_bytes) / found.total, 1)
         return {"ram_percent": percent, "ram_used_mb": max(0, found.used - spare_bytes) / MB_BYTES}
     return {"ram_percent": float(found.percent), "ram_used_mb": found.used / MB_BYTES}
+
+
+def swap(meminfo: Path = Path("/proc/meminfo")) -> Mapping[Series, float]:
+    """Swap in use in percent. Raises NoData if there is none."""
+    found = dict(_SWAP.findall(meminfo.read_bytes()))
+    total, free = int(found.get(b"Total", 0)), int(found.get(b"Free", 0))
+    if not total:
+        raise NoData("there is no swap")
+    return {Series("swap_percent"): round(100 * (total - free) / total, 1)}
+
+
+def load() -> Mapping[Series, float]:
+    """The average of the last 5 minutes for each core."""
+    return {Series("load_per_core"): round(os.getloadavg()[1] / (os.cpu_count() or 1), 2)}
 
 
 def _zfs_spare_bytes(arcstats: Path) -> int:

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 from heartbeatd.cancel import SerialWorker
 from heartbeatd.config.model import Config
+from heartbeatd.core.metrics import SELDOM_S
 from heartbeatd.net.http import Client
-from heartbeatd.probes import disks, host
+from heartbeatd.probes import disks, host, pressure
 from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once, on_thread
 from heartbeatd.probes.containers import Containers
+from heartbeatd.probes.filesystems import LocalFilesystems, NetworkMount
+from heartbeatd.probes.hidden import HiddenFilesystems
 from heartbeatd.probes.internet import Internet
+from heartbeatd.probes.temperatures import require_sensors, temperatures
 
 DISK_S = 1.0
 NO_WAIT_S = 0.0
@@ -20,10 +24,25 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
     The internet check waits in the cycle's own thread, while the others go on: so it is the last.
     """
     docker, internet = config.docker, config.internet
+    seldom = max(1, round(SELDOM_S / config.agent.interval_seconds))
+    hidden = HiddenFilesystems()
+    network = (
+        Probe(f"filesystem {point}", seldom, DISK_S, on_thread(thread(f"filesystem {point}"), NetworkMount(point).read))
+        for point in config.filesystems.network
+    )
     return (
         Probe("cpu", EACH_CYCLE, NO_WAIT_S, at_once(host.cpu)),
         Probe("memory", EACH_CYCLE, NO_WAIT_S, at_once(host.memory)),
         Probe("disk", EACH_CYCLE, DISK_S, on_thread(thread("disk"), disks.usage)),
+        Probe("filesystems", seldom, DISK_S, on_thread(thread("filesystems"), LocalFilesystems().read)),
+        Probe(
+            "filesystems hidden", seldom, DISK_S, on_thread(thread("filesystems hidden"), hidden.read, hidden.require)
+        ),
+        *network,
+        Probe("swap", seldom, NO_WAIT_S, at_once(host.swap)),
+        Probe("load", seldom, NO_WAIT_S, at_once(host.load)),
+        Probe("pressure", seldom, NO_WAIT_S, at_once(pressure.stalls)),
+        Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures, require_sensors)),
         Probe("containers", EACH_CYCLE, docker.timeout_seconds, Containers(thread("docker"), docker.socket).read),
         Probe("internet", EACH_CYCLE, internet.timeout_seconds, Internet(client, internet.url).read),
     )

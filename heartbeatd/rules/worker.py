@@ -54,7 +54,7 @@ def rule(settings: RuleSettings) -> Rule:
     return Rule(
         WORKER.kind,
         partial(_observe, settings.internet_url),
-        settings.policy,
+        lambda _: settings.policy,
         partial(worker_text, heartbeat_url=settings.heartbeat_url),
     )
 

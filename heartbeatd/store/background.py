@@ -15,7 +15,7 @@ from heartbeatd.cancel import CancelToken, Future, SerialWorker
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
 from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run, UntoldGap
-from heartbeatd.core.sample import Row
+from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import Problem
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -47,7 +47,7 @@ class BackgroundStore:
         self._inbox: deque[Callable[[], None]] = deque()
         self._adjust_bounds(options)
         self._states_known = False
-        self._readings = 0
+        self._queue_reads = 0
         self._call: Future[None] | None = None
         self._hangs = ""
         self._progress_ns = self._cancel.clock.monotonic_ns()
@@ -83,15 +83,23 @@ class BackgroundStore:
                 return
         self._take_over(call)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
-        """Remember one cycle: its row, the states that changed, what is to be delivered. Never raises for the database.
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
+        """Remember one cycle: its row and readings, what changed, what is to be delivered. Never raises for the database.
 
         The states as they are then: what could not be read before may have been read now.
         """
         if changed:
             self.states = {**self.states, **{state.subject: state for state in changed}}
         follow(self.undelivered, deliveries)
-        self._inbox.append(partial(self._store.note, row, changed, deliveries, states_known=self._states_known))
+        self._inbox.append(
+            partial(self._store.note, row, changed, deliveries, readings, states_known=self._states_known)
+        )
         self._write(self._patience_s)
         return self.states
 
@@ -180,8 +188,8 @@ class BackgroundStore:
         if not self._inbox:  # what is in there may change it
             self.states, self._states_known = self._store.states, self._store.buffer.states_known
             self.untold = self._store.buffer.untold
-            if self._readings != self._store.readings:
-                self._readings, self.undelivered = self._store.readings, dict(self._store.undelivered)
+            if self._queue_reads != self._store.queue_reads:
+                self._queue_reads, self.undelivered = self._store.queue_reads, dict(self._store.undelivered)
 
     def _say_hung(self) -> None:
         if not self._hangs:

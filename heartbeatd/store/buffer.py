@@ -1,6 +1,7 @@
 """What the agent remembers, and what of that waits in memory for the database.
 
-Rows wait for a day, the newest win; the announced states, the deliveries and the untold gaps wait as long as the agent runs.
+Rows wait for a day, readings up to `READINGS_MOST` values, and the newest win;
+the announced states, the deliveries and the untold gaps wait as long as the agent runs.
 """
 
 from collections import deque
@@ -11,10 +12,12 @@ from heartbeatd.core.alert_state import AlertState, AlertStates, moments, shifte
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import QUEUE_MOST
-from heartbeatd.core.sample import Row
+from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.schedule import STEP_NS
 
 DAY_S = 86400
+# Values of what has no column: a day of 35 series once a minute, in some 5 MiB.
+READINGS_MOST = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """What one store gives to the next: rows that wait, what is undelivered, the states, and what is known of these.
+    """What one store gives to the next: rows and readings that wait, what is undelivered, the states, and more.
 
     `states_known` and `earlier_boots_ns`: see `Buffer`. `untold` are the gaps that nobody was told of.
     """
@@ -43,6 +46,7 @@ class Handover:
     states_known: bool
     earlier_boots_ns: frozenset[int] = frozenset()
     untold: tuple[UntoldGap, ...] = ()
+    readings: tuple[Readings, ...] = ()
 
 
 class Buffer:
@@ -55,6 +59,8 @@ class Buffer:
 
     def __init__(self, options: StoreOptions) -> None:
         self.rows: deque[Row] = deque(maxlen=options.rows_a_day)
+        self.readings: deque[Readings] = deque()
+        self._values = 0  # in all readings
         self.deliveries: dict[tuple[str, str], Delivery] = {}
         self.states: AlertStates = {}
         self.unsaved_states: AlertStates = {}
@@ -80,13 +86,29 @@ class Buffer:
         self.rows = deque(self.rows, maxlen=options.rows_a_day)
 
     def note(
-        self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...], *, states_known: bool
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+        *,
+        states_known: bool,
     ) -> None:
         """Remember one cycle. `changed` follows from states that were known then, or not: a guess does not win over what is."""
         self.rows.append(row)
+        if readings is not None:
+            self._keep_readings((readings,))
         self.keep_deliveries(deliveries)
         if changed and states_known >= self.states_known:
             self.keep_states({state.subject: state for state in changed})
+
+    def _keep_readings(self, readings: Iterable[Readings]) -> None:
+        """Of more than `READINGS_MOST` values the oldest are given up, but never those that came last."""
+        for one in readings:
+            self.readings.append(one)
+            self._values += len(one.values)
+        while self._values > READINGS_MOST and len(self.readings) > 1:
+            self._values -= len(self.readings.popleft().values)
 
     def keep_states(self, changed: AlertStates) -> None:
         """These have changed."""
@@ -148,6 +170,9 @@ class Buffer:
     def adopt(self, handover: Handover) -> None:
         """Go on with that, from before what is here. What was announced by this process wins."""
         self.rows.extendleft(reversed(handover.rows))
+        later, self._values = tuple(self.readings), 0
+        self.readings.clear()
+        self._keep_readings((*handover.readings, *later))
         self._keep_from_before(handover.undelivered)
         if handover.states and (handover.states_known or not self.states):
             self.keep_states(handover.states)
@@ -159,5 +184,7 @@ class Buffer:
     def saved(self) -> None:
         """All of it is in a database."""
         self.rows.clear()
+        self.readings.clear()
+        self._values = 0
         self.deliveries = {}
         self.unsaved_states, self.untold_changed = {}, False

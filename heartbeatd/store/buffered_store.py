@@ -17,7 +17,7 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run
 from heartbeatd.core.retention import QUEUE_MOST
-from heartbeatd.core.sample import Row
+from heartbeatd.core.sample import Readings, Row
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.journal import MessageId, journal_fields
 from heartbeatd.store.buffer import Buffer, Handover, StoreOptions
@@ -50,7 +50,7 @@ class BufferedStore:
         self.path = path
         self.undelivered: dict[tuple[str, str], Delivery] = {}  # in the database, and what waits to get there
         # How often it became another than what was put in here: read from the database, or taken over.
-        self.readings = 0
+        self.queue_reads = 0
         self.closed = False
         self.buffer = Buffer(options)
         self._clock, self._options = clock, options
@@ -94,16 +94,28 @@ class BufferedStore:
         except StoreError as error:
             self._outage.log_error(error, self.unsaved_rows)
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> None:
-        """Remember one cycle: its row, the states that changed, what is to be delivered. Never raises for the database."""
-        self.note(row, changed, deliveries, states_known=self.buffer.states_known)
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> None:
+        """Remember one cycle: its row and readings, what changed, what is to be delivered. Never raises for the database."""
+        self.note(row, changed, deliveries, readings, states_known=self.buffer.states_known)
         self.write()
 
     def note(
-        self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...], *, states_known: bool
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+        *,
+        states_known: bool,
     ) -> None:
         """Remember one cycle in memory; `states_known`: see `Buffer.note`."""
-        self.buffer.note(row, changed, deliveries, states_known=states_known)
+        self.buffer.note(row, changed, deliveries, readings, states_known=states_known)
         follow(self.undelivered, deliveries)
 
     def note_delivery(self, delivery: Delivery) -> None:
@@ -135,13 +147,14 @@ class BufferedStore:
             kept.states_known,
             kept.earlier_boots_ns,
             kept.untold,
+            tuple(kept.readings),
         )
 
     def adopt(self, handover: Handover) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
         self.buffer.adopt(handover)
         follow(self.undelivered, handover.undelivered)
-        self.readings += 1
+        self.queue_reads += 1
         self.write()
         return not self.error
 
@@ -185,7 +198,7 @@ class BufferedStore:
     def _read_queue(self, stored: Iterable[Delivery]) -> None:
         """What is in the database, and what waits to get there."""
         self.undelivered = {delivery.key: delivery for delivery in stored}
-        self.readings += 1
+        self.queue_reads += 1
         follow(self.undelivered, self.buffer.deliveries.values())
 
     def _begin_anew(self) -> None:
@@ -216,6 +229,7 @@ class BufferedStore:
             flush=due or self._options.flush_rows,
             keep=self._pruning.next_cutoff(self._options.days),
             untold=waiting.untold if waiting.untold_changed else None,
+            readings=waiting.readings,
         )
         self._note_result(database, done)
         if due:

@@ -7,7 +7,7 @@ every cycle. Readers never block the writer, nor it them (WAL); another writer i
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
-from heartbeatd.core.sample import Row
+from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.subject import Subject
 from heartbeatd.files import require_regular
 from heartbeatd.store import deliveries, migrations, rollups
@@ -23,6 +23,7 @@ from heartbeatd.store.disk_files import resolve_link
 from heartbeatd.store.errors import translate_errors
 from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
 from heartbeatd.store.pruning import PRUNE_ROWS, prune
+from heartbeatd.store.readings import ReadingsTable
 from heartbeatd.store.records import (
     INSERT_ROW,
     INSERT_UNTOLD,
@@ -60,6 +61,7 @@ class Database(WatchedConnection):
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         super().__init__(path, connection)
         self._flushes = False
+        self._readings = ReadingsTable(connection)
         self._data_version: int | None = None
         self.taken_over: int | None = None
 
@@ -103,10 +105,11 @@ class Database(WatchedConnection):
         flush: bool,
         keep: RetentionCutoff | None = None,
         untold: tuple[UntoldGap, ...] | None = None,
+        readings: Sequence[Readings] = (),
     ) -> WriteResult:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns.
 
-        `untold` takes the place of the gaps that are there.
+        `untold` takes the place of the gaps that are there; `readings` were read with these rows, or with rows that are there.
 
         With `keep` some of what is too old goes in the same transaction, a bounded number of rows; so do deliveries that ended
         too long ago, and the oldest that wait beyond `QUEUE_MOST` of their channel.
@@ -114,6 +117,8 @@ class Database(WatchedConnection):
         with translate_errors(self.path):
             self._flush(flush)
             with self._transaction():
+                if readings:
+                    self._readings.add(readings)
                 self._add(rows)
                 deliveries.put(self._connection, on_their_way)
                 for state in states:
@@ -122,7 +127,7 @@ class Database(WatchedConnection):
                     self._connection.execute("DELETE FROM untold_gap")
                     self._connection.executemany(INSERT_UNTOLD, map(values_of_untold, untold))
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
-                return WriteResult(given_up, more_to_prune=pruned == PRUNE_ROWS, by_others=self._changed_by_others())
+                return WriteResult(given_up, more_to_prune=pruned >= PRUNE_ROWS, by_others=self._changed_by_others())
 
     def _add(self, rows: Iterable[Row]) -> None:
         """Those that are not there yet, and the roll-ups of what is over with them."""
@@ -217,6 +222,7 @@ class Database(WatchedConnection):
             yield
             self._connection.execute("COMMIT")
         except BaseException:
+            self._readings.forget()
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

@@ -9,7 +9,7 @@ from heartbeatd.files import require_regular
 from heartbeatd.store.disk_files import beside, resolve_link
 from heartbeatd.store.migrations import METRICS
 
-TABLES = ("metrics", "notifications", "deliveries", "alert_state", "rollups")
+TABLES = ("metrics", "notifications", "deliveries", "alert_state", "rollups", "readings", "series")
 DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
 LARGEST_VALUE_BYTES = 1 << 20
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
@@ -28,7 +28,7 @@ _READ = {
         "set_aside_ns",
         "rowid",
     ),
-    *("period", "start", "metric", "label", "min", "mean", "max", "count"),
+    *("period", "start", "metric", "label", "min", "mean", "max", "count", "at", "series", "value"),
 }
 
 

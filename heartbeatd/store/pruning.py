@@ -4,9 +4,9 @@ import sqlite3
 
 from heartbeatd.clock import Clock
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff, cutoff
-from heartbeatd.store import deliveries
+from heartbeatd.store import deliveries, readings
 from heartbeatd.store.records import LAST_STAMP
-from heartbeatd.store.rollups import HOUR
+from heartbeatd.store.rollups import HOUR, seconds_of
 
 SPARE_PAGES = 256  # of empty ones: where as many rows go as come, they are filled again, and moving others costs writes
 VACUUM_PAGES = 512  # likewise; more than PRUNE_ROWS leave empty
@@ -41,7 +41,7 @@ class PruningSchedule:
 
 
 def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, int]:
-    """How many rows went, and how many deliveries were given up."""
+    """How many rows went, or how many readings if those were more, and how many deliveries were given up."""
     found = connection.execute("SELECT at_ns FROM takeover").fetchone()
     before = cutoff(keep, found[0] if found else None)
     pruned = 0
@@ -53,10 +53,17 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
             " (SELECT rowid FROM metrics WHERE timestamp_lima < ? ORDER BY timestamp_lima LIMIT ?)",
             (before, PRUNE_ROWS),
         ).rowcount
+        pruned = max(pruned, _prune_readings(connection, before))
         if keep.since_ns is not None:
             deliveries.prune(connection, keep.since_ns, PRUNE_ROWS)
         _give_space_back(connection)
     return pruned, deliveries.give_up_oldest(connection)
+
+
+def _prune_readings(connection: sqlite3.Connection, before: str) -> int:
+    """Those of the hours before that one; none if the last row's moment, which somebody may have written, is no moment."""
+    hour = seconds_of(HOUR.start(before))
+    return 0 if hour is None else readings.prune(connection, hour[0], PRUNE_ROWS)
 
 
 def _not_rolled_up(connection: sqlite3.Connection) -> str | None:

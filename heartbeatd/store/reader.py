@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from heartbeatd.core.metrics import OF_NAME, Series
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store import rollups
@@ -21,8 +22,9 @@ from heartbeatd.store.disk_files import beside
 from heartbeatd.store.guard import TABLES, limit, require_real_files, require_real_tables
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
+from heartbeatd.store.readings import NS_PER_S, second_of
 from heartbeatd.store.records import LAST_STAMP
-from heartbeatd.store.results import Announced, Queue, RollUp, StoredDelivery, StoredRow, Summary
+from heartbeatd.store.results import Announced, Queue, RollUp, StoredDelivery, StoredReading, StoredRow, Summary
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BUSY_S = 1.0
@@ -32,6 +34,21 @@ _DELIVERIES = (
     " delivered_ns, set_aside_ns, last_error FROM deliveries JOIN notifications USING (number)"
 )
 _ROW = f"SELECT {', '.join(name for name, _ in METRICS)} FROM metrics ORDER BY rowid DESC LIMIT 1"
+# The latest of each series from second ?1 to second ?2: SQLite takes `value` from the row that has the max().
+_LAST_READINGS = (
+    "SELECT metric, label, at, value FROM (SELECT series, max(at) AS at, value FROM readings WHERE at > ? AND at <= ?"
+    " GROUP BY series LIMIT ?) JOIN series ON number = series ORDER BY metric, label"
+)
+_SERIES_ROLL_UPS = (
+    "SELECT start, min, mean, max, count FROM rollups WHERE period = ? AND start >= ? AND start <= ? AND metric = ? AND label = ?"
+    " ORDER BY start LIMIT ?"
+)
+_SERIES_NOW = (
+    "SELECT min(value), avg(value), max(value), count(value) FROM readings WHERE at >= ? AND at < ?"
+    " AND series = (SELECT number FROM series WHERE metric = ? AND label = ?)"
+)
+LENGTHS_S = {HOUR: 3600, DAY: 86400}
+LATEST_S = 3600  # before the last row: what was read last is that young, or it is not read any more
 _KNOWN = {"INTEGER": whole, "REAL": real, "TEXT": text_of}
 _ROLL_UPS = (
     "SELECT start, metric, min, mean, max, count FROM rollups WHERE period = ? AND start >= ? AND start <= ? AND label = ''"
@@ -65,6 +82,18 @@ class Reader:
             return None
         known = {name: _KNOWN[kind](value) for (name, kind), value in zip(METRICS, found[0], strict=True)}
         return StoredRow(**{**known, "timestamp_lima": time_of(known["timestamp_lima"])})  # type: ignore[arg-type]  # a test holds its fields to METRICS
+
+    def last_readings(self) -> tuple[StoredReading, ...]:
+        """The latest value of each series of a known metric within `LATEST_S` of the last row, `MOST_SUBJECTS` of them."""
+        last = self._last_stamp()
+        if last is None:
+            return ()
+        second = second_of(last if time_of(last) else HOUR.start(last))
+        return tuple(
+            StoredReading(Series(str(metric), text_of(label) or ""), at * NS_PER_S, number)
+            for metric, label, at, value in self._all(_LAST_READINGS, second - LATEST_S, second, MOST_SUBJECTS)
+            if metric in OF_NAME and isinstance(at, int) and (number := real(value)) is not None
+        )
 
     def announced(self) -> tuple[Announced, ...]:
         """What was last announced of each subject, `MOST_SUBJECTS` of them."""
@@ -120,6 +149,22 @@ class Reader:
                     kept[metric] = roll_up
         in_order = sorted(found.items(), key=lambda one: str(one[0]))
         return tuple(Summary(time_of(start), roll_ups) for start, roll_ups in in_order[:most])
+
+    def history_of(self, series: Series, period: Period, since: str, until: str, most: int) -> tuple[Summary, ...]:
+        """The same of one series that has no column."""
+        found = {
+            start: _roll_up(figures)
+            for start, *figures in self._all(_SERIES_ROLL_UPS, period.name, since, until, *series, most)
+        }
+        last = self._last_stamp()
+        if last is not None and since <= (current := period.start(last)) <= until:
+            second = second_of(current)
+            figures = self._all(_SERIES_NOW, second, second + LENGTHS_S[period], *series)
+            roll_up = _roll_up(figures[0])
+            if (roll_up.count or 0) > (found.get(current, RollUp()).count or 0):
+                found[current] = roll_up
+        in_order = sorted(found.items(), key=lambda one: str(one[0]))
+        return tuple(Summary(time_of(start), {series.metric: roll_up}) for start, roll_up in in_order[:most])
 
     def _last_stamp(self) -> str | None:
         """When the row was sampled that was stored last; None if it names no moment of Lima's time."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heartbeatd.core.metrics import Series
 from heartbeatd.core.subject import Severity, Subject
 
 
@@ -21,6 +22,15 @@ class StoredRow:
     ping_ms: float | None
     worker_status: int | None
     cycle_duration_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReading:
+    """The latest value of a series, and when it was read."""
+
+    series: Series
+    at_ns: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True)

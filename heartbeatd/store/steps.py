@@ -119,6 +119,23 @@ INSERT INTO deliveries (number, channel, attempts, last_error, delivered_ns, set
     SELECT number, 'webhook', attempts, last_error, delivered_ns, set_aside_ns FROM alerts;
 DROP TABLE alerts
 """
+_READINGS = """
+CREATE TABLE IF NOT EXISTS series (
+    number INTEGER PRIMARY KEY,
+    metric TEXT NOT NULL,
+    label TEXT NOT NULL,
+    UNIQUE (metric, label)
+);
+CREATE TABLE IF NOT EXISTS readings (
+    at INTEGER NOT NULL,
+    series INTEGER NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (at, series)
+) WITHOUT ROWID;
+CREATE VIEW IF NOT EXISTS named_readings AS
+    SELECT strftime('%Y-%m-%dT%H:%M:%S', at - 18000, 'unixepoch') || '-05:00' AS timestamp_lima, metric, label, value
+    FROM readings JOIN series ON number = series
+"""
 
 
 class IncompatibleDatabase(Exception):
@@ -205,6 +222,11 @@ def to_10(connection: sqlite3.Connection) -> None:
     _execute_each(connection, _DELIVERIES)
 
 
+def to_11(connection: sqlite3.Connection) -> None:
+    """What has no column of `metrics`, see `readings`: each series by a number, and a view that names them for users' queries."""
+    _execute_each(connection, _READINGS)
+
+
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
     return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
 
@@ -269,4 +291,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_8,
     to_9,
     to_10,
+    to_11,
 )

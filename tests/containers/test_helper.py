@@ -62,7 +62,10 @@ def engine_that(folder: Path, answers: Callable[[socket.socket], None]) -> Itera
 
 @pytest.mark.docker
 def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path) -> None:
-    """Running and paused containers are listed with three facts each; the count is that of the list; ended ones are not in it."""
+    """Running and paused containers are listed, those of the last minute as recent, and ended ones are not.
+
+    The count is that of the list.
+    """
     run = ("run", "--detach", "--network=none")
     sleep = ("busybox:test", "/busybox", "sleep", "600")
     engine.docker(*run, "--name=plain", "--env=PASSWORD=hidden", "--label=secret=hidden", *sleep)
@@ -76,9 +79,9 @@ def test_names_states_and_health_and_nothing_else(engine: Engine, tmp_path: Path
         assert told["engine"] == str(engine.socket)
         # No shell is in the image, and the health check needs one.
         assert sorted(told["containers"], key=lambda c: c["name"]) == [
-            {"name": "checked", "state": "running", "health": "unhealthy"},
-            {"name": "held", "state": "paused", "health": None},
-            {"name": "plain", "state": "running", "health": None},
+            {"name": "checked", "state": "running", "health": "unhealthy", "recent": True},
+            {"name": "held", "state": "paused", "health": None, "recent": True},
+            {"name": "plain", "state": "running", "health": None, "recent": True},
         ]
         assert count_by(path, engine.socket) == 3
         assert b"hidden" not in said(path)
@@ -165,6 +168,13 @@ def test_names_and_health_are_cut_to_size() -> None:
     for text, health in status.items():
         (found,) = containers(json.dumps([{"Names": ["/a"], "State": "running", "Status": text}]).encode())
         assert found["health"] == health
+    for text, recent in {
+        "Up Less than a second": True,
+        "Up 59 seconds (healthy)": True,
+        "Up About a minute": False,
+    }.items():
+        (found,) = containers(json.dumps([{"Names": ["/a"], "State": "running", "Status": text}]).encode())
+        assert found.get("recent", False) is recent
     with pytest.raises(EngineError):
         containers(b"\xff")
 
@@ -388,7 +398,7 @@ SAID: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("name", SAID)
 def test_a_helper_that_is_not_ours(tmp_path: Path, name: str) -> None:
-    """Whatever it says, the agent reads the head of it, 4 KiB at the most: a number, or why there is none, at once."""
+    """Whatever it says, 4 KiB of its head and 256 KiB of its list are read at the most: a number, or why not, at once."""
     head, block = SAID[name]
 
     def answers(connection: socket.socket) -> None:

@@ -274,7 +274,7 @@ def test_one_subject_is_no_business_of_another(
     for number in range(max(len(worker), len(disks))):
         observations = [*worker[number : number + 1], *disks[number : number + 1]]
         before = kept
-        verdict = evaluate(kept, observations, policy)
+        verdict = evaluate(kept, observations, lambda _: policy)
         kept = {**kept, **{state.subject: state for state in verdict.changed}}
         told += verdict.announcements
         assert {state.subject for state in verdict.changed} == {s for s in kept if kept[s] != before.get(s)}
@@ -287,6 +287,6 @@ def test_one_subject_is_no_business_of_another(
 def test_a_silenced_subject_among_others() -> None:
     """`silenced` names subjects; the others are told of."""
     found = [observation(WorkerState.ERROR, 0), disk("warning", 0)]
-    verdict = evaluate({}, found, Policy(1, 1, Initial.ASSUME_OK), silenced={WORKER})
+    verdict = evaluate({}, found, lambda _: Policy(1, 1, Initial.ASSUME_OK), silenced={WORKER})
     assert [a.observed.subject for a in verdict.announcements] == [DISK]
     assert {state.subject: state.announced for state in verdict.changed} == {WORKER: OK, DISK: "warning"}

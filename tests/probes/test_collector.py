@@ -9,8 +9,10 @@ import pytest
 from heartbeatd import components
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.config.load import parse
-from heartbeatd.core.metrics import METRICS
+from heartbeatd.core.metrics import METRICS, READ_SELDOM, Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeStatus, Sample
+from heartbeatd.net.http import Client
+from heartbeatd.probes import registry
 from heartbeatd.probes.base import EACH_CYCLE, Finish, Probe, Values, at_once, on_thread
 from heartbeatd.probes.collector import Probes
 from heartbeatd.runtime import Runtime
@@ -33,7 +35,7 @@ def threads(*names: str) -> Iterator[list[SerialWorker]]:
 
 
 def test_the_table_gives_every_metric() -> None:
-    """On a host that has internet and no Docker: each metric but the containers, and no name that no Sample has."""
+    """On a host that has internet and no Docker: each metric but the containers, and no name that no Sample or table has."""
     with Scripted(answers(200)) as server:
         runtime = Runtime()
         config = parse({"internet": {"url": server.url, "timeout_seconds": 60}, "docker": {"socket": ""}})
@@ -41,12 +43,15 @@ def test_the_table_gives_every_metric() -> None:
         sample = collected(probes)
         client.close()
         runtime.close()
-    assert [(report.probe, report.status) for report in sample.reports] == [
-        *(("cpu", OK), ("memory", OK), ("disk", OK), ("containers", OFF), ("internet", OK)),
-    ]
+    statuses = {report.probe: report.status for report in sample.reports}
+    seldom = ("filesystems", "filesystems hidden", "swap", "load", "pressure", "temperature")
+    assert tuple(statuses) == ("cpu", "memory", "disk", *seldom, "containers", "internet")
+    assert {statuses.pop(probe) for probe in seldom} <= {OK, NO_DATA}
+    assert statuses == {"cpu": OK, "memory": OK, "disk": OK, "containers": OFF, "internet": OK}
     unknown = {metric.name for metric in METRICS if getattr(sample, metric.name) is None}
     assert unknown == {"container_count"}
-    assert sample.values == {}
+    assert {series.metric for series in sample.readings} <= {metric.name for metric in READ_SELDOM}
+    assert Series("load_per_core") in sample.readings
 
 
 def test_a_probe_has_its_own_cadence() -> None:
@@ -61,10 +66,11 @@ def test_a_probe_has_its_own_cadence() -> None:
 
 
 def test_what_no_column_has_is_for_the_rules() -> None:
-    """A new measure needs no more than its probe and its row."""
-    probes = Probes((Probe("load", EACH_CYCLE, 0, at_once(lambda: {"load1": 0.5, "cpu_percent": 3.0})),))
+    """A new measure needs no more than its probe and its row in the table of metrics."""
+    load = Probe("load", EACH_CYCLE, 0, at_once(lambda: {Series("load1"): 0.5}))
+    probes = Probes((load, Probe("cpu", EACH_CYCLE, 0, at_once(lambda: {"cpu_percent": 3.0}))))
     sample = collected(probes)
-    assert (sample.taken_ns, sample.cpu_percent, sample.values) == (7, 3.0, {"load1": 0.5})
+    assert (sample.taken_ns, sample.cpu_percent, sample.readings) == (7, 3.0, {Series("load1"): 0.5})
 
 
 def test_those_on_threads_go_on_side_by_side() -> None:
@@ -102,6 +108,18 @@ def test_one_that_hangs_has_failed_and_is_not_begun_again() -> None:
         over.set()
 
 
+def test_a_thread_is_not_started_for_nothing() -> None:
+    """What can be told without it is."""
+
+    def require() -> None:
+        raise NoData("nothing there")
+
+    with threads("disk") as (thread,):
+        report = collected(Probes((Probe("disk", 1, 0, on_thread(thread, dict, require)),))).reports[0]
+        assert (report.status, report.detail) == (NO_DATA, "nothing there")
+        assert "disk" not in {running.name for running in threading.enumerate()}
+
+
 @pytest.mark.parametrize(
     ("error", "status", "detail"),
     [
@@ -128,3 +146,14 @@ def test_one_that_raises_hides_no_other(error: Exception, status: ProbeStatus, d
     assert sample.cpu_percent == 2.0
     assert (sample.reports[0].status, sample.reports[0].detail) == (status, detail)
     assert sample.reports[1].status is OK
+
+
+def test_a_network_mount_has_a_probe_of_its_own() -> None:
+    """On a thread of its own, about once a minute; the rule on filesystems knows these probes by how their names begin."""
+    runtime = Runtime()
+    config = parse({"agent": {"interval_seconds": 20}, "filesystems": {"network": ["/mnt/nas", "/mnt/far/"]}})
+    table = registry.table(config, Client(runtime.resolver, "test"), runtime.thread)
+    probes = {probe.name: probe.every for probe in table if probe.name.startswith("filesystem")}
+    assert probes == {"filesystems": 3, "filesystems hidden": 3, "filesystem /mnt/nas": 3, "filesystem /mnt/far": 3}
+    assert set(probes) <= set(runtime.threads)
+    runtime.close()

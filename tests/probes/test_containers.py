@@ -15,10 +15,16 @@ from typing import Self
 import pytest
 
 from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.containers.listed import containers_in
+from heartbeatd.core.container import Container, Watched
+from heartbeatd.core.policy import Policy
+from heartbeatd.core.rule import RuleSettings, Seen
 from heartbeatd.core.sample import ProbeStatus, Sample
+from heartbeatd.core.subject import Subject
 from heartbeatd.probes.base import EACH_CYCLE, Probe
 from heartbeatd.probes.collector import Probes
 from heartbeatd.probes.containers import Containers
+from heartbeatd.rules.container import rule
 from tests.support.agent import run_python
 from tests.support.engine import Engine, containers_helper, own_engine
 from tests.support.wait import wait_until
@@ -287,3 +293,50 @@ class Relay:
                     self.requests += [line for line in data.decode().split("\r\n") if line.endswith("HTTP/1.0")]
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize(
+    "said", [b"[]", b'[{"name":"a\\u001b","state":"running","health":"odd"}]', b'[{"name":1}]', b"[[]]", b"{"]
+)
+def test_what_a_helper_may_say_of_containers(said: bytes) -> None:
+    """Names are cleaned, health is one of three words; what is no list of containers is unknown."""
+    expected = {b"[]": (), b'[{"name":"a\\u001b","state":"running","health":"odd"}]': (Container("a?", "running"),)}
+    assert containers_in(said) == expected.get(said)
+
+
+@pytest.mark.docker
+def test_the_list_comes_with_the_count(engine: Engine) -> None:
+    """Also that of many, which does not fit into the head of the answer."""
+    for _ in range(3):
+        engine.run_container()
+    with counting(engine.socket, 10) as count:
+        sample = count()
+        assert sample.containers is not None
+        assert len(sample.containers) == sample.container_count
+        assert {(one.state, one.health) for one in sample.containers} >= {("running", None)}
+
+
+@pytest.mark.docker
+def test_a_watched_container_of_a_real_engine(engine: Engine) -> None:
+    """It is not there, started, paused and removed."""
+    by = rule(RuleSettings(Policy(), "", "", containers=Watched(("watched",))))
+    watched = Subject("container", "watched")
+
+    def start() -> None:
+        engine.docker(
+            *("run", "--detach", "--network=none", "--name=watched"), *("busybox:test", "/busybox", "sleep", "600")
+        )
+
+    with counting(engine.socket, 10) as count:
+
+        def state() -> str:
+            sample = count()
+            return next(one.state for one in by.observe(Seen(0, sample, None, {})) if one.subject == watched)
+
+        assert state() == "stopped"
+        start()
+        assert state() == "restarting"  # in its first minute, of which nobody is told
+        engine.docker("pause", "watched")
+        assert state() == "stopped"
+        engine.docker("rm", "--force", "watched")
+        assert state() == "stopped"

@@ -15,7 +15,7 @@ from heartbeatd.config.options import Value
 from heartbeatd.config.schema import REQUIRED, groups_of, options_of
 from heartbeatd.core.alerting import TRANSITIONS
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.metrics import METRICS
+from heartbeatd.core.metrics import METRICS, OF_SUBJECT, READ_SELDOM
 from heartbeatd.core.worker import STATES, StateRule, WorkerState, rule_for
 from heartbeatd.journal import MessageId
 from tests.project import wire
@@ -40,13 +40,17 @@ def config_toml(root: type[object] = Config) -> str:
     """
     lines = [_HEAD]
     for group in groups_of(root):
-        lines += [f"# {group.about}", f"#{group.heading}" if group.many else group.heading, ""]
+        lines += [
+            *(f"# {line}" for line in _wrapped(group.about, 100)),
+            f"#{group.heading}" if group.many else group.heading,
+            "",
+        ]
         for name, option in options_of(group.type).items():
             lines += [f"# {line}" for line in _wrapped(f"{option.about} Allowed: {option.kind.allowed}.", 100)]
-            needed = option.default is REQUIRED
-            if option.example and not needed:
+            shown = option.example if option.default is REQUIRED or option.suggested else option.default
+            if option.example and shown is not option.example:
                 lines.append(f"# Example: {name} = {_toml(option.example)}")
-            lines += [f"#{name} = {_toml(option.example if needed else option.default)}", ""]
+            lines += [f"#{name} = {_toml(shown)}", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -162,6 +166,20 @@ def columns() -> str:
     return "\n".join(["| column | type | meaning |", "|---|---|---|", *(f"| `{n}` | {k} | {m} |" for n, k, m in rows)])
 
 
+def seldom() -> str:
+    """What is read once a minute, as a Markdown table."""
+    rows = (f"| `{metric.name}` | {metric.unit} | {metric.help} |" for metric in READ_SELDOM)
+    return "\n".join(["| metric | unit | meaning |", "|---|---|---|", *rows])
+
+
+def manual_metrics() -> str:
+    """What a rule can watch, as scdoc."""
+    return "\n".join(
+        f"*{_scdoc(metric.name)}*\n\tIn {_scdoc(metric.unit)}: {_scdoc(metric.help)}.\n"
+        for metric in OF_SUBJECT.values()
+    )
+
+
 def message_ids() -> dict[str, str]:
     """The MESSAGE_ID of each kind of entry, for the catalog: id → name."""
     return {str(member): member.name for member in MessageId}
@@ -178,6 +196,7 @@ def between(text: str, mark: str, comment: str) -> re.Match[str]:
 
 PLACES = (
     (MANUAL, "settings", "; {}", manual_settings),
+    (MANUAL, "metrics", "; {}", manual_metrics),
     (PROTOCOL, "heartbeat", "; {}", manual_heartbeat),
     (PROTOCOL, "answers", "; {}", manual_answers),
     (PROTOCOL, "alert", "; {}", manual_alert),
@@ -186,6 +205,7 @@ PLACES = (
     (README, "answers", "<!-- {} -->", answers),
     (README, "diagram", "<!-- {} -->", diagram),
     (README, "columns", "<!-- {} -->", columns),
+    (README, "seldom", "<!-- {} -->", seldom),
 )
 
 
@@ -217,6 +237,8 @@ def _toml(value: Value | None) -> str:
         return f"{{ {', '.join(f'{name} = {_toml(one)}' for name, one in value.items())} }}" if value else "{}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

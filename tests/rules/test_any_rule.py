@@ -5,7 +5,7 @@ No file of the product knows its kind.
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +18,12 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.metrics import Series
 from heartbeatd.core.notification import Notification, for_this_try, from_queue, to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
-from heartbeatd.core.sample import Row, Sample
+from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text import Text
@@ -30,7 +31,7 @@ from heartbeatd.core.timefmt import Zone
 from heartbeatd.cycle import Cycle
 from heartbeatd.journal import MessageId
 from heartbeatd.notify.n8n import body_of
-from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once
+from heartbeatd.probes.base import EACH_CYCLE, Probe, Values, at_once
 from heartbeatd.probes.collector import Probes
 from heartbeatd.rules import KINDS, all_rules
 from heartbeatd.store.database import Database
@@ -44,7 +45,7 @@ CELLAR = Subject("test", "cellar")
 
 def observe(seen: Seen) -> Iterator[Observation]:
     """Below 970 hPa is low; where there is no reading, there is no observation."""
-    for place, value in seen.sample.values.items():
+    for (_, place), value in seen.sample.readings.items():
         state, severity = ("low", Severity.WARNING) if value < 970 else (OK, Severity.OK)
         yield Observation(
             Subject("test", place), state, severity, seen.at_ns, value, "storm" if state == "low" else None
@@ -57,7 +58,7 @@ def text(host: str, announcement: Announcement, zone: Zone) -> Text:
     return Text(f"{host}: air is {observed.state}", f"{observed.value:g} hPa in the {observed.subject.name}.")
 
 
-RULE = Rule("test", observe, Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
+RULE = Rule("test", observe, lambda _: Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
 
 
 @dataclass
@@ -65,14 +66,17 @@ class World:
     """The edges of a cycle: what is measured, the Worker, a real database, and systemd; and its clock."""
 
     database: Database
-    pressure: Mapping[str, float] = field(default_factory=dict)
+    pressure: Mapping[str, float] = field(default_factory=dict)  # by place
     worker_status: int = 200
     clock: FakeClock = field(default_factory=FakeClock)
     statuses: list[str] = field(default_factory=list)
     waiting = unsaved_rows = 0
 
     def __post_init__(self) -> None:
-        self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(lambda: self.pressure)),))
+        self._probes = Probes((Probe("barometer", EACH_CYCLE, 0.0, at_once(self._air)),))
+
+    def _air(self) -> Values:
+        return {Series("air_pressure_hpa", place): value for place, value in self.pressure.items()}
 
     def collect(self, now: Callable[[], int], cancel: CancelToken) -> Sample:
         return self._probes.collect(now, cancel)
@@ -84,7 +88,13 @@ class World:
     def states(self) -> AlertStates:
         return self.database.states()
 
-    def record(self, row: Row, changed: tuple[AlertState, ...], deliveries: tuple[Delivery, ...]) -> AlertStates:
+    def record(
+        self,
+        row: Row,
+        changed: tuple[AlertState, ...],
+        deliveries: tuple[Delivery, ...],
+        readings: Readings | None = None,
+    ) -> AlertStates:
         self.database.record([row], changed, deliveries, flush=False)
         return self.states
 
@@ -118,9 +128,9 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(database)
 
 
-def make(world: World, *rules: Rule) -> Cycle:
+def make(world: World, *rules: Rule, held: Callable[[], Container[Subject]] = tuple) -> Cycle:
     """By the agent's rules and these."""
-    return make_cycle(world, world, world, world, world, world.clock, AGENT, rules=rules)
+    return make_cycle(world, world, world, world, world, world.clock, AGENT, rules=rules, held=held)
 
 
 def entries(caplog: pytest.LogCaptureFixture, kind: MessageId) -> list[tuple[int, str, dict[str, str]]]:
@@ -153,7 +163,7 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
         Severity.WARNING,
         Severity.OK,
     ]
-    told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949"}
+    told = {"event": "problem", "previous": "ok", "current": "low", "severity": "warning", "value": "949.0"}
     assert entries(caplog, MessageId.SUBJECT_CHANGED) == [
         (logging.WARNING, "949 hPa in the cellar.", {"subject": "test:cellar", **told, "cause": "storm"}),
         (
@@ -165,7 +175,7 @@ def test_a_problem_and_its_recovery(world: World, caplog: pytest.LogCaptureFixtu
                 "previous": "low",
                 "current": "ok",
                 "severity": "ok",
-                "value": "1013",
+                "value": "1013.0",
                 "duration_seconds": "20.0",
             },
         ),
@@ -201,7 +211,7 @@ def test_it_is_told_beside_the_worker(world: World) -> None:
 def test_a_flapping_subject(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Seven alerts, as of the Worker; after that a line for each change, in general words."""
     caplog.set_level(logging.INFO)
-    at_once = Rule("test", observe, Policy(), text)
+    at_once = Rule("test", observe, lambda _: Policy(), text)
     world.run(make(world, at_once), *[1013, 950] * 10)
     assert len(world.bodies()) == 7
     assert world.bodies()[-1]["title"] == "nas: air is low, flapping: 7 changes in an hour"
@@ -222,7 +232,7 @@ def test_a_rule_that_fails_takes_nothing_from_the_others(
     def fail(*_: object) -> Any:
         raise RuntimeError("nobody foresaw this")
 
-    before = Rule("before", fail if broken == "observe" else observe, Policy(1, 1, Initial.ASSUME_OK), fail)
+    before = Rule("before", fail if broken == "observe" else observe, lambda _: Policy(1, 1, Initial.ASSUME_OK), fail)
     cycle = make(world, before, Rule("test", observe, RULE.policy, text))
     world.worker_status = 503 if broken == "observe" else 200
     world.run(cycle, 950, 950)
@@ -244,3 +254,34 @@ def test_every_file_here_has_a_rule() -> None:
     rules = all_rules(RuleSettings(Policy(2, 1), "https://worker.example/", "http://internet.example"))
     assert "worker" in KINDS
     assert tuple(rule.kind for rule in rules) == KINDS
+
+
+def test_what_changes_together_is_told_together(world: World) -> None:
+    """A message for all of a cycle but the Worker, which has its own; each is in the details."""
+    world.pressure = {f"room-{number}": 1013.0 for number in range(50)}
+    at_once = Rule("test", observe, lambda _: Policy(initial=Initial.ASSUME_OK), text)
+    cycle = make(world, at_once)
+    world.worker_status = 200
+    cycle.run(Tick(world.clock.wall_ns))
+    world.worker_status, world.pressure = 503, dict.fromkeys(world.pressure, 900.0)
+    cycle.run(Tick(world.clock.wall_ns))
+    worker, several = world.bodies()
+    assert worker["details"]["subject"] == "worker"
+    assert several["title"] == "nas: 50 changes: air is low; air is low; air is low; 47 more"
+    assert several["message"].count("\n- ") == 40
+    assert several["message"].endswith("- and 10 more: see heartbeatctl status.")
+    assert (several["details"]["event"], several["details"]["severity"]) == ("problem", "warning")
+    assert len(several["details"]["subjects"]) == 50
+    assert several["details"]["subjects"][7]["subject"] == "test:room-7"
+
+
+def test_what_is_held_back_is_told_when_that_is_over(world: World) -> None:
+    """It is observed meanwhile; what has become ok by then is nobody's news."""
+    held: list[Subject] = [CELLAR]
+    at_once = Rule("test", observe, lambda _: Policy(initial=Initial.ASSUME_OK), text)
+    cycle = make(world, at_once, held=lambda: held)
+    world.run(cycle, 950, 950, 1013, 950)
+    assert world.bodies() == []
+    held.clear()
+    world.run(cycle, 950)
+    assert [body["details"]["event"] for body in world.bodies()] == ["problem"]

@@ -79,6 +79,11 @@ def expected(file: Path) -> Content:
     taken_over: list[dict[str, object]] = [{"last_rowid": len(rows), "at_ns": NOW_NS}]
     taken_over = before.get("takeover", taken_over)
     alerts = before.get("alerts", [])
+    notifications = [{name: a.get(name) for name in NOTIFICATION} for a in alerts]
+    deliveries: list[dict[str, object]] = [
+        {"channel": "webhook", **dict.fromkeys(COUNTS, 0), **{name: a.get(name) for name in OF_WEBHOOK}} for a in alerts
+    ]
+    last: list[dict[str, object]] = [{"name": "notifications", "seq": alerts[-1]["number"] if alerts else 0}]
     return {
         "metrics": rows,
         "alert_state": [
@@ -88,12 +93,11 @@ def expected(file: Path) -> Content:
             }
             for a in before.get("alert_state", [])
         ],
-        "notifications": [{name: a.get(name) for name in NOTIFICATION} for a in alerts],
-        "deliveries": [
-            {"channel": "webhook", **dict.fromkeys(COUNTS, 0), **{name: a.get(name) for name in OF_WEBHOOK}}
-            for a in alerts
-        ],
-        "sqlite_sequence": [{"name": "notifications", "seq": alerts[-1]["number"] if alerts else 0}],
+        "notifications": before.get("notifications", notifications),
+        "deliveries": before.get("deliveries", deliveries),
+        "sqlite_sequence": before["sqlite_sequence"] if version_of(file) >= 10 else last,
+        "series": [],
+        "readings": [],
         "takeover": taken_over,
         "run": [_with(r, "booted_ns") for r in before.get("run", [])],
         "untold_gap": before.get("untold_gap", []),

@@ -101,6 +101,24 @@ def test_a_hung_engine_is_unknown_and_then_counted_again(docked: BootedHost, eng
     assert 2 <= len(lines) <= 4, lines
 
 
+def test_an_unhealthy_container_is_a_problem_until_it_is_gone(docked: BootedHost, engine: Engine) -> None:
+    """Though nobody named it; the helper and its sandbox are what they were."""
+    announced = (
+        "sqlite3 -readonly /var/lib/heartbeat/metrics.db "
+        "\"SELECT announced FROM alert_state WHERE subject = 'container:checked'\""
+    )
+    # No shell is in the image, and the health check needs one.
+    sleep = ("busybox:test", "/busybox", "sleep", "600")
+    check = ("--health-cmd=/busybox true", "--health-interval=1s", "--health-retries=1")
+    engine.docker("run", "--detach", "--network=none", "--name=checked", *check, *sleep)
+    try:
+        docked.wait_for("a problem", lambda: docked.out(announced) == "unhealthy")
+    finally:
+        engine.docker("rm", "--force", "checked")
+    docked.wait_for("its end", lambda: docked.out(announced) == "ok")
+    docked.wait_for("a count", lambda: count(docked) == "2")
+
+
 def test_however_often_the_agent_is_restarted_containers_are_counted(docked: BootedHost) -> None:
     """systemd's limit on starts, which would leave the helper's socket failed, does not apply to it."""
     for _ in range(8):

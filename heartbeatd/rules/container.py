@@ -1,0 +1,107 @@
+"""Containers: those that must run, and any that is unhealthy or restarts again and again.
+
+The list of the Docker engine has those that run, so a watched one that is not in it is stopped, or was never made. One that an
+engine restarts again and again is found restarting, or started less than a minute ago, in each reading; a start by hand or
+`docker compose up` ends that after a minute, which is why it takes three until it is told.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from heartbeatd.core.alert_state import AlertState
+from heartbeatd.core.container import Container, Watched
+from heartbeatd.core.limit import DAY_S
+from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.rule import Rule, RuleSettings, Seen
+from heartbeatd.core.sample import ProbeStatus
+from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
+from heartbeatd.core.text.container import NO_ANSWER, NO_DOCKER, PAUSED, ContainerState, container_text
+
+KIND = "container"
+PROBE = "containers"
+# Seconds until a state counts. `docker compose up` makes a container anew within a minute. A health check has had Docker's own
+# retries by the time it has failed.
+_FOR_S: dict[str, int] = {
+    ContainerState.STOPPED: 60,
+    ContainerState.UNKNOWN: 60,
+    ContainerState.RESTARTING: 180,
+    ContainerState.UNHEALTHY: 0,
+}
+_FEWEST_CYCLES = 2
+
+
+def rule(settings: RuleSettings) -> Rule:
+    """The rule on containers."""
+    return Rule(
+        KIND, partial(_observe, settings.containers), partial(_policy, max(1, settings.interval_s)), container_text
+    )
+
+
+def _observe(watched: Watched, seen: Seen) -> Iterator[Observation]:
+    observed: set[Subject] = set()
+    for one in _in_list(watched, seen):
+        observed.add(one.subject)
+        yield one
+    if seen.sample.containers is None and seen.sample.status(PROBE) not in (ProbeStatus.NO_DATA, ProbeStatus.OFF):
+        return
+    for subject, state in seen.states.items():
+        if subject.kind == KIND and subject not in observed and (state.current != OK or state.streak):
+            yield Observation(subject, OK, Severity.OK, seen.at_ns, reason=GONE)
+
+
+def _in_list(watched: Watched, seen: Seen) -> Iterator[Observation]:
+    listed = seen.sample.containers
+    if listed is None:
+        yield from _unknown(watched, seen)
+        return
+    known = {subject.name for subject in seen.states if subject.kind == KIND}
+    for one in {one.name: one for one in listed}.values():
+        must_run = watched.has(one.name)
+        # Most are fine, and were before: there is nothing to say of them, and there may be a thousand.
+        if must_run or (watched.any_unhealthy and (not one.fine or one.name in known)):
+            yield _of(seen, one, must_run=must_run)
+    missing = [name for name in watched.names if not any(Watched((name,)).has(one.name) for one in listed)]
+    yield from (_stopped(seen, Subject(KIND, name)) for name in missing)
+
+
+def _unknown(watched: Watched, seen: Seen) -> Iterator[Observation]:
+    """What is watched, while there is no list: without Docker it does not run."""
+    for name in watched.names:
+        subject = Subject(KIND, name)
+        match seen.sample.status(PROBE):
+            case ProbeStatus.NO_DATA:
+                yield _stopped(seen, subject, NO_DOCKER)
+            case ProbeStatus.FAILED:
+                yield Observation(subject, ContainerState.UNKNOWN, Severity.WARNING, seen.at_ns, reason=NO_ANSWER)
+
+
+def _of(seen: Seen, one: Container, *, must_run: bool) -> Observation:
+    subject = Subject(KIND, one.name)
+    before = seen.states.get(subject)
+    bad = Severity.CRITICAL if must_run else Severity.WARNING
+    if one.state == "restarting":
+        return Observation(subject, ContainerState.RESTARTING, bad, seen.at_ns)
+    if one.health == "unhealthy":
+        return Observation(subject, ContainerState.UNHEALTHY, bad, seen.at_ns)
+    if must_run and one.state == "paused":
+        return _stopped(seen, subject, PAUSED)
+    if one.recent and (before is None or before.current in (OK, ContainerState.RESTARTING)):
+        return Observation(subject, ContainerState.RESTARTING, bad, seen.at_ns)
+    return Observation(subject, OK, Severity.OK, seen.at_ns)
+
+
+def _stopped(seen: Seen, subject: Subject, reason: str | None = None) -> Observation:
+    """That it does not run. The minute it may take does not begin with the one after a start, so that its count begins anew."""
+    if _just_started(seen.states.get(subject)):
+        return Observation(subject, OK, Severity.OK, seen.at_ns)
+    return Observation(subject, ContainerState.STOPPED, Severity.CRITICAL, seen.at_ns, reason=reason)
+
+
+def _just_started(state: AlertState | None) -> bool:
+    return state is not None and state.current == OK and state.streak_state == ContainerState.RESTARTING
+
+
+def _policy(interval_s: int, observed: Observation) -> Policy:
+    cycles = max(_FEWEST_CYCLES, -(-_FOR_S.get(observed.state, 0) // interval_s))
+    remind_s = DAY_S if observed.severity == Severity.CRITICAL else None
+    return Policy(cycles, 1, Initial.ASSUME_OK, remind_s)

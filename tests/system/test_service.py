@@ -2,6 +2,7 @@
 
 import re
 import time
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,11 @@ def test_it_stops_within_two_seconds_while_a_request_hangs(running: BootedHost, 
     assert state(running, "ActiveState") == "inactive"
 
 
+def told(receiver: Receiver) -> list[dict[str, Any]]:
+    """The details of the alerts received; the first may be that an agent which an earlier test had fail runs again."""
+    return [alert.body["details"] for alert in receiver.received(WEBHOOK)]
+
+
 def test_a_worker_may_be_slower_than_the_watchdog(running: BootedHost, receiver: Receiver) -> None:
     """A watchdog of 3 s and a Worker that is given 6: it lives, and the outage is announced."""
     receiver.answer(WORKER, 200, SILENCE)
@@ -141,8 +147,8 @@ def test_a_worker_may_be_slower_than_the_watchdog(running: BootedHost, receiver:
     worker = f'[heartbeat]\nurl = "{receiver.url(WORKER)}"\nsecret_key = "k"\ntimeout_seconds = 6\n'
     configure(running, f'{MEASURE_ONLY}{worker}[alerts]\nwebhook_url = "{receiver.url(WEBHOOK)}"\n')
     running.run("systemctl daemon-reload; systemctl restart heartbeatd")
-    running.wait_for("the problem", lambda: receiver.received(WEBHOOK))
-    assert receiver.received(WEBHOOK)[0].body["details"]["cause"] == "timeout"
+    running.wait_for("the problem", lambda: [x for x in told(receiver) if x["event"] == "problem"])
+    assert [x["cause"] for x in told(receiver) if x["event"] == "problem"] == ["timeout"]
     assert state(running, "NRestarts") == "0"
     running.run(f"systemctl stop heartbeatd; rm {DROP_IN}; systemctl daemon-reload")
     assert state(running, "Result") == "success"

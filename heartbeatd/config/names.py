@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from heartbeatd.config.options import text_of
+from heartbeatd.config.options import list_of, text_of
 
 _NAME = re.compile(r"[A-Za-z0-9_.*?\[\]!-]{1,255}")
 
@@ -16,12 +16,10 @@ class ContainerNames:
     most: int = 200
 
     def check(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple):
-            text_of(value)
-            raise ValueError('it is no list; write ["…"]')
-        if len(value) > self.most:
-            raise ValueError(f"it has {len(value)} names")
-        for number, name in enumerate(value, 1):
+        given = list_of(value)
+        if len(given) > self.most:
+            raise ValueError(f"it has {len(given)} names")
+        for number, name in enumerate(given, 1):
             if not _NAME.fullmatch(text_of(name)):
                 raise ValueError(f"name {number} is none that a container can have")
-        return tuple(dict.fromkeys(value))
+        return tuple(dict.fromkeys(given))

@@ -6,7 +6,7 @@ What it refuses it never repeats: a key may have been written anywhere by mistak
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 Value = int | float | str | Sequence[str] | Mapping[str, str]  # as it is written in TOML
 
@@ -128,6 +128,14 @@ class OneOf:
         if text not in self.words:
             raise ValueError(f"it is {'neither' if len(self.words) == 2 else 'none of them'}")
         return text
+
+
+def list_of(value: object, example: str = '["…"]') -> Sequence[Any]:
+    """Raises ValueError if it is no list."""
+    if not isinstance(value, list | tuple):
+        text_of(value)
+        raise ValueError(f"it is no list; write {example}")
+    return value
 
 
 def text_of(value: object) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from heartbeatd.config.options import text_of
+from heartbeatd.config.options import list_of, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,15 @@ class MountPoints:
     most: int = 8  # each has a thread of its own
 
     def check(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple):
-            text_of(value)
-            raise ValueError('it is no list; write ["/…"]')
-        if len(value) > self.most:
-            raise ValueError(f"it has {len(value)} paths")
-        for number, path in enumerate(value, 1):
+        given = list_of(value, '["/…"]')
+        if len(given) > self.most:
+            raise ValueError(f"it has {len(given)} paths")
+        for number, path in enumerate(given, 1):
             try:
                 Path().check(path)
             except ValueError as error:
                 raise ValueError(f"path {number}: {error}") from None
-        return tuple(dict.fromkeys(path.rstrip("/") or "/" for path in value))
+        return tuple(dict.fromkeys(path.rstrip("/") or "/" for path in given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from heartbeatd.config.options import text_of
+from heartbeatd.config.options import list_of, text_of
 
 MOST = 16
 LONGEST = 4096
@@ -51,13 +51,11 @@ class SomeOf:
         return f"a list of {', '.join(self.words)}; [] is all of them"
 
     def check(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list | tuple):
-            text_of(value)
-            raise ValueError('it is no list; write ["…"]')
-        for number, word in enumerate(value, 1):
+        given = list_of(value)
+        for number, word in enumerate(given, 1):
             if word not in self.words:
                 raise ValueError(f"word {number} of it is none of them")
-        return tuple(value)
+        return tuple(given)
 
 
 def headers_of(text: str) -> dict[str, str]:

@@ -16,7 +16,6 @@ from heartbeatd.errors import Problem
 
 _LONGEST_S = 30 * DAY_S
 _LIMIT = MaybeNumber(1e6)
-DEFAULT = "default"
 NEVER = "never"
 
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.schedule import NS_PER_S
-from heartbeatd.core.subject import Severity
+from heartbeatd.core.subject import RANKS, Severity
 
 FIRST_PAUSE_S = 2.0
 CAP_S = 300.0
@@ -32,7 +32,6 @@ LATE_SOON = 4
 LATE_MOST = LATE_SOON + 24
 LATE_PAUSE_S = 3600.0
 NO_WEBHOOK = "there is no webhook"  # what is kept as the last error of a delivery to it that is `Failure.UNSET`
-_SEVERITIES = tuple(Severity)  # from good to bad
 
 
 class Failure(StrEnum):
@@ -57,9 +56,7 @@ class Channel:
 
     def takes(self, event: str, severity: Severity) -> bool:
         """`severity` is that of the state that begins or ends: who heard of a problem hears of its end."""
-        return _SEVERITIES.index(severity) >= _SEVERITIES.index(self.least) and (
-            not self.events or event in self.events
-        )
+        return RANKS[severity] >= RANKS[self.least] and (not self.events or event in self.events)
 
 
 @dataclass(frozen=True, slots=True)

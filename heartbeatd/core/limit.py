@@ -14,12 +14,11 @@ from math import ceil
 
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.policy import Initial, Policy
-from heartbeatd.core.subject import OK, Severity
+from heartbeatd.core.subject import RANKS, Severity
 
 DAY_S = 86_400
 RECOVER_READINGS = 2  # a single good one is as little a recovery as a single bad one is a problem
 ALL = "*"
-_RANKS = {OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,7 @@ class Limit:
 
     def is_reached(self, value: float, current: str) -> bool:
         """Whether `value` is bad, where the subject was found to be `current` before."""
-        bound = self.clear if _RANKS.get(current, 0) >= _RANKS[self.severity] else self.value
+        bound = self.clear if RANKS.get(current, 0) >= RANKS[self.severity] else self.value
         if bound == self.value:
             return value >= bound if self.above else value <= bound
         return value > bound if self.above else value < bound
@@ -84,7 +83,7 @@ class Limits:
             fit = [one for one in tier if one.metric == series.metric and fnmatchcase(series.label, one.label)]
             if fit:
                 watching = (limit for limit in fit if limit.enabled)
-                return tuple(sorted(watching, key=lambda limit: -_RANKS[limit.severity]))
+                return tuple(sorted(watching, key=lambda limit: -RANKS[limit.severity]))
         return ()
 
 

@@ -11,7 +11,7 @@ from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.payload import AgentInfo, JsonObject, json_text
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
-from heartbeatd.core.subject import Severity
+from heartbeatd.core.subject import RANKS, Severity
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.agent import gap_text, test_text
 from heartbeatd.core.text.several import several_text
@@ -20,7 +20,6 @@ from heartbeatd.core.worker import WORKER
 
 YEAR_NS = 366 * 86_400 * NS_PER_S
 MOST_SUBJECTS = 100  # that are named to programs in one notification
-_RANKS = {Severity.OK: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 # Of what is about no observed state, by its event; and of what version 0.1 queued, which did not say it, by the state.
 _SEVERITIES: Mapping[str, Severity] = {
     Event.GAP: Severity.WARNING,
@@ -89,7 +88,7 @@ def of_several(
     agent: AgentInfo, told: Sequence[tuple[Announcement, Text]], event_id: str, heartbeat_url: str
 ) -> Notification:
     """One notification of what changed in one cycle: `details.subjects` has each, and the rest is of the worst of them."""
-    worst = max((due for due, _ in told), key=lambda due: (_RANKS[due.observed.severity], due.event is Event.PROBLEM))
+    worst = max((due for due, _ in told), key=lambda due: (RANKS[due.observed.severity], due.event is Event.PROBLEM))
     text = several_text(agent.host, [text for _, text in told])
     made = of_announcement(agent, worst, text, event_id, heartbeat_url)
     subjects = [

@@ -45,10 +45,7 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    (
-        """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown."""
-        ""
-    )
+    """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown."""
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None

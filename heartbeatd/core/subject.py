@@ -1,5 +1,6 @@
 """What has a state, and how it was found: the same for the Worker and for whatever else is watched."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -15,6 +16,9 @@ class Severity(StrEnum):
     OK = "ok"
     WARNING = "warning"
     CRITICAL = "critical"
+
+
+RANKS: Mapping[str, int] = {severity: rank for rank, severity in enumerate(Severity)}  # from good to bad
 
 
 @dataclass(frozen=True, slots=True)

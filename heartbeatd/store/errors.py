@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heartbeatd.errors import CorruptStoreError, Problem, StoreError
-from heartbeatd.store.steps import IncompatibleDatabase
+from heartbeatd.store.tables import IncompatibleDatabase
 
 # sqlite3 error codes of a file that is no database any more (https://sqlite.org/rescode.html)
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

@@ -9,7 +9,8 @@ without harm.
 import sqlite3
 
 from heartbeatd.core import metrics
-from heartbeatd.store.steps import MIGRATIONS, IncompatibleDatabase, has_table
+from heartbeatd.store.steps import MIGRATIONS
+from heartbeatd.store.tables import IncompatibleDatabase, has_table
 
 # Small pages: a cycle changes one page in each of three trees, and each changed page is written whole. Measured: 5 kB a cycle
 # in place of 15 with SQLite's own 4096. Only a new file takes them.

@@ -5,53 +5,12 @@ metrics. What comes next is a new step at the end.
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from heartbeatd.store import wide_rollups
+from heartbeatd.store.first_step import to_1
+from heartbeatd.store.tables import add_columns, columns, execute_each, has_table
 
-# The columns of `metrics` in the first version.
-_METRICS: tuple[tuple[str, str], ...] = (
-    ("id", "TEXT"),
-    ("timestamp_lima", "TEXT"),
-    ("cpu_percent", "REAL"),
-    ("ram_percent", "REAL"),
-    ("ram_used_mb", "REAL"),
-    ("disk_percent", "REAL"),
-    ("container_count", "INTEGER"),
-    ("internet_ok", "INTEGER"),
-    ("ping_ms", "REAL"),
-    ("worker_status", "INTEGER"),
-    ("cycle_duration_ms", "REAL"),
-)
-_NAMES = tuple(name for name, _ in _METRICS)
-_QUEUE_AND_STATE = """
-CREATE TABLE IF NOT EXISTS alert_state (
-    subject TEXT PRIMARY KEY,
-    announced TEXT NOT NULL,
-    since_ns INTEGER NOT NULL,
-    cause TEXT,
-    problem_since_ns INTEGER,
-    streak INTEGER NOT NULL,
-    streak_good INTEGER NOT NULL,
-    streak_since_ns INTEGER
-);
-CREATE TABLE IF NOT EXISTS alerts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    event_id TEXT NOT NULL UNIQUE,
-    queued_ns INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    last_error TEXT,
-    delivered_ns INTEGER
-);
-CREATE INDEX IF NOT EXISTS alerts_pending ON alerts (number) WHERE delivered_ns IS NULL;
-"""
-_TAKEOVER = """
-CREATE TABLE takeover (
-    last_rowid INTEGER NOT NULL,
-    at_ns INTEGER NOT NULL
-)
-"""
 _RUN = """
 CREATE TABLE IF NOT EXISTS run (
     latest INTEGER PRIMARY KEY CHECK (latest = 1),
@@ -138,28 +97,6 @@ CREATE VIEW IF NOT EXISTS named_readings AS
 """
 
 
-class IncompatibleDatabase(Exception):
-    """The file is a database, but not one this version can use; the text says why."""
-
-
-def to_1(connection: sqlite3.Connection) -> None:
-    """The rows, in a table that fits; the queue and the announced state; since when the rows of the earlier agent are ours."""
-    _execute_each(connection, _QUEUE_AND_STATE)
-    columns = connection.execute("PRAGMA table_info(metrics)").fetchall()
-    if not columns:
-        connection.execute(_create("metrics", ()))
-    elif missing := [name for name in _NAMES if name not in {column[1] for column in columns}]:
-        raise IncompatibleDatabase(f"its table metrics has no column {', '.join(missing)}")
-    elif not _fits(columns):
-        _rebuild(connection, columns)
-    if not has_table(connection, "takeover"):
-        connection.execute(_TAKEOVER)
-        if columns:
-            # The earlier agent wrote -1 where it could not count.
-            connection.execute("UPDATE metrics SET container_count = NULL WHERE container_count < 0")
-            connection.execute("INSERT INTO takeover SELECT coalesce(max(rowid), 0), now_ns() FROM metrics")
-
-
 def to_2(connection: sqlite3.Connection) -> None:
     """When a run began and ended."""
     connection.execute(_RUN)
@@ -174,24 +111,24 @@ def to_3(connection: sqlite3.Connection) -> None:
 
 def to_4(connection: sqlite3.Connection) -> None:
     """When an alert was set aside: it is not sent any more, for the reason in `last_error`."""
-    _add_columns(connection, "alerts", set_aside_ns="INTEGER")
-    _execute_each(connection, _SET_ASIDE)
+    add_columns(connection, "alerts", set_aside_ns="INTEGER")
+    execute_each(connection, _SET_ASIDE)
 
 
 def to_5(connection: sqlite3.Connection) -> None:
     """What a flapping Worker changed to, and when; by which clock a run and an alert were noted: what it showed at boot."""
-    _add_columns(
+    add_columns(
         connection, "alert_state", streak_state="TEXT", untold="TEXT", untold_since_ns="INTEGER", changes_ns="TEXT"
     )
-    if "streak_good" in _columns(connection, "alert_state"):
+    if "streak_good" in columns(connection, "alert_state"):
         connection.execute("ALTER TABLE alert_state DROP COLUMN streak_good")
-    _add_columns(connection, "run", booted_ns="INTEGER")
-    _add_columns(connection, "alerts", boot_id="TEXT", booted_ns="INTEGER")
+    add_columns(connection, "run", booted_ns="INTEGER")
+    add_columns(connection, "alerts", boot_id="TEXT", booted_ns="INTEGER")
 
 
 def to_6(connection: sqlite3.Connection) -> None:
     """How bad the announced state is: until here there was one subject, and its states tell."""
-    _add_columns(connection, "alert_state", severity="TEXT")
+    add_columns(connection, "alert_state", severity="TEXT")
     connection.execute(
         "UPDATE alert_state SET severity = CASE announced WHEN 'ok' THEN 'ok' WHEN 'degraded' THEN 'warning' ELSE 'critical' END"
         " WHERE severity IS NULL"
@@ -200,7 +137,7 @@ def to_6(connection: sqlite3.Connection) -> None:
 
 def to_7(connection: sqlite3.Connection) -> None:
     """When the announced state was last told."""
-    _add_columns(connection, "alert_state", notified_ns="INTEGER")
+    add_columns(connection, "alert_state", notified_ns="INTEGER")
 
 
 def to_8(connection: sqlite3.Connection) -> None:
@@ -219,65 +156,12 @@ def to_9(connection: sqlite3.Connection) -> None:
 
 def to_10(connection: sqlite3.Connection) -> None:
     """What is told in one table, how far it is on its way to each channel in another; until here the webhook was the only one."""
-    _execute_each(connection, _DELIVERIES)
+    execute_each(connection, _DELIVERIES)
 
 
 def to_11(connection: sqlite3.Connection) -> None:
     """What has no column of `metrics`, see `readings`: each series by a number, and a view that names them for users' queries."""
-    _execute_each(connection, _READINGS)
-
-
-def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
-    return {column[1] for column in connection.execute(f"PRAGMA table_info({table})")}
-
-
-def _add_columns(connection: sqlite3.Connection, table: str, **kinds: str) -> None:
-    """Those that are not there yet, empty."""
-    there = _columns(connection, table)
-    for name, kind in kinds.items():
-        if name not in there:
-            connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
-
-
-def _execute_each(connection: sqlite3.Connection, statements: str) -> None:
-    """One by one: executescript() would commit what is under way."""
-    for statement in statements.split(";"):
-        connection.execute(statement)
-
-
-def has_table(connection: sqlite3.Connection, table: str) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
-
-
-def _fits(columns: Sequence[tuple[int, str, str, int, object, int]]) -> bool:
-    """True if the eleven come first, with our types, NULL allowed wherever we write it, and `id` alone as the key."""
-    return all(
-        (name, kind.upper()) == ours
-        and (key > 0) == (name == "id")
-        and (not notnull or name in ("id", "timestamp_lima"))
-        for (_, name, kind, notnull, _, key), ours in zip(columns, _METRICS, strict=False)
-    ) and not any(notnull for _, _, _, notnull, default, _ in columns[len(_METRICS) :] if default is None)
-
-
-def _rebuild(connection: sqlite3.Connection, columns: Sequence[tuple[int, str, str, int, object, int]]) -> None:
-    """Copy the rows into a table that fits, further columns behind the eleven; row ids, and so the order, are kept."""
-    further = [(column[1], column[2]) for column in columns if column[1] not in _NAMES]
-    names = ", ".join(_quoted(name) for name in (*_NAMES, *(name for name, _ in further)))
-    connection.execute(_create("metrics_new", further))
-    connection.execute(f"INSERT INTO metrics_new (rowid, {names}) SELECT rowid, {names} FROM metrics ORDER BY rowid")
-    connection.execute("DROP TABLE metrics")
-    connection.execute("ALTER TABLE metrics_new RENAME TO metrics")
-
-
-def _create(table: str, further: Sequence[tuple[str, str]]) -> str:
-    columns = [f"{name} {kind}" + (" PRIMARY KEY" if name == "id" else "") for name, kind in _METRICS]
-    columns += [f"{_quoted(name)} {kind}" for name, kind in further]
-    return f"CREATE TABLE {table} ({', '.join(columns)})"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    execute_each(connection, _READINGS)
 
 
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (

@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 # Most tests wait, and so there are more workers than cores; those that share a host share a worker.
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider --dist loadgroup
 
-RUNTIME := python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
+RUNTIME := gettext python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
 BUILD := bash-completion build-essential debhelper dh-python fakeroot openssl python3-hypothesis \
 	python3-pytest python3-pytest-timeout python3-pytest-xdist scdoc
 REPOSITORY := gpg gpg-agent reprepro
@@ -18,6 +18,8 @@ TESTING := $(REPOSITORY) apprise busybox-static ca-certificates docker.io faketi
 
 DEB = dist/heartbeatd_$(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)_all.deb
 
+# What alerts in Spanish are told by.
+CATALOG := heartbeatd/po/es/LC_MESSAGES/heartbeatd.mo
 # Where `make repo` publishes.
 REPO = dist/repo
 
@@ -30,6 +32,7 @@ help: ## Show this list
 run: ## Run the agent here, in the foreground, with its own database in ./var; Ctrl-C ends it
 	@tests/need $(RUNTIME)
 	@mkdir -p -m 700 var && chmod go-rwx var
+	@$(MAKE) --no-print-directory $(CATALOG)
 	@umask 077; [ -e var/config.toml ] || sed 's|^\[storage\]$$|&\npath = "$(CURDIR)/var/metrics.db"|' etc/heartbeat/config.toml > var/config.toml
 	@chmod go-rwx var/config.toml
 	@echo "configuration: var/config.toml   database: var/metrics.db   Ctrl-C ends it"
@@ -59,9 +62,13 @@ format: .venv/installed ## Put the code into the project's style
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-generate: ## Write anew what follows from the code: config.toml, parts of the manual and the README
+generate: ## Write anew what follows from the code: config.toml, parts of the manual and the README, what is to be translated
 	@tests/need $(RUNTIME)
 	$(PYTHON) -m tests.project.generated --write
+	tests/catalogs update
+
+$(CATALOG): heartbeatd/po/es.po
+	@tests/catalogs compile
 
 deb: $(DEB) ## Build the package into dist/, unless the one there is up to date
 	@echo $(DEB)
@@ -103,7 +110,7 @@ profile: ## Show where a cycle's instructions and CPU go
 	$(PYTHON) -m tests.bench.profile
 
 clean: ## Remove what was built here (not var/)
-	rm -rf dist build .venv .mypy_cache .ruff_cache *.egg-info
+	rm -rf dist build heartbeatd/po/*/ .venv .mypy_cache .ruff_cache *.egg-info
 
 # Tools that Debian lacks or has too old, beside Debian's own libraries.
 .venv/installed: tests/requirements.txt

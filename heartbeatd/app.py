@@ -173,7 +173,7 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     heartbeat, channels = components.heartbeat(config, runtime), components.channels(config, path)
     heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
     notifier = components.notifier(path)
-    outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id) if channels else None
+    outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id, agent.locale) if channels else None
     cycle = Cycle(
         Edges(probes, heartbeats, store, outbox, runtime.service),
         all_rules(components.rule_settings(config, heartbeat_url, internet_url)),

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from heartbeatd import __version__
+from heartbeatd.catalogs import catalog
 from heartbeatd.config.model import WEBHOOK, Config
 from heartbeatd.config.notified import has_credentials_elsewhere, may_have_webhook
 from heartbeatd.config.watching import limit_of
 from heartbeatd.core.container import Watched
 from heartbeatd.core.delivery import Channel
+from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import RuleSettings
@@ -24,7 +26,8 @@ USER_AGENT = f"heartbeatd/{__version__}"
 
 
 def agent_info(config: Config, runtime: Runtime) -> AgentInfo:
-    return AgentInfo(host_name(config, runtime.names), __version__, runtime.started_ns, config.agent.timezone)
+    locale = Locale(config.agent.timezone, catalog(config.alerts.language))
+    return AgentInfo(host_name(config, runtime.names), __version__, runtime.started_ns, locale)
 
 
 def probes(config: Config, runtime: Runtime) -> tuple[Probes, Client]:

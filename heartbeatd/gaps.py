@@ -90,7 +90,7 @@ class Gaps:
         log.log(
             NOTICE,
             "%s",
-            gap_text(self._agent.host, known, self._agent.zone).message,
+            gap_text(self._agent.host, known, self._agent.locale).message,
             extra=journal_fields(
                 MessageId.GAP, cause=known.kind, duration_seconds=round(known.duration_s), result=known.result or None
             ),

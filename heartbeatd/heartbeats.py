@@ -59,7 +59,7 @@ class Heartbeats:
             return "not configured"
         if self._hold is not None:
             until_ns = self._clock.now_ns() + self._hold.until_ns - self._clock.boottime_ns()
-            return f"asked to wait (Retry-After), no heartbeat before {time_of_day(until_ns, self._agent.zone)}"
+            return f"asked to wait (Retry-After), no heartbeat before {time_of_day(until_ns, self._agent.locale.zone)}"
         return "not asked"
 
     def shift(self, by_ns: int) -> None:

@@ -49,7 +49,7 @@ class Reporter:
     def status(self, outcome: CycleOutcome, notes: tuple[str, ...]) -> str:
         """`STATUS=` after this cycle; `notes` is what is out of the ordinary."""
         sample = outcome.sample
-        next_at = time_of_day(outcome.tick.slot_ns + self._interval_s * NS_PER_S, self._agent.zone)
+        next_at = time_of_day(outcome.tick.slot_ns + self._interval_s * NS_PER_S, self._agent.locale.zone)
         worker, observations = outcome.worker, outcome.evaluation.observations
         told = worker_state(worker, outcome.result, outcome.skipped)
         others = bad_subjects([observed for observed in observations if observed is not worker and not observed.ok])
@@ -80,7 +80,7 @@ class Reporter:
                 _log_untold(earlier, after, next(o for o in evaluation.observations if o.subject == after.subject))
 
     def _log_hour(self, hour: Hour) -> None:
-        log.info("%s", hour_line(hour, self._agent.zone), extra=journal_fields(MessageId.HOUR, **asdict(hour)))
+        log.info("%s", hour_line(hour, self._agent.locale.zone), extra=journal_fields(MessageId.HOUR, **asdict(hour)))
 
     def _log_line(self, outcome: CycleOutcome) -> None:
         row, worker = outcome.row, outcome.worker

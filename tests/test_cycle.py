@@ -12,6 +12,7 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.locale import Locale
 from heartbeatd.core.notification import Notification, to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Readings, Row, Sample
@@ -93,7 +94,7 @@ class Manager:
 
 def cycle(world: World, clock: FakeClock, *, zone: Zone = LIMA_ZONE) -> Cycle:
     """A cycle of ten seconds in that world."""
-    agent = AgentInfo("nas", "0", clock.wall_ns, zone)
+    agent = AgentInfo("nas", "0", clock.wall_ns, Locale(zone))
     return make_cycle(world, world, world, world, Manager(world), clock, agent)
 
 

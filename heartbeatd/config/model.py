@@ -109,6 +109,11 @@ class AlertsConfig:
         "Consecutive bad cycles before a change to bad is announced: a single lost heartbeat is no outage.",
     )
     recover_after: int = option(Whole(1, 1000), 1, "Consecutive good cycles before a recovery is announced.")
+    language: str = option(
+        OneOf(("en", "es")),
+        "en",
+        "The language of alerts: English or Spanish. What programs read, the journal's other lines and commands stay English.",
+    )
     gap_alert_seconds: int = option(
         Whole(0, 31_536_000),
         120,

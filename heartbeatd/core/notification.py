@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.gap import Gap, GapKind
+from heartbeatd.core.locale import IN_ENGLISH, N_, Locale
 from heartbeatd.core.payload import AgentInfo, JsonObject, json_text
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 from heartbeatd.core.subject import RANKS, Severity
-from heartbeatd.core.text import Text
+from heartbeatd.core.text import Text, full_title
 from heartbeatd.core.text.agent import gap_text, test_text
 from heartbeatd.core.text.several import several_text
 from heartbeatd.core.timefmt import format_duration, from_iso, rfc3339, to_lima
@@ -27,6 +28,8 @@ _SEVERITIES: Mapping[str, Severity] = {
     "ok": Severity.OK,
     "degraded": Severity.WARNING,
 }
+_SET_FORWARD = N_("(Afterwards the clock of this host was set forward by {by}: times of day are by the old one.)")
+_SET_BACK = N_("(Afterwards the clock of this host was set back by {by}: times of day are by the old one.)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def of_several(
 ) -> Notification:
     """One notification of what changed in one cycle: `details.subjects` has each, and the rest is of the worst of them."""
     worst = max((due for due, _ in told), key=lambda due: (RANKS[due.observed.severity], due.event is Event.PROBLEM))
-    text = several_text(agent.host, [text for _, text in told])
+    text = several_text([text for _, text in told], agent.locale)
     made = of_announcement(agent, worst, text, event_id, heartbeat_url)
     subjects = [
         {
@@ -116,14 +119,14 @@ def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Not
         at_ns=gap.until_ns,
         duration_s=round(gap.duration_s, 3),
     )
-    text = gap_text(agent.host, gap, agent.zone)
+    text = gap_text(agent.host, gap, agent.locale)
     return _notification(agent, event_id, _SEVERITIES[Event.GAP], text, details, heartbeat_url)
 
 
 def of_test(agent: AgentInfo, at_ns: int, event_id: str, heartbeat_url: str) -> Notification:
     """A notification of event `test`: the same shape, with nothing wrong behind it."""
     details = _Details(event=Event.TEST, subject=str(WORKER), since_ns=at_ns, at_ns=at_ns)
-    text = test_text(agent.host, at_ns, agent.zone)
+    text = test_text(agent.host, at_ns, agent.locale)
     return _notification(agent, event_id, _SEVERITIES[Event.TEST], text, details, heartbeat_url)
 
 
@@ -160,7 +163,7 @@ def _notification(
         "timestamp_lima": to_lima(details.at_ns),
         "heartbeat_url": heartbeat_url or None,
     }
-    return Notification(event_id, details.at_ns, severity, text.title, text.message, told)
+    return Notification(event_id, details.at_ns, severity, full_title(agent.host, text), text.message, told)
 
 
 def to_queue(
@@ -186,12 +189,14 @@ def from_queue(queued: QueuedNotification) -> Notification:
         raise ValueError(repr(error)) from None
 
 
-def by_this_clock(queued: QueuedNotification, now_ns: int, boot_id: str, booted_ns: int) -> QueuedNotification:
+def by_this_clock(
+    queued: QueuedNotification, now_ns: int, boot_id: str, booted_ns: int, locale: Locale = IN_ENGLISH
+) -> QueuedNotification:
     """`queued` with its moments by the clock of now, which would have shown `booted_ns` at the start of the boot `boot_id`.
 
     If the clock was set since, in this boot, by how much is known: `since`, `at` and the time in the queue are corrected, and the
-    message, which may name times of day, says so. Of one from another boot whose moment cannot be true it is known that
-    it has waited since this boot at least.
+    message, which may name times of day, says so to `locale`. Of one from another boot whose moment cannot be true it is known
+    that it has waited since this boot at least.
     """
     if queued.boot_id != boot_id or queued.booted_ns is None:
         believable = 0 <= now_ns - queued.queued_ns <= YEAR_NS
@@ -199,8 +204,7 @@ def by_this_clock(queued: QueuedNotification, now_ns: int, boot_id: str, booted_
     by_ns = booted_ns - queued.booted_ns
     if abs(by_ns) < STEP_NS:
         return queued
-    which = f"set {'forward' if by_ns > 0 else 'back'} by {format_duration(abs(by_ns) / NS_PER_S)}"
-    note = f" (Afterwards the clock of this host was {which}: times of day are by the old one.)"
+    note = locale.say(_SET_FORWARD if by_ns > 0 else _SET_BACK, by=format_duration(abs(by_ns) / NS_PER_S))
     corrected = replace(queued, queued_ns=queued.queued_ns + by_ns)
     try:
         notification = from_queue(queued)
@@ -208,13 +212,13 @@ def by_this_clock(queued: QueuedNotification, now_ns: int, boot_id: str, booted_
         since_ns, at_ns = from_iso(str(details["since"])), from_iso(str(details["timestamp_lima"])) + by_ns
         since_ns += by_ns if since_ns >= queued.booted_ns else 0
         moments = {"since": rfc3339(since_ns), "at": rfc3339(at_ns), "timestamp_lima": to_lima(at_ns)}
-        told = replace(notification, message=notification.message + note, details={**details, **moments})
+        told = replace(notification, message=f"{notification.message} {note}", details={**details, **moments})
         return replace(corrected, body=_body(told))
     except (ValueError, KeyError):  # not a body of ours: whoever sends it says so
         return corrected
 
 
-def for_this_try(queued: QueuedNotification, attempt: int, now_ns: int) -> Notification:
+def for_this_try(queued: QueuedNotification, attempt: int, now_ns: int, locale: Locale = IN_ENGLISH) -> Notification:
     """What one try tells: with its `attempt` (from 1) and the `queued_seconds` it has waited in `details`.
 
     A message that waited a minute or more says so in its text, since it speaks of the past. Raises ValueError if what was
@@ -222,9 +226,11 @@ def for_this_try(queued: QueuedNotification, attempt: int, now_ns: int) -> Notif
     """
     notification = from_queue(queued)
     queued_s = max(0.0, round((now_ns - queued.queued_ns) / NS_PER_S, 3))
-    waited = f" (This message waited {format_duration(queued_s)} to be delivered.)" if queued_s >= 60 else ""
-    details = {**notification.details, "attempt": attempt, "queued_seconds": queued_s}
-    return replace(notification, message=notification.message + waited, details=details)
+    told = replace(notification, details={**notification.details, "attempt": attempt, "queued_seconds": queued_s})
+    if queued_s < 60:
+        return told
+    waited = locale.say("(This message waited {waited} to be delivered.)", waited=format_duration(queued_s))
+    return replace(told, message=f"{told.message} {waited}")
 
 
 def _body(notification: Notification) -> str:

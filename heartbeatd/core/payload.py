@@ -4,21 +4,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from heartbeatd.core.locale import IN_ENGLISH, Locale
 from heartbeatd.core.metrics import values
 from heartbeatd.core.sample import Sample
-from heartbeatd.core.timefmt import LIMA_ZONE, Zone, rfc3339, to_lima
+from heartbeatd.core.timefmt import rfc3339, to_lima
 
 JsonObject = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class AgentInfo:
-    """Who sends: the host's name, the agent's version, when it started (wall clock, ns), and the zone its people read."""
+    """Who sends: the host's name, the agent's version, when it started (wall clock, ns), and who reads what is told."""
 
     host: str
     version: str
     started_ns: int
-    zone: Zone = LIMA_ZONE
+    locale: Locale = IN_ENGLISH
 
 
 def heartbeat_body(agent: AgentInfo, sample: Sample, row_id: str, sequence: int) -> bytes:

@@ -13,13 +13,13 @@ from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.container import NOTHING, Watched
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.limit import Limit
+from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import Observation, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
-from heartbeatd.core.timefmt import Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`policy` says of an observation when it counts. `text` is called with the host's name, the announcement, and the zone of
-    the times it names."""
+    """`policy` says of an observation when it counts. `text` is called with the host's name, the announcement, and who
+    reads it."""
 
     kind: str
     observe: Callable[[Seen], Iterable[Observation]]
     policy: Callable[[Observation], Policy]
-    text: Callable[[str, Announcement, Zone], Text]
+    text: Callable[[str, Announcement, Locale], Text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def evaluate(rule: Rule, seen: Seen, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
     verdict = alerting.evaluate(seen.states, observations, rule.policy, seen.held)
-    told = tuple((due, with_flapping(rule.text(agent.host, due, agent.zone), due)) for due in verdict.announcements)
+    locale = agent.locale
+    told = tuple((due, with_flapping(rule.text(agent.host, due, locale), due, locale)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+from heartbeatd.core.locale import Sentence
+
 # The one state, of every subject, in which nobody needs to be told anything.
 OK = "ok"
 GONE = "gone"  # the reason why something is ok that was not: it is not there, or not watched, any more
@@ -43,7 +45,7 @@ class Observation:
     """A subject's state as one cycle found it.
 
     `state` is one of the words of its kind, `OK` among them; `value` is the measure behind it (of the Worker: the HTTP status)
-    and `reason` a word for why; `detail` says what that means, `hint`, in whole sentences, what to do about it. `limit` is what a
+    and `reason` a word for why; `detail` says what that means, `hints` what to do about it. `limit` is what a
     `value` that is bad was held against.
     """
 
@@ -54,7 +56,7 @@ class Observation:
     value: float | None = None
     reason: str | None = None
     detail: str = ""
-    hint: str = ""
+    hints: tuple[Sentence, ...] = ()
     limit: float | None = None
 
     @property

@@ -25,6 +25,7 @@ from heartbeatd.core.delivery import (
     is_news,
     next_due,
 )
+from heartbeatd.core.locale import IN_ENGLISH, Locale
 from heartbeatd.core.notification import Notification, by_this_clock, for_this_try, to_queue
 from heartbeatd.core.plain import plain
 from heartbeatd.core.schedule import NS_PER_S
@@ -66,10 +67,17 @@ class Outbox:
     """
 
     def __init__(
-        self, channels: tuple[Channel, ...], notifier: Notifier, store: DeliveryStore, clock: Clock, boot_id: str = ""
+        self,
+        channels: tuple[Channel, ...],
+        notifier: Notifier,
+        store: DeliveryStore,
+        clock: Clock,
+        boot_id: str = "",
+        locale: Locale = IN_ENGLISH,
     ) -> None:
         self._channels = {channel.name: channel for channel in channels}
         self._notifier, self._store, self._clock, self._boot_id = notifier, store, clock, boot_id
+        self._locale = locale
         self._tries: dict[str, _Try] = {}
         self.watched: dict[int, Callable[[], None]] = {}
         self.news = True
@@ -146,8 +154,8 @@ class Outbox:
 
     def _request(self, delivery: Delivery, now_ns: int) -> bytes:
         """Raises ValueError, TypeError or OverflowError for what is stored and is no notification."""
-        dated = by_this_clock(delivery.notification, now_ns, self._boot_id, booted_ns(self._clock))
-        notification = for_this_try(dated, delivery.attempts + 1, now_ns)
+        dated = by_this_clock(delivery.notification, now_ns, self._boot_id, booted_ns(self._clock), self._locale)
+        notification = for_this_try(dated, delivery.attempts + 1, now_ns, self._locale)
         return Try(delivery.channel, self._channels[delivery.channel].timeout_s, notification).encode()
 
     def _take(self, delivery: Delivery, answer: Answer) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from functools import partial
 
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult, is_no_route
+from heartbeatd.core.locale import N_, Sentence
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.subject import OK, Observation, Severity
 from heartbeatd.core.text.worker import worker_text
@@ -24,27 +25,44 @@ class Check(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-CHECK_SAYS: dict[Check, str] = {
-    Check.PASSED: "passed in the same cycle.",
-    Check.FAILED: "failed, too.",
-    Check.UNKNOWN: "had no result in that cycle.",
-    Check.INCONCLUSIVE: "failed, but it also failed while the Worker answered, so it says nothing (see internet.url).",
+CHECK_SAYS: dict[Check, tuple[str, str]] = {
+    Check.PASSED: (
+        N_("The internet check passed in the same cycle."),
+        N_("The internet check ({asked}) passed in the same cycle."),
+    ),
+    Check.FAILED: (N_("The internet check failed, too."), N_("The internet check ({asked}) failed, too.")),
+    Check.UNKNOWN: (
+        N_("The internet check had no result in that cycle."),
+        N_("The internet check ({asked}) had no result in that cycle."),
+    ),
+    Check.INCONCLUSIVE: (
+        N_(
+            "The internet check failed, but it also failed while the Worker answered, so it says nothing (see internet.url)."
+        ),
+        N_(
+            "The internet check ({asked}) failed, but it also failed while the Worker answered, so it says nothing (see "
+            "internet.url)."
+        ),
+    ),
 }
-
-_UPLINK = "this host's uplink (cable, router, provider)"
 _LOOK_AT: dict[Cause, str] = {
-    Cause.NO_INTERNET: f"Look at {_UPLINK}.",
-    Cause.DNS: "Look at the name in heartbeat.url, and at this host's name servers (/etc/resolv.conf).",
-    Cause.REFUSED: "The address answers, but nothing takes connections there: look at heartbeat.url, and at any firewall.",
-    Cause.TLS: "Look at heartbeat.url: does it answer https there?",
-    Cause.RESET: "Look at the Worker's log, and at a proxy or firewall in between.",
-    Cause.PROTOCOL: "Look at heartbeat.url: something other than the Worker seems to answer there.",
+    Cause.NO_INTERNET: N_("Look at this host's uplink (cable, router, provider)."),
+    Cause.DNS: N_("Look at the name in heartbeat.url, and at this host's name servers (/etc/resolv.conf)."),
+    Cause.REFUSED: N_(
+        "The address answers, but nothing takes connections there: look at heartbeat.url, and at any firewall."
+    ),
+    Cause.TLS: N_("Look at heartbeat.url: does it answer https there?"),
+    Cause.RESET: N_("Look at the Worker's log, and at a proxy or firewall in between."),
+    Cause.PROTOCOL: N_("Look at heartbeat.url: something other than the Worker seems to answer there."),
 }
-_TIMEOUT_PASSED = "Look at the Worker itself, and at a firewall that drops packets."
-_TIMEOUT = f"Look at {_UPLINK}, at a firewall that drops packets, and at the Worker itself."
-_CERTIFICATE = "Look at the Worker's certificate, at heartbeat.ca_file and at this host's clock."
-_ALLOW = "Allow the name in heartbeat.url on the name server that this host asks (/etc/resolv.conf)."
-_NO_ROUTE = (
+_TIMEOUT_PASSED = N_("Look at the Worker itself, and at a firewall that drops packets.")
+_TIMEOUT = N_(
+    "Look at this host's uplink (cable, router, provider), at a firewall that drops packets, and at the Worker itself."
+)
+_CERTIFICATE = N_("Look at the Worker's certificate, at heartbeat.ca_file and at this host's clock.")
+_ALLOW = N_("Allow the name in heartbeat.url on the name server that this host asks (/etc/resolv.conf).")
+_NAME = N_("Look at heartbeat.url.")
+_NO_ROUTE = N_(
     "This host could not begin a connection: look at its network, its routes and its firewall, and at heartbeat.url."
 )
 
@@ -81,16 +99,18 @@ def observe(
     if beat.status is not None:
         rule = rule_for(beat.status, beat.headers)
         if rule is not None:
-            return observation(rule.state, at_ns, beat.status, None, rule.meaning, rule.advice)
+            hints = tuple(map(Sentence, rule.sentences))
+            return observation(rule.state, at_ns, beat.status, None, rule.meaning, hints)
         beat = HeartbeatResult(None, Cause.PROTOCOL, f"status {beat.status} is no HTTP answer")
     check = _check(internet_ok, check_explains)
     cause = beat.cause or Cause.PROTOCOL
     named = BLOCKED in beat.detail or NO_NAME in beat.detail
     if check is Check.FAILED and cause in (Cause.DNS, Cause.TIMEOUT, Cause.REFUSED) and not named:
         cause = Cause.NO_INTERNET
-    found = f"The internet check{f' ({asked})' if asked else ''} {CHECK_SAYS[check]}"
-    hint = f"{found} {look_at(cause, beat.detail, check)}"
-    return observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail, hint)
+    plain, which = CHECK_SAYS[check]
+    found = Sentence(which, (("asked", asked),)) if asked else Sentence(plain)
+    hints = (found, Sentence(look_at(cause, beat.detail, check)))
+    return observation(WorkerState.UNREACHABLE, at_ns, None, cause, beat.detail, hints)
 
 
 def observation(
@@ -99,10 +119,10 @@ def observation(
     status: int | None = None,
     cause: Cause | None = None,
     detail: str = "",
-    hint: str = "",
+    hints: tuple[Sentence, ...] = (),
 ) -> Observation:
     """The Worker in this state: a degraded one still records heartbeats, any other that is not ok may not."""
-    return Observation(WORKER, state, _SEVERITIES.get(state, Severity.CRITICAL), at_ns, status, cause, detail, hint)
+    return Observation(WORKER, state, _SEVERITIES.get(state, Severity.CRITICAL), at_ns, status, cause, detail, hints)
 
 
 def look_at(cause: Cause, detail: str = "", check: Check = Check.UNKNOWN) -> str:
@@ -112,7 +132,7 @@ def look_at(cause: Cause, detail: str = "", check: Check = Check.UNKNOWN) -> str
     if cause is Cause.DNS and BLOCKED in detail:
         return _ALLOW
     if cause is Cause.DNS and NO_NAME in detail:
-        return "Look at heartbeat.url."
+        return _NAME
     if cause is Cause.TLS and detail.startswith("certificate"):
         return _CERTIFICATE
     return _NO_ROUTE if is_no_route(cause, detail) else _LOOK_AT[cause]

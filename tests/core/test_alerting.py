@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from heartbeatd.core.alert_state import AlertState, moments, shifted
 from heartbeatd.core.alerting import FLAPPING_CHANGES, STEADY_S, Announcement, Event, advance, evaluate
+from heartbeatd.core.locale import IN_ENGLISH
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.text.worker import worker_text
-from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.worker import WORKER, WorkerState
 from heartbeatd.rules.worker import observation
 from tests.support.states import announced, replay
@@ -126,9 +126,9 @@ def test_a_length_that_cannot_be_true_is_unknown() -> None:
     track = announced(WorkerState.ERROR, 10**18, None, 10**18)
     _, recovery = advance(track, observation(WorkerState.OK, 10**17, 200), AT_ONCE)
     assert recovery is not None and recovery.duration_s is None
-    text = worker_text("nas", recovery, LIMA_ZONE, "https://worker/")
-    assert text.title == "nas: the Worker records heartbeats again"
-    assert "lasted a time that is not known" in text.message
+    text = worker_text("nas", recovery, IN_ENGLISH, "https://worker/")
+    assert text.title == "the Worker records heartbeats again"
+    assert "How long the problem lasted is not known" in text.message
 
 
 @pytest.mark.parametrize("patience", [DEFAULT, AT_ONCE, Policy(3, 2)])
@@ -167,8 +167,9 @@ def test_a_flapping_worker(patience: Policy) -> None:
     assert recovery.event is Event.RECOVERY
     assert recovery.observed.at_ns - recovery.since_ns == STEADY_S * S
     assert recovery.flapping > 90
-    text = with_flapping(Text("title", "message"), recovery)
-    assert f"flapping: {recovery.flapping} changes" in text.title
+    text = with_flapping(Text("title", "message"), recovery, IN_ENGLISH)
+    assert text.title == "flapping: title"
+    assert f"flapping: {recovery.flapping} changes or more in an hour" in text.message
     assert "once it has lasted for 10 min" in text.message
 
 

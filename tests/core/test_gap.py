@@ -163,7 +163,7 @@ def test_a_gap_that_waits_takes_in_another_boot() -> None:
         (GapKind.SHUTDOWN, "", "host", "nas: was down for 2 h 28 min (shut down in good order)"),
         (GapKind.STOPPED, "", "agent", "nas: heartbeatd was stopped for 2 h 28 min"),
         (GapKind.FAILURE, "exit-code 78", "agent", "nas: heartbeatd runs again"),
-        (GapKind.CRASH, "watchdog", "agent", "nas: heartbeatd did not run for 2 h 28 min (crash (watchdog))"),
+        (GapKind.CRASH, "watchdog", "agent", "nas: heartbeatd did not run for 2 h 28 min: crash (watchdog)"),
     ],
 )
 def test_the_alert_says_what_when_and_how_long(kind: GapKind, result: str, subject: str, title: str) -> None:

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, Event, advance
+from heartbeatd.core.locale import IN_ENGLISH
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.worker import worker_text
-from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.rules.worker import observation
 from tests.support.states import announced, replay
@@ -103,7 +103,7 @@ def test_the_text_of_a_reminder(since_ns: int, for_how_long: str) -> None:
     state = announced(WorkerState.ERROR, since_ns, problem_since_ns=since_ns)
     _, told = advance(state, observation(WorkerState.ERROR, 7200 * S, 503, None, "why"), Policy(remind_s=3600))
     assert told is not None
-    text = worker_text("nas", told, LIMA_ZONE, "https://worker/")
-    assert text.title == "nas: the heartbeat Worker is still error (HTTP 503)"
+    text = worker_text("nas", told, IN_ENGLISH, "https://worker/")
+    assert text.title == "the Worker is still error (HTTP 503)"
     assert text.message.startswith("The heartbeat Worker at https://worker/ is still error, since ")
     assert f"(America/Lima).{for_how_long} It answers HTTP 503: why. While this lasts heartbeats may" in text.message

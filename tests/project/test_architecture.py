@@ -37,7 +37,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "cycle": {"cancel", "clock", "heartbeats", "newid", "report", "steps"},
     "loop": {"cancel", "clock", "journal"},
     "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
-    "components": {"config", "net", "notify", "probes", "runtime"},
+    "catalogs": set(),
+    "components": {"catalogs", "config", "net", "notify", "probes", "runtime"},
     "app": {
         *{"components", "config", "cycle", "gaps", "heartbeats", "journal", "net", "notify", "probes"},
         *{"report", "rules", "runtime", "steps", "store"},
@@ -70,6 +71,7 @@ CORE_MAY_IMPORT = {
     "datetime",
     "enum",
     "fnmatch",
+    "gettext",  # the class of a catalog; `catalogs` reads them
     "json",
     "math",
     "operator",

@@ -10,7 +10,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 def test_make_run_keeps_var_to_its_user(tmp_path: Path) -> None:
     """Under the usual umask, and also a var/ that an earlier version has left open."""
-    for part in ("Makefile", "tests/need", "etc/heartbeat/config.toml"):
+    for part in ("Makefile", "tests/need", "tests/catalogs", "heartbeatd/po/es.po", "etc/heartbeat/config.toml"):
         (tmp_path / part).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(TOP / part, tmp_path / part)
     # What would be the agent shows the umask it would make its database with.

@@ -18,6 +18,7 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
+from heartbeatd.core.locale import Locale
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.notification import Notification, for_this_try, from_queue, to_queue
 from heartbeatd.core.payload import AgentInfo
@@ -27,7 +28,6 @@ from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import OK, Observation, Severity, Subject
 from heartbeatd.core.text import Text
-from heartbeatd.core.timefmt import Zone
 from heartbeatd.cycle import Cycle
 from heartbeatd.journal import MessageId
 from heartbeatd.notify.n8n import body_of
@@ -52,10 +52,10 @@ def observe(seen: Seen) -> Iterator[Observation]:
         )
 
 
-def text(host: str, announcement: Announcement, zone: Zone) -> Text:
+def text(host: str, announcement: Announcement, locale: Locale) -> Text:
     """Its own words."""
     observed = announcement.observed
-    return Text(f"{host}: air is {observed.state}", f"{observed.value:g} hPa in the {observed.subject.name}.")
+    return Text(f"air is {observed.state}", f"{observed.value:g} hPa in the {observed.subject.name}.")
 
 
 RULE = Rule("test", observe, lambda _: Policy(2, 1, Initial.ASSUME_OK, remind_s=60), text)
@@ -214,7 +214,7 @@ def test_a_flapping_subject(world: World, caplog: pytest.LogCaptureFixture) -> N
     at_once = Rule("test", observe, lambda _: Policy(), text)
     world.run(make(world, at_once), *[1013, 950] * 10)
     assert len(world.bodies()) == 7
-    assert world.bodies()[-1]["title"] == "nas: air is low, flapping: 7 changes in an hour"
+    assert world.bodies()[-1]["title"] == "nas: flapping: air is low"
     found = [told for told in entries(caplog, MessageId.SUBJECT_CHANGED) if "not announced" in told[1]]
     assert len(found) == 19 - 7
     level, line, fields = found[-1]

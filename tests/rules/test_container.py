@@ -68,7 +68,7 @@ def test_a_watched_container_that_stops() -> None:
     host.lists(times=20)
     assert host.events == ["problem container:web ok-stopped"]
     due, title, message = host.told[0]
-    assert title == "nas: container web does not run"
+    assert title == "container web does not run"
     assert due.observed.severity == "critical"
     assert "docker logs --tail 50 web" in message
     host.lists(RECENT, times=6)
@@ -124,7 +124,7 @@ def test_one_that_restarts_again_and_again() -> None:
         host.lists(RESTARTING)
         host.lists(RECENT, times=2)
     assert host.events == ["problem container:web ok-restarting"]
-    assert host.told[0][1] == "nas: container web restarts again and again"
+    assert host.told[0][1] == "container web keeps restarting"
     host.lists(RECENT, times=6)
     host.lists(UP, times=3)
     assert host.events[1:] == ["recovery container:web restarting-ok"]
@@ -136,7 +136,7 @@ def test_one_that_is_removed_while_it_is_bad() -> None:
     host.lists(SICK, times=2)
     host.lists(times=30)
     assert host.events[1:] == ["recovery container:web unhealthy-ok"]
-    assert host.told[1][1] == "nas: container web is gone"
+    assert host.told[1][1] == "gone, or no longer watched: container web"
 
     host = Host("web")
     host.lists(times=8)

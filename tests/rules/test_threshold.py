@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import DAY_S, Limit
+from heartbeatd.core.locale import IN_ENGLISH
 from heartbeatd.core.metrics import OF_NAME, OF_SUBJECT, READ_SELDOM, Series
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
@@ -17,7 +18,7 @@ from heartbeatd.core.rule import Rule, RuleSettings, Seen, evaluate
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Sample
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
-from heartbeatd.core.timefmt import LIMA_ZONE
+from heartbeatd.core.text import LONGEST_TITLE
 from heartbeatd.rules.threshold import rule
 from tests.support.clocks import NOW_NS
 
@@ -72,7 +73,7 @@ def test_a_disk_that_fills() -> None:
     host.fill(89, 86.9, 86)
     assert host.events[1:] == ["change disk:/srv warning-critical", "recovery disk:/srv critical-ok"]
     titles = [title for _, title, _ in host.told]
-    assert titles == ["nas: /srv is 91.4 % full", "nas: /srv is 98 % full", "nas: ok again, /srv is 86 % full"]
+    assert titles == ["/srv is 91.4 % full", "/srv is 98 % full", "ok again: /srv is 86 % full"]
     problem = host.told[0][2]
     assert "The limit is 90 %." in problem
     assert "du -xh /srv" in problem
@@ -101,7 +102,7 @@ def test_what_is_critical_is_told_again_each_day() -> None:
     host = Host(made())
     host.fill(*[98] * (6 + 2 * DAY_S // 60))
     assert host.events == ["problem disk:/srv ok-critical", *["reminder disk:/srv critical-critical"] * 2]
-    assert host.told[-1][1] == "nas: still, for 2 d: /srv is 98 % full"
+    assert host.told[-1][1] == "still: /srv is 98 % full"
     host = Host(made())
     host.fill(*[91] * (6 + 2 * DAY_S // 60))
     assert host.events == ["problem disk:/srv ok-warning"]
@@ -115,7 +116,7 @@ def test_a_filesystem_that_is_gone_is_told_once() -> None:
     assert len(host.told) == 1
     host.read(*[Sample(0, readings={ROOT: 1.0})] * 5)
     assert host.events[1:] == ["recovery disk:/srv warning-ok"]
-    assert host.told[1][1] == "nas: disk:/srv is no longer watched"
+    assert host.told[1][1] == "gone, or no longer watched: disk:/srv"
 
 
 def test_a_filesystem_that_hangs_is_not_gone() -> None:
@@ -188,10 +189,9 @@ def _observations() -> Iterable[tuple[Event, Observation]]:
 def test_each_has_words(event: Event, observed: Observation) -> None:
     """With value, limit, since when, and what to do, on one line that fits a phone."""
     due = Announcement(event, observed, "warning", Severity.WARNING, None, NOW_NS, 60.0)
-    text = made().text("nas", due, LIMA_ZONE)
+    text = made().text("nas", due, IN_ENGLISH)
     assert "{" not in text.title + text.message
-    assert text.title.startswith("nas: ")
-    assert len(text.title) < 70
+    assert len(text.title) <= LONGEST_TITLE
     if not observed.ok:
         assert "The limit is 90" in text.message
         assert "(America/Lima)" in text.message

@@ -22,7 +22,7 @@ def announced(
 
 def notified(agent: AgentInfo, announcement: Announcement, event_id: str, heartbeat_url: str) -> Notification:
     """What is told of an announcement about the Worker."""
-    text = worker_text(agent.host, announcement, agent.zone, heartbeat_url)
+    text = worker_text(agent.host, announcement, agent.locale, heartbeat_url)
     return of_announcement(agent, announcement, text, event_id, heartbeat_url)
 
 

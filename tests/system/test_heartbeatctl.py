@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.system.conftest import configure, reporting
 from tests.system.host import BootedHost
@@ -55,15 +57,16 @@ def test_status_tells_a_stopped_agent_from_a_running_one(installed: BootedHost, 
     installed.run("systemctl stop heartbeatd")
 
 
-def test_test_alert_arrives(installed: BootedHost, receiver: Receiver) -> None:
-    """`test-alert` goes by the notifier to the webhook, as an event of its own kind."""
-    configure(installed, reporting(receiver, "k"))
+@pytest.mark.parametrize(("language", "title"), [("en", "test alert from"), ("es", "alerta de prueba de")])
+def test_test_alert_arrives(installed: BootedHost, receiver: Receiver, language: str, title: str) -> None:
+    """`test-alert` goes by the notifier to the webhook, as an event of its own kind, in the language that is set."""
+    configure(installed, reporting(receiver, "k").replace("[alerts]\n", f'[alerts]\nlanguage = "{language}"\n'))
     installed.run("systemctl restart heartbeatd")
     installed.run("heartbeatctl test-alert")
     installed.wait_for("the alert", lambda: receiver.received(WEBHOOK))
     (alert,) = receiver.received(WEBHOOK)
     assert alert.body["details"]["event"] == "test"
-    assert alert.body["title"]
+    assert alert.body["title"] == f"host-under-test: {title} heartbeatd"
     installed.run("systemctl stop heartbeatd")
 
 

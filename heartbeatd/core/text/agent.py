@@ -1,49 +1,66 @@
 """Texts about the agent itself: it did not run for a while, and a test."""
 
 from heartbeatd.core.gap import Gap, GapKind
+from heartbeatd.core.locale import N_, Locale
 from heartbeatd.core.text import Text
-from heartbeatd.core.timefmt import Zone, clock, format_duration
+from heartbeatd.core.timefmt import format_duration
+
+_GAPS: dict[GapKind, tuple[str, str]] = {
+    GapKind.STOPPED: (
+        N_("heartbeatd was stopped for {lasted}"),
+        N_(
+            "The agent on {host} was stopped by the administrator from {since} to {until}, {lasted}. Nobody watched the host "
+            "from inside meanwhile."
+        ),
+    ),
+    GapKind.SHUTDOWN: (
+        N_("was down for {lasted} (shut down in good order)"),
+        N_("{host} was shut down in good order, or rebooted, and was down from {since} to {until}, {lasted}."),
+    ),
+    GapKind.POWER: (
+        N_("was down for {lasted} (unclean: power loss or crash)"),
+        N_(
+            "{host} was down from {since} to {until}, {lasted}, and had not been shut down: power loss, a crash of the system, "
+            "or a reset. If the journal is kept on disk, look at the end of the previous boot: journalctl -b -1 -e."
+        ),
+    ),
+    GapKind.FAILURE: (
+        N_("heartbeatd runs again"),
+        N_(
+            "The agent on {host} runs again. It did not run from {since} to {until}, {lasted}: it had failed{result}. Nobody "
+            "watched the host from inside meanwhile."
+        ),
+    ),
+    GapKind.CRASH: (
+        N_("heartbeatd did not run for {lasted}: crash{result}"),
+        N_(
+            "The agent on {host} ended by itself or was killed{result} and did not run from {since} to {until}, {lasted}. The "
+            "host itself was up when it ended. Look at journalctl -u heartbeatd."
+        ),
+    ),
+}
 
 
-def gap_text(host: str, found: Gap, zone: Zone) -> Text:
+def gap_text(host: str, found: Gap, locale: Locale) -> Text:
     """The text for a time in which the agent did not run."""
-    lasted = format_duration(found.duration_s)
-    times = f"from {clock(found.since_ns, zone)} to {clock(found.until_ns, zone)}, {lasted}"
-    how = f" ({found.result})" if found.result else ""
-    match found.kind:
-        case GapKind.STOPPED:
-            return Text(
-                f"{host}: heartbeatd was stopped for {lasted}",
-                f"The agent on {host} was stopped by the administrator {times}. Nobody watched the host from inside meanwhile.",
-            )
-        case GapKind.SHUTDOWN:
-            return Text(
-                f"{host}: was down for {lasted} (shut down in good order)",
-                f"{host} was shut down in good order, or rebooted, and was down {times}.",
-            )
-        case GapKind.POWER:
-            return Text(
-                f"{host}: was down for {lasted} (unclean: power loss or crash)",
-                f"{host} was down {times}, and had not been shut down: power loss, a crash of the system, or a reset. "
-                "If the journal is kept on disk, look at the end of the previous boot: journalctl -b -1 -e.",
-            )
-        case GapKind.FAILURE:
-            return Text(
-                f"{host}: heartbeatd runs again",
-                f"The agent on {host} runs again. It did not run {times}: it had failed{how}. Nobody watched the host from "
-                "inside meanwhile.",
-            )
-        case GapKind.CRASH:
-            return Text(
-                f"{host}: heartbeatd did not run for {lasted} (crash{how})",
-                f"The agent on {host} ended by itself or was killed{how} and did not run {times}. The host itself was up when it "
-                "ended. Look at journalctl -u heartbeatd.",
-            )
+    title, message = _GAPS[found.kind]
+    values = {
+        "host": host,
+        "since": locale.clock(found.since_ns),
+        "until": locale.clock(found.until_ns),
+        "lasted": format_duration(found.duration_s),
+        "result": f" ({found.result})" if found.result else "",
+    }
+    return Text(locale.say(title, **values), locale.say(message, **values))
 
 
-def test_text(host: str, at_ns: int, zone: Zone) -> Text:
+def test_text(host: str, at_ns: int, locale: Locale) -> Text:
     """The text of a test alert."""
     return Text(
-        f"{host}: test alert from heartbeatd",
-        f"Somebody ran `heartbeatctl test-alert` on {host} at {clock(at_ns, zone)}. Nothing is wrong: alerts arrive here.",
+        locale.say("test alert from heartbeatd"),
+        locale.say(
+            "Somebody ran `heartbeatctl test-alert` on {host} at {at}. Nothing is wrong: alerts arrive here.",
+            host=host,
+            at=locale.clock(at_ns),
+        ),
     )

@@ -131,6 +131,11 @@ def _pause_s(tried: Delivery, failure: Failure, jitter: float) -> float:
     return backoff_s(max(1, tried.attempts - tried.refused - tried.late), jitter)
 
 
+def set_aside(delivery: Delivery, now_ns: int, reason: str) -> Delivery:
+    """Not to be tried again, for that reason."""
+    return replace(delivery, set_aside_ns=now_ns, last_error=reason)
+
+
 def is_news(delivery: Delivery, failure: Failure) -> bool:
     """True if this failure, already counted, is worth a warning: the first of its kind, or one that changes the pace."""
     match failure:

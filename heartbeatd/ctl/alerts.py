@@ -10,7 +10,7 @@ from pathlib import Path
 
 from heartbeatd.clock import SystemClock
 from heartbeatd.config.model import Config
-from heartbeatd.core.delivery import NO_WEBHOOK, Delivery
+from heartbeatd.core.delivery import NO_WEBHOOK, Delivery, set_aside
 from heartbeatd.core.plain import plain
 from heartbeatd.core.timefmt import Zone, clock, plural, to_lima
 from heartbeatd.ctl import database, privileges
@@ -75,7 +75,7 @@ def _change(arguments: argparse.Namespace, path: Path) -> int:
     now_ns = SystemClock().now_ns()
     change, done = {
         "retry": (partial(replace, next_try_ns=0), "will be tried again within a cycle"),
-        "drop": (partial(replace, set_aside_ns=now_ns, last_error=DROPPED), "will not be sent"),
+        "drop": (partial(set_aside, now_ns=now_ns, reason=DROPPED), "will not be sent"),
     }[arguments.action]
     with reported(path), contextlib.closing(Database.open(path, now_ns)) as opened:
         chosen = [one for one in opened.undelivered() if _is_meant(one, arguments.id, arguments.channel)]

@@ -55,7 +55,7 @@ class BackgroundStore:
     @property
     def previous_run(self) -> Run | None:
         """The run before this one, as far as it could be read."""
-        return self._store.previous_run
+        return self._store.buffer.previous_run
 
     @property
     def unsaved_rows(self) -> int:

@@ -167,6 +167,18 @@ class Buffer:
         later, self.deliveries = self.deliveries, {}
         self.keep_deliveries((*undelivered, *later.values()))
 
+    def hand_over(self, undelivered: tuple[Delivery, ...]) -> Handover:
+        """What another store is to go on with; `undelivered` is in the database, too."""
+        return Handover(
+            tuple(self.rows),
+            undelivered,
+            self.states,
+            self.states_known,
+            self.earlier_boots_ns,
+            self.untold,
+            tuple(self.readings),
+        )
+
     def adopt(self, handover: Handover) -> None:
         """Go on with that, from before what is here. What was announced by this process wins."""
         self.rows.extendleft(reversed(handover.rows))

@@ -9,23 +9,19 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertState, AlertStates
-from heartbeatd.core.delivery import Delivery, follow, moved
-from heartbeatd.core.gap import Run
-from heartbeatd.core.retention import QUEUE_MOST
+from heartbeatd.core.delivery import Delivery, follow, moved, set_aside
 from heartbeatd.core.sample import Readings, Row
 from heartbeatd.errors import CorruptStoreError, StoreError
-from heartbeatd.journal import MessageId, journal_fields
 from heartbeatd.store.buffer import Buffer, Handover, StoreOptions
 from heartbeatd.store.connection import Connection, Opened
 from heartbeatd.store.database import Database, WriteResult
 from heartbeatd.store.deliveries import MOVED_TO
 from heartbeatd.store.lock import InUseError
-from heartbeatd.store.outage import Outage
+from heartbeatd.store.outage import Outage, log_given_up
 from heartbeatd.store.pruning import PruningSchedule
 
 FLUSH_NS = 60_000_000_000
@@ -66,11 +62,6 @@ class BufferedStore:
     def states(self) -> AlertStates:
         """What was announced last of each subject."""
         return self.buffer.states
-
-    @property
-    def previous_run(self) -> Run | None:
-        """The run before this one, as far as it could be read."""
-        return self.buffer.previous_run
 
     @property
     def unsaved_rows(self) -> int:
@@ -139,16 +130,7 @@ class BufferedStore:
 
     def hand_over(self) -> Handover:
         """What the store of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
-        kept = self.buffer
-        return Handover(
-            tuple(kept.rows),
-            tuple(self.undelivered.values()),
-            kept.states,
-            kept.states_known,
-            kept.earlier_boots_ns,
-            kept.untold,
-            tuple(kept.readings),
-        )
+        return self.buffer.hand_over(tuple(self.undelivered.values()))
 
     def adopt(self, handover: Handover) -> bool:
         """Go on with that, from before what is here; True if it is stored. What was announced by this process wins."""
@@ -165,7 +147,7 @@ class BufferedStore:
         self.buffer.keep_untold(())
         self.undelivered = {}
         now_ns, reason = self._clock.now_ns(), f"{MOVED_TO}{to}"
-        gone = [replace(delivery, set_aside_ns=now_ns, last_error=reason) for delivery in handover.undelivered]
+        gone = [set_aside(delivery, now_ns, reason) for delivery in handover.undelivered]
         with contextlib.suppress(StoreError):
             self._connection.in_use().record((), (), (*ended, *gone), flush=True)
 
@@ -212,8 +194,9 @@ class BufferedStore:
         boot_id = self._connection.boot_id
         if boot_id is not None:
             self.buffer.take_up_run(opened.previous_run, opened.untold)
-        if self.buffer.take_up(opened.states) and boot_id is not None and self.previous_run is not None:
-            self.buffer.take_up_clock(self.previous_run, boot_id, booted_ns(self._clock))
+        run = self.buffer.previous_run
+        if self.buffer.take_up(opened.states) and boot_id is not None and run is not None:
+            self.buffer.take_up_clock(run, boot_id, booted_ns(self._clock))
 
     def _write(self) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -245,12 +228,7 @@ class BufferedStore:
             self.buffer.deliveries = {}
             self._read_queue(database.undelivered())
         if done.given_up:
-            log.error(
-                "a channel has taken nothing for so long that the oldest %d of more than %d alerts were given up",
-                done.given_up,
-                QUEUE_MOST,
-                extra=journal_fields(MessageId.ALERTS_GIVEN_UP, number=done.given_up),
-            )
+            log_given_up(done.given_up)
 
     def _try_again(self) -> None:
         try:

@@ -1,8 +1,9 @@
-"""While the database cannot be written: said once when it begins, with what to do, and once when it is over."""
+"""What is said of the database: while it cannot be written, when that begins and when it is over; and what it had to give up."""
 
 import logging
 from pathlib import Path
 
+from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
@@ -38,3 +39,13 @@ class Outage:
                 plural(stored, "row"),
                 extra=journal_fields(MessageId.STORE_RECOVERED, path=self._path, rows=stored),
             )
+
+
+def log_given_up(number: int) -> None:
+    """So many alerts will not be sent."""
+    log.error(
+        "a channel has taken nothing for so long that the oldest %d of more than %d alerts were given up",
+        number,
+        QUEUE_MOST,
+        extra=journal_fields(MessageId.ALERTS_GIVEN_UP, number=number),
+    )

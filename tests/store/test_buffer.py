@@ -189,10 +189,10 @@ def test_what_could_not_be_read_at_the_start_is_read_later(path: Path) -> None:
         buffered.open()
         assert "locked" in buffered.error
         buffered.record(row(2), (announced(WorkerState.OK, NOW_NS),), ())
-        assert (buffered.states, buffered.previous_run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
+        assert (buffered.states, buffered.buffer.previous_run) == ({WORKER: announced(WorkerState.OK, NOW_NS)}, None)
     buffered.record(row(3), (), ())
     assert buffered.states == {WORKER: TRACK}
-    assert buffered.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert buffered.buffer.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
     assert list(buffered.undelivered.values()) == [alert(1)]
     buffered.close()
     assert ids(path) == [row(n).id for n in (1, 2, 3)]
@@ -208,10 +208,10 @@ def test_a_run_that_could_not_begin_at_the_start_begins_later(path: Path) -> Non
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         buffered.open()
-        assert (buffered.previous_run, buffered.buffer.untold) == (None, ())
+        assert (buffered.buffer.previous_run, buffered.buffer.untold) == (None, ())
     buffered.record(row(2), (), ())
-    assert buffered.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
-    assert buffered.buffer.untold == (UntoldGap(buffered.previous_run),)
+    assert buffered.buffer.previous_run == Run("earlier-boot", from_iso(row(1).timestamp_lima), ended=False)
+    assert buffered.buffer.untold == (UntoldGap(buffered.buffer.previous_run),)
     assert buffered.states == {WORKER: TRACK}
     buffered.close()
     assert run_in(path) == ("this-boot", True)
@@ -233,7 +233,7 @@ def test_every_file_that_takes_the_place_of_another_has_its_run(path: Path) -> N
         assert run_in(path) == ("this-boot", False)
     buffered.close()
     assert run_in(path) == ("this-boot", True)
-    assert (buffered.previous_run, buffered.buffer.untold) == (None, ())
+    assert (buffered.buffer.previous_run, buffered.buffer.untold) == (None, ())
 
 
 def test_another_path_is_gone_on_with(path: Path, tmp_path: Path) -> None:

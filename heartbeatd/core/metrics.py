@@ -55,7 +55,6 @@ METRICS: tuple[Metric, ...] = (
     Metric("internet_ok", Kind.INTEGER, TRUTH, "1 reachable, 0 not", 0),
     Metric("ping_ms", Kind.REAL, "milliseconds", "the internet check's latency", subject="ping"),
 )
-SELDOM_S = 60  # between two readings of these, or each cycle if that is rarer
 READ_SELDOM: tuple[Metric, ...] = (
     Metric("disk_used_percent", Kind.REAL, "percent", "space in use of each local filesystem", subject="disk"),
     Metric("disk_inodes_percent", Kind.REAL, "percent", "inodes in use of each local filesystem", subject="inodes"),
@@ -74,9 +73,24 @@ READ_SELDOM: tuple[Metric, ...] = (
 OF_NAME = {metric.name: metric for metric in (*METRICS, *READ_SELDOM)}
 OF_SUBJECT = {metric.subject: metric for metric in OF_NAME.values() if metric.subject}
 ROLLED_UP: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.rollup)
+_SELDOM = frozenset(metric.name for metric in READ_SELDOM)
+_SELDOM_S = 60
 _NAMES = tuple(metric.name for metric in METRICS)
 _TRUTHS = tuple(metric.name for metric in METRICS if metric.unit == TRUTH)
 _values_of = attrgetter(*_NAMES)
+
+
+def seldom_cycles(interval_s: int) -> int:
+    """In every how many-eth cycle `READ_SELDOM` are read: as close to once a minute as cycles so many seconds apart allow.
+
+    With an interval of 10 s: 6; of 45 s: 1.
+    """
+    return max(1, round(_SELDOM_S / interval_s))
+
+
+def reading_s(metric: str, interval_s: int) -> int:
+    """Seconds between two readings of a metric where cycles are so many apart."""
+    return interval_s * (seldom_cycles(interval_s) if metric in _SELDOM else 1)
 
 
 def values(measured: object) -> dict[str, float | int | None]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from heartbeatd.cancel import SerialWorker
 from heartbeatd.config.model import Config
-from heartbeatd.core.metrics import SELDOM_S
+from heartbeatd.core.metrics import seldom_cycles
 from heartbeatd.net.http import Client
 from heartbeatd.probes import disks, host, pressure
 from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once, on_thread
@@ -24,7 +24,7 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
     The internet check waits in the cycle's own thread, while the others go on: so it is the last.
     """
     docker, internet = config.docker, config.internet
-    seldom = max(1, round(SELDOM_S / config.agent.interval_seconds))
+    seldom = seldom_cycles(config.agent.interval_seconds)
     hidden = HiddenFilesystems()
     network = (
         Probe(f"filesystem {point}", seldom, DISK_S, on_thread(thread(f"filesystem {point}"), NetworkMount(point).read))

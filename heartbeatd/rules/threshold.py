@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from heartbeatd.core.limit import Limits, reached
-from heartbeatd.core.metrics import METRICS, OF_NAME, OF_SUBJECT, READ_SELDOM, SELDOM_S, Series
+from heartbeatd.core.metrics import METRICS, OF_NAME, OF_SUBJECT, Series, reading_s
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import ProbeStatus, Sample
@@ -78,4 +78,4 @@ def _policy(limits: Limits, interval_s: int, observed: Observation) -> Policy:
     metric = OF_SUBJECT[observed.subject.kind]
     found = limits.of(Series(metric.name, observed.subject.name))
     limit = next((limit for limit in found if limit.severity == observed.state), found[-1])
-    return limit.policy(max(SELDOM_S, interval_s) if metric in READ_SELDOM else interval_s)
+    return limit.policy(reading_s(metric.name, interval_s))

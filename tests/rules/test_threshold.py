@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heartbeatd.config.load import parse
 from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import DAY_S, Limit
@@ -19,7 +20,10 @@ from heartbeatd.core.sample import ProbeReport, ProbeStatus, Sample
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text import LONGEST_TITLE
+from heartbeatd.net.http import Client
+from heartbeatd.probes import registry
 from heartbeatd.rules.threshold import rule
+from heartbeatd.runtime import Runtime
 from tests.support.clocks import NOW_NS
 
 AGENT = AgentInfo("nas", "1", 0)
@@ -86,6 +90,18 @@ def test_what_does_not_last_is_nobodys_news(values: Sequence[float]) -> None:
     host = Host(made())
     host.fill(*values)
     assert host.told == []
+
+
+@pytest.mark.parametrize(("interval_s", "readings"), [(5, 6), (8, 6), (10, 6), (40, 5), (45, 8), (60, 6), (120, 4)])
+def test_five_minutes_are_as_many_readings_as_the_probes_make_of_them(interval_s: int, readings: int) -> None:
+    """Also where cycles do not divide a minute: one of 40 s has a reading every 80 s, one of 45 s in each cycle."""
+    config, runtime = parse({"agent": {"interval_seconds": interval_s}}), Runtime()
+    table = registry.table(config, Client(runtime.resolver, "test"), runtime.thread)
+    runtime.close()
+    (apart_s,) = {probe.every * interval_s for probe in table if probe.name in ("filesystems", "swap")}
+    problem = Observation(DISK, Severity.WARNING, Severity.WARNING, NOW_NS, 91)
+    assert made(interval_s=interval_s).policy(problem).for_cycles == readings
+    assert (readings - 2) * apart_s < 300 <= (readings - 1) * apart_s
 
 
 def test_a_value_around_its_limit_is_one_problem() -> None:

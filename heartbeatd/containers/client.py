@@ -67,8 +67,7 @@ class ContainerQuery:
         if not self._answer.heard_by(self._last_word_ns):
             self._connection.shutdown(socket.SHUT_WR)  # as the helper does: what is there to say is said now
             self._answer.heard_by(self._deadline_ns)
-        if self._cancel.seconds_until(self._deadline_ns) <= 0:
-            self._answer.allow_no_waiting(LARGEST_HEAD_BYTES)
+        self._allow(LARGEST_HEAD_BYTES)
         said = self._answer.makefile("rb").readline(LARGEST_HEAD_BYTES)
         head, listed, rest = said.partition(b',"containers":')
         if not listed:
@@ -79,15 +78,19 @@ class ContainerQuery:
     def _list(self, begun: bytes) -> tuple[Container, ...] | None:
         """The containers, whose list has `begun` so; None if the rest of it does not come, or is too long."""
         if not begun.endswith(b"\n"):
-            if self._cancel.seconds_until(self._deadline_ns) > 0:
-                self._answer.allow(self._cancel, self._deadline_ns, LARGEST_BYTES)
-            else:
-                self._answer.allow_no_waiting(LARGEST_BYTES)
+            self._allow(LARGEST_BYTES)
             try:
                 begun += self._answer.makefile("rb").readline(LARGEST_BYTES)
             except (OSError, Unusable):
                 return None
         return containers_in(begun.removesuffix(b"}\n")) if begun.endswith(b"}\n") else None
+
+    def _allow(self, most_bytes: int) -> None:
+        """From here on read at most so many bytes, and after the deadline only what is there already."""
+        if self._cancel.seconds_until(self._deadline_ns) > 0:
+            self._answer.allow(self._cancel, self._deadline_ns, most_bytes)
+        else:
+            self._answer.allow_no_waiting(most_bytes)
 
     def _count(self, head: bytes) -> int:
         try:

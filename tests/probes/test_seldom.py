@@ -28,6 +28,12 @@ def device(path: Path) -> str:
     return f"{os.major(found)}:{os.minor(found)}"
 
 
+def a_disk(path: Path) -> str:
+    """Device and type of a local filesystem there. Where there is no device, as in most containers, it is one that has none."""
+    found = device(path)
+    return f"{found} {'btrfs' if found.startswith('0:') else 'ext4'}"
+
+
 def labels(values: Mapping[Series, float]) -> set[str]:
     return {series.label for series in values}
 
@@ -51,10 +57,9 @@ def test_what_has_no_size_has_no_series() -> None:
 
 def test_local_filesystems_are_looked_at_by_their_mount_points(tmp_path: Path) -> None:
     """One that is not there, or is not what is there, takes nothing from the others."""
-    here = device(tmp_path)
     table = a_table(
         tmp_path,
-        f"{tmp_path} {here} ext4 rw",
+        f"{tmp_path} {a_disk(tmp_path)} rw",
         "/there/is/none 8:99 ext4 rw",
         "/proc 8:98 ext4 rw",
         "/dev/null 8:97 xfs rw",
@@ -64,19 +69,19 @@ def test_local_filesystems_are_looked_at_by_their_mount_points(tmp_path: Path) -
 
 def test_a_mount_that_comes_or_goes_is_seen_at_the_next_reading(tmp_path: Path) -> None:
     """Without a restart or reload."""
-    table = a_table(tmp_path, f"{tmp_path} {device(tmp_path)} ext4 rw")
+    table = a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} rw")
     reader = LocalFilesystems(table)
     assert labels(reader.read()) == {str(tmp_path)}
     a_table(tmp_path, "/proc 0:20 proc rw")
     with pytest.raises(NoData, match="no local filesystem"):
         reader.read()
-    a_table(tmp_path, f"{tmp_path} {device(tmp_path)} ext4 rw")
+    a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} rw")
     assert labels(reader.read()) == {str(tmp_path)}
 
 
 def test_what_is_meant_to_be_read_only_is_left_out(tmp_path: Path) -> None:
     """It is as full as it will ever be. One that has become so by an error is looked at on: fstab has it without `ro`."""
-    table = a_table(tmp_path, f"{tmp_path} {device(tmp_path)} ext4 ro,errors=remount-ro")
+    table = a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} ro,errors=remount-ro")
     fstab = tmp_path / "fstab"
     with pytest.raises(NoData):
         LocalFilesystems(table, fstab).read()

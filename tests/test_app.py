@@ -1,7 +1,9 @@
 """The agent put together, and what a reload leaves in force: all of the new configuration, or all of the old one."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from heartbeatd.config.load import parse
 from heartbeatd.config.model import Config
 from heartbeatd.core.gap import Start
 from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.core.subject import Subject
 from heartbeatd.errors import HeartbeatdError
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
@@ -148,6 +151,34 @@ def test_what_fails_in_letting_go_of_the_old_one_keeps_nothing_of_it(
     running.cycle()
     assert [len(ids(tmp_path / name)) for name in ("one.db", "two.db")] == [1, 1]
     assert receiver.received(WORKER)[-1].body["host"] == "two"
+
+
+def test_a_move_that_breaks_off_loses_nothing(
+    running: Running, receiver: Receiver, tmp_path: Path, runtime: Runtime
+) -> None:
+    """Another database that opens and then takes nothing: the agent goes on by the new configuration and tells what was queued,
+    the old database keeps it and is let go of, and what waits in memory is stored once the new one takes it.
+    """
+    one, two = (configured(receiver, tmp_path / name, name[:3]) for name in ("one.db", "two.db"))
+    open_store(two, runtime).close()
+    with closing(sqlite3.connect(tmp_path / "two.db")) as by_hand:
+        by_hand.execute("CREATE TRIGGER full BEFORE INSERT ON notifications BEGIN SELECT RAISE(ABORT, 'full'); END")
+    receiver.answer(WORKER, 503)
+    running.cycle()
+    running.reload(two)
+    running.cycle()
+    running.deliver()
+    (alert,) = receiver.received(WEBHOOK)
+    assert (alert.body["details"]["event"], receiver.received(WORKER)[-1].body["host"]) == ("problem", "two")
+    assert [len(ids(tmp_path / name)) for name in ("one.db", "two.db")] == [2, 0]
+    with closing(sqlite3.connect(tmp_path / "two.db")) as by_hand:
+        by_hand.execute("DROP TRIGGER full")
+    running.cycle()
+    assert len(ids(tmp_path / "two.db")) == 2
+    assert running.app.store.states[Subject("worker")].announced == "error"
+    left = open_store(one, runtime)
+    assert [event_id for event_id, _ in left.undelivered] == [alert.body["details"]["event_id"]]
+    left.close()
 
 
 def assert_goes_on(running: Running, receiver: Receiver, path: Path) -> None:

@@ -131,17 +131,19 @@ class BackgroundStore:
         self._inbox.append(partial(self._store.adjust, options))
 
     def move_to(self, other: "BackgroundStore") -> None:
-        """Have `other` go on with all there is here, and close."""
+        """Have `other` go on with all there is here, and close. What it could not store stays here, too."""
         handover = self._ask(self._store.hand_over)
         if handover is None:
             earlier = self._store.buffer.earlier_boots_ns
             undelivered = tuple(self.undelivered.values())
             handover = Handover((), undelivered, self.states, self._states_known, earlier, self.untold)
         other.states = handover.states if handover.states and handover.states_known else other.states
-        if other._ask(partial(other._store.adopt, handover)):
-            self._ask(partial(self._store.moved, handover, other.path))
-        other._sync()
-        self.close()
+        try:
+            if other._ask(partial(other._store.adopt, handover)):
+                self._ask(partial(self._store.moved, handover, other.path))
+        finally:
+            other._sync()
+            self.close()
 
     def close(self) -> None:
         """Write what still waits, to the disk itself, and close."""

@@ -25,10 +25,17 @@ RANKS: Mapping[str, int] = {severity: rank for rank, severity in enumerate(Sever
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """E.g. `worker`, `disk:/srv`, `container:web`. Its text is the key of table `alert_state` and stands in alerts."""
+    """E.g. `worker`, `disk:/srv`, `container:web`. Its text is the key of table `alert_state` and stands in alerts.
+
+    What is no Unicode, as a name on a disk may be, becomes `?`: neither the database nor a channel takes it.
+    """
 
     kind: str
     name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isascii():
+            object.__setattr__(self, "name", self.name.encode(errors="replace").decode())
 
     @classmethod
     def parse(cls, text: str) -> Self:

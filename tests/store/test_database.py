@@ -26,6 +26,8 @@ from heartbeatd.core.subject import Severity, Subject
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.errors import CorruptStoreError, StoreError
+from heartbeatd.probes.filesystems import usage
+from heartbeatd.rules.threshold import subject_of
 from heartbeatd.store.database import Database, WriteResult
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.pruning import PRUNE_ROWS
@@ -81,6 +83,18 @@ def test_what_goes_in_comes_out(given_rows: list[Row], track: AlertState) -> Non
             assert store.states() == {track.subject: track}
         with closing(sqlite3.connect(path)) as reader:
             assert reader.execute("SELECT * FROM metrics ORDER BY rowid").fetchall() == [astuple(r) for r in given_rows]
+
+
+def test_what_has_a_name_that_is_no_unicode(store: Database, tmp_path: Path) -> None:
+    """A filesystem's, and of whatever else: it is stored, and is the same subject when it is seen again."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (disk, *_) = {subject_of(series) for series in usage(str(folder), inodes=False)}
+    service = Subject("service", folder.name)
+    assert (disk, service.name) == (Subject("disk", f"{tmp_path}/caf?"), "caf?")
+    states = [AlertState(one, "warning", Severity.WARNING, NOW_NS) for one in (disk, service)]
+    store.record([row(1)], states, (), flush=False)
+    assert store.states() == {one.subject: one for one in states}
 
 
 def test_the_promised_table(store: Database, path: Path) -> None:

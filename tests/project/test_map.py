@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.core.limit import Limits
+from heartbeatd.core.metrics import READ_SELDOM, Metric, Series
+
 TOP = Path(__file__).resolve().parents[2]
 DEVELOPMENT = (TOP / "README.md").read_text().partition("## Development")[2]
 PACKAGE = TOP / "heartbeatd"
@@ -57,6 +60,22 @@ def test_the_picture_of_the_cycle_shows_its_steps() -> None:
     called = [n for n in ast.walk(run) if isinstance(n, ast.Attribute) and n.attr.startswith("_")]
     taken = [n.attr.strip("_") for n in sorted(called, key=lambda n: (n.lineno, n.col_offset))]
     assert [step for step in taken if step in steps.split(" --> ")] == steps.split(" --> ")
+
+
+def modules_that_say(word: str) -> set[str]:
+    """Those of the package that have this very text in their code."""
+    return {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(isinstance(n, ast.Constant) and n.value == word for n in ast.walk(ast.parse(path.read_text())))
+    }
+
+
+@pytest.mark.parametrize("metric", [m for m in READ_SELDOM if not Limits(()).of(Series(m.name))], ids=lambda m: m.name)
+def test_a_new_metric_touches_what_the_page_says(metric: Metric) -> None:
+    """Its line, its probe and that one's line, and its words; what has built-in limits is named in more places."""
+    assert {file for file in modules_that_say(metric.name) if not file.startswith("probes/")} == {"core/metrics.py"}
+    assert modules_that_say(metric.subject) >= {"core/metrics.py", "core/text/threshold.py"}
 
 
 def test_who_loads_what_is_as_the_table_says() -> None:

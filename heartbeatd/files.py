@@ -9,9 +9,20 @@ import os
 import stat
 from pathlib import Path
 
+Identity = tuple[int, int]  # device and inode
+
 
 class NotRegularFile(OSError):
     """Something else stands where a file is expected. `strerror` is e.g. `it is a FIFO, not a regular file`."""
+
+
+def identity(path: Path) -> Identity | None:
+    """Which file that is, None if there is none or it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def read_regular(path: Path, at_most: int) -> bytes:

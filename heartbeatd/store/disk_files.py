@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from heartbeatd.files import Identity, identity
+
 _WAL_HEADER_BYTES = 32  # https://sqlite.org/fileformat2.html#the_write_ahead_log
 _SALT = slice(16, 20)
 _MOST_LINKS = 40  # as many as the kernel follows
@@ -26,9 +28,6 @@ class Harm(StrEnum):
     OVERWRITTEN = "was overwritten while in use; going on with what is in it now"
     WAL = "lost its -wal file while in use; nothing that was in it is lost, and it is made anew"
     INDEX = "lost its -shm file while in use, which is made anew"
-
-
-Identity = tuple[int, int]
 
 
 @dataclass(slots=True)
@@ -47,11 +46,11 @@ class DiskFiles:
     def of(cls, path: Path) -> "DiskFiles":
         """As they are now. SQLite keeps what belongs to a database beside the file that a symbolic link leads to."""
         real = path.resolve()
-        return cls(path, real, _identity(path), _identity(beside(real, "-wal")), _identity(beside(real, "-shm")))
+        return cls(path, real, identity(path), identity(beside(real, "-wal")), identity(beside(real, "-shm")))
 
     def is_current_file(self) -> bool:
         """False if another file is at the path, or none."""
-        return _identity(self.path) == self.main
+        return identity(self.path) == self.main
 
     def looked_at(self) -> tuple[bool, bool]:
         """Whether the file is in place, and whether it was written since this was asked last: by a checkpoint, or otherwise."""
@@ -64,9 +63,9 @@ class DiskFiles:
 
     def lost(self) -> Harm | None:
         """Which of the files beside it was deleted, or replaced by another."""
-        if self.wal is not None and _identity(beside(self.real, "-wal")) != self.wal:
+        if self.wal is not None and identity(beside(self.real, "-wal")) != self.wal:
             return Harm.WAL
-        if self.index is not None and _identity(beside(self.real, "-shm")) != self.index:
+        if self.index is not None and identity(beside(self.real, "-shm")) != self.index:
             return Harm.INDEX
         return None
 
@@ -84,7 +83,7 @@ class DiskFiles:
     def remove_left(self) -> None:
         """After the main file was replaced: what belongs to the one before it and still has its name. SQLite leaves it there."""
         for suffix, ours in (("-wal", self.wal), ("-shm", self.index)):
-            if ours is not None and _identity(beside(self.real, suffix)) == ours:
+            if ours is not None and identity(beside(self.real, suffix)) == ours:
                 beside(self.real, suffix).unlink(missing_ok=True)
 
 
@@ -116,14 +115,6 @@ def resolve_link(path: Path) -> Path:
 def beside(path: Path, suffix: str) -> Path:
     """`metrics.db` → `metrics.db-wal`."""
     return path.with_name(path.name + suffix)
-
-
-def _identity(path: Path) -> Identity | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _salt(wal: Path) -> int | None:

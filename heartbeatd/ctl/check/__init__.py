@@ -16,9 +16,10 @@ from heartbeatd.config.model import Config
 from heartbeatd.ctl import privileges, service, unit_file
 from heartbeatd.ctl.check import channels, configuration, containers_sdk, printing, registry, running, sandbox, unit
 from heartbeatd.ctl.check.finding import Finding, Verdict, error, ok, warning
-from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, identity, is_read_only
+from heartbeatd.ctl.check.situation import EngineSocket, Situation, database_of, is_read_only
 from heartbeatd.ctl.unit_file import Settings
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, Problem, StoreError
+from heartbeatd.files import identity
 from heartbeatd.journal import is_journal
 
 IN_SANDBOX = ok("sandbox", f"all else was tried as the user {service.USER}, in the sandbox of {service.UNIT}")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from heartbeatd.ctl.check.files import file_of_key
 from heartbeatd.ctl.check.finding import Finding, warning
-from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_read_only
+from heartbeatd.ctl.check.situation import Situation, database_of, is_read_only
+from heartbeatd.files import identity
 
 
 def check(situation: Situation, wrong: Collection[str]) -> Iterator[Finding]:

@@ -7,8 +7,7 @@ from pathlib import Path
 from heartbeatd.config.model import Config
 from heartbeatd.ctl.service import Service
 from heartbeatd.ctl.unit_file import Settings
-
-Identity = tuple[int, int]  # device and inode
+from heartbeatd.files import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +65,3 @@ def is_read_only(folder: Path) -> bool:
         return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     except OSError:
         return False
-
-
-def identity(path: Path) -> Identity | None:
-    """Which file that is, None if there is none or it cannot be seen."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

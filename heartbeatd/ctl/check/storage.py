@@ -8,11 +8,12 @@ from pathlib import Path
 from heartbeatd.cancel import TimedOut
 from heartbeatd.ctl.check.files import HOMES, TEMPORARY, is_hidden
 from heartbeatd.ctl.check.finding import Finding, error, ok
-from heartbeatd.ctl.check.situation import Situation, database_of, identity, is_read_only
+from heartbeatd.ctl.check.situation import Situation, database_of, is_read_only
 from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.ctl.privileges import is_of_service, user_name
 from heartbeatd.ctl.service import USER
 from heartbeatd.errors import StoreError
+from heartbeatd.files import identity
 from heartbeatd.runtime import Runtime
 from heartbeatd.store import hints
 from heartbeatd.store.disk_files import ForeignLink, resolve_link

@@ -14,8 +14,9 @@ from heartbeatd.config.load import parse
 from heartbeatd.config.model import Config
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from heartbeatd.ctl.check.registry import Check
-from heartbeatd.ctl.check.situation import Situation, identity
+from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.service import Service
+from heartbeatd.files import identity
 from heartbeatd.runtime import Runtime
 from tests.support.agent import AS_NOBODY, checkout_for_all, environment, python
 

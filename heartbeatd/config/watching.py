@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from heartbeatd.config.lengths import Length, MaybeNumber, YesNo
 from heartbeatd.config.names import ContainerNames
-from heartbeatd.config.options import OneOf, Text
+from heartbeatd.config.options import OneOf, Text, Whole
 from heartbeatd.config.paths import MountPoints
 from heartbeatd.config.schema import REQUIRED, option
 from heartbeatd.config.walk import Place
@@ -81,6 +81,12 @@ class ContainersConfig:
         YesNo(),
         True,
         "Any other container that is unhealthy, or for 3 minutes restarts again and again, is announced, too.",
+    )
+    log_lines: int = option(
+        Whole(0, 50),
+        10,
+        "How many of the last lines of its output an alert about a container shows, 1000 characters at the most; 0 is none. "
+        "They may hold what is not for everybody who reads alerts.",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from heartbeatd.core.container import Container
+from heartbeatd.core.container import Container, Reason
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import Series, values
 from heartbeatd.core.timefmt import to_lima
@@ -59,6 +59,9 @@ class Sample:
     reports: tuple[ProbeReport, ...] = ()
     readings: Mapping[Series, float] = field(default_factory=dict)
     containers: tuple[Container, ...] | None = None
+    reasons: Mapping[str, Reason] = field(
+        default_factory=dict
+    )  # of containers that are not well, by name, as far as known
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""

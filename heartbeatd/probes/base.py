@@ -10,13 +10,14 @@ from functools import partial
 from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
-from heartbeatd.core.container import Container
+from heartbeatd.core.container import Container, Reason
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeReport, ProbeStatus
 
 T = TypeVar("T")
 # By the name of what a Sample has, or by the series of what it has not; what is unknown is left out.
-Values = Mapping[str, float | str | tuple[Container, ...] | None] | Mapping[Series, float]
+Value = float | str | tuple[Container, ...] | Mapping[str, Reason] | None
+Values = Mapping[str, Value] | Mapping[Series, float]
 Finish = Callable[[], Values]
 Read = Callable[[int, CancelToken], Finish]
 EACH_CYCLE = 1

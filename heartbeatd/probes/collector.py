@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 from heartbeatd.cancel import CancelToken
-from heartbeatd.core.container import Container
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import Sample
-from heartbeatd.probes.base import Probe, begin
+from heartbeatd.probes.base import Probe, Value, begin
 
 
 class Probes:
@@ -24,7 +23,7 @@ class Probes:
         taken_ns = now()
         finishes = [begin(probe, cancel) for probe in self._table if self._cycles % probe.every == 0]
         self._cycles += 1
-        found: dict[str, float | str | tuple[Container, ...] | None] = {}
+        found: dict[str, Value] = {}
         readings: dict[Series, float] = {}
         reports = []
         for finish in finishes:

@@ -6,23 +6,40 @@ on a thread, at the other end of a pair of sockets. So what is said, and until w
 """
 
 import os
+import re
 import socket
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from heartbeatd.cancel import CancelToken, SerialWorker, TimedOut
 from heartbeatd.containers import client
-from heartbeatd.core.container import Container
+from heartbeatd.containers.inquiry import Asked, Inquiry, by_child, by_helper
+from heartbeatd.core.container import NOTHING, Container, Reason, Watched
 from heartbeatd.core.sample import NoData, Off, ProbeError
 from heartbeatd.probes.base import Finish
 
+_PATTERN = re.compile(r"[*?\[]")  # names no container
+
 
 class Containers:
-    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the helper at `helper`, or itself, on `thread`."""
+    """Counts at the engine's `socket` (`unix:///path`, or "" for none): by the helper at `helper`, or itself, on `thread`.
 
-    def __init__(self, thread: SerialWorker, socket: str, helper: Path = client.SOCKET) -> None:
+    Of those that are not well, or are `watched` and do not run, it is asked why.
+    """
+
+    def __init__(
+        self,
+        thread: SerialWorker,
+        socket: str,
+        helper: Path = client.SOCKET,
+        *,
+        watched: Watched = NOTHING,
+        inquiry: Inquiry | None = None,
+    ) -> None:
         self._thread, self._helper = thread, helper
         self._engine = Path(socket.removeprefix("unix://")) if socket else None
+        self._watched, self._inquiry = watched, inquiry
 
     def read(self, deadline_ns: int, cancel: CancelToken) -> Finish:
         """Begin to count. Raises NoData, Off or ProbeError, or TimedOut while our own count before has not come back."""
@@ -31,9 +48,28 @@ class Containers:
         seen = _see(self._engine)
         if seen and has_rights(self._engine):  # looked at anew each time
             asked: _OwnCount | client.ContainerQuery = _OwnCount(self._thread, self._engine, deadline_ns, cancel)
+            why = by_child(str(self._engine))
         else:
             asked = client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen)
-        return lambda: {"container_count": asked.result(), "containers": asked.containers}
+            why = by_helper()
+        return lambda: {
+            "container_count": asked.result(),
+            "containers": asked.containers,
+            "reasons": self._reasons(asked.containers, cancel, why),
+        }
+
+    def _reasons(
+        self, listed: tuple[Container, ...] | None, cancel: CancelToken, ask: Callable[[], Asked]
+    ) -> Mapping[str, Reason]:
+        if self._inquiry is None or listed is None:
+            return {}
+        unwell = [
+            one for one in listed if not one.fine and (self._watched.any_unhealthy or self._watched.has(one.name))
+        ]
+        bad = [one.name for one in unwell if one.state != "running" or one.health == "unhealthy"]
+        bad += [name for name in self._watched.missing(listed) if not _PATTERN.search(name)]
+        doubtful = [one.name for one in unwell if one.name not in bad]
+        return self._inquiry.look(bad, doubtful, cancel.deadline(0), ask)
 
 
 class _OwnCount:

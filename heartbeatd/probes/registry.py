@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from heartbeatd.cancel import SerialWorker
 from heartbeatd.config.model import Config
+from heartbeatd.containers.inquiry import Inquiry
+from heartbeatd.core.container import Watched
 from heartbeatd.core.metrics import seldom_cycles
 from heartbeatd.net.http import Client
 from heartbeatd.probes import disks, host, pressure
@@ -43,6 +45,12 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
         Probe("load", seldom, NO_WAIT_S, at_once(host.load)),
         Probe("pressure", seldom, NO_WAIT_S, at_once(pressure.stalls)),
         Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures, require_sensors)),
-        Probe("containers", EACH_CYCLE, docker.timeout_seconds, Containers(thread("docker"), docker.socket).read),
+        Probe("containers", EACH_CYCLE, docker.timeout_seconds, _containers(config, thread("docker")).read),
         Probe("internet", EACH_CYCLE, internet.timeout_seconds, Internet(client, internet.url).read),
     )
+
+
+def _containers(config: Config, thread: SerialWorker) -> Containers:
+    settings = config.containers
+    watched = Watched(settings.watch, settings.any_unhealthy)
+    return Containers(thread, config.docker.socket, watched=watched, inquiry=Inquiry(settings.log_lines))

@@ -6,16 +6,17 @@ engine restarts again and again is found restarting, or started less than a minu
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.container import Container, Watched
+from heartbeatd.core.container import Container, Reason, Watched
 from heartbeatd.core.limit import DAY_S
 from heartbeatd.core.policy import Initial, Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import ProbeStatus
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
-from heartbeatd.core.text.container import NO_ANSWER, NO_DOCKER, PAUSED, ContainerState, container_text
+from heartbeatd.core.text.container import NO_ANSWER, NO_DOCKER, PAUSED, ContainerState, container_text, known
 
 KIND = "container"
 PROBE = "containers"
@@ -60,8 +61,7 @@ def _in_list(watched: Watched, seen: Seen) -> Iterator[Observation]:
         # Most are fine, and were before: there is nothing to say of them, and there may be a thousand.
         if must_run or (watched.any_unhealthy and (not one.fine or one.name in known)):
             yield _of(seen, one, must_run=must_run)
-    missing = [name for name in watched.names if not any(Watched((name,)).has(one.name) for one in listed)]
-    yield from (_stopped(seen, Subject(KIND, name)) for name in missing)
+    yield from (_stopped(seen, Subject(KIND, name)) for name in watched.missing(listed))
 
 
 def _unknown(watched: Watched, seen: Seen) -> Iterator[Observation]:
@@ -79,14 +79,15 @@ def _of(seen: Seen, one: Container, *, must_run: bool) -> Observation:
     subject = Subject(KIND, one.name)
     before = seen.states.get(subject)
     bad = Severity.CRITICAL if must_run else Severity.WARNING
+    why = seen.sample.reasons.get(one.name)
     if one.state == "restarting":
-        return Observation(subject, ContainerState.RESTARTING, bad, seen.at_ns)
+        return _bad(seen, subject, ContainerState.RESTARTING, bad, why)
     if one.health == "unhealthy":
-        return Observation(subject, ContainerState.UNHEALTHY, bad, seen.at_ns)
+        return _bad(seen, subject, ContainerState.UNHEALTHY, bad, why)
     if must_run and one.state == "paused":
         return _stopped(seen, subject, PAUSED)
     if one.recent and (before is None or before.current in (OK, ContainerState.RESTARTING)):
-        return Observation(subject, ContainerState.RESTARTING, bad, seen.at_ns)
+        return _bad(seen, subject, ContainerState.RESTARTING, bad, why)
     return Observation(subject, OK, Severity.OK, seen.at_ns)
 
 
@@ -94,7 +95,15 @@ def _stopped(seen: Seen, subject: Subject, reason: str | None = None) -> Observa
     """That it does not run. The minute it may take does not begin with the one after a start, so that its count begins anew."""
     if _just_started(seen.states.get(subject)):
         return Observation(subject, OK, Severity.OK, seen.at_ns)
-    return Observation(subject, ContainerState.STOPPED, Severity.CRITICAL, seen.at_ns, reason=reason)
+    found = _bad(seen, subject, ContainerState.STOPPED, Severity.CRITICAL, seen.sample.reasons.get(subject.name))
+    return replace(found, reason=reason) if reason else found
+
+
+def _bad(seen: Seen, subject: Subject, state: ContainerState, severity: Severity, why: Reason | None) -> Observation:
+    """With what is known of why. Only the text of an alert that is due takes the trouble to read it."""
+    if why is None:
+        return Observation(subject, state, severity, seen.at_ns)
+    return Observation(subject, state, severity, seen.at_ns, detail="\n".join(why.log), hints=known(why))
 
 
 def _just_started(state: AlertState | None) -> bool:

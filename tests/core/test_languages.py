@@ -13,6 +13,7 @@ import pytest
 from heartbeatd.catalogs import catalog
 from heartbeatd.core import notification
 from heartbeatd.core.alerting import MOST_CHANGES, Announcement, Event
+from heartbeatd.core.container import Reason
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult
 from heartbeatd.core.locale import IN_ENGLISH, Locale
@@ -21,7 +22,7 @@ from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text import LONGEST_HOST, LONGEST_TITLE, Text, full_title
 from heartbeatd.core.text import agent as agent_text
-from heartbeatd.core.text.container import NO_ANSWER, ContainerState, container_text
+from heartbeatd.core.text.container import NO_ANSWER, ContainerState, container_text, known
 from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.text.several import several_text
 from heartbeatd.core.text.threshold import threshold_text
@@ -79,6 +80,10 @@ def _of_containers() -> Iterator[Observation]:
     for state in ContainerState:
         reason = NO_ANSWER if state == ContainerState.UNKNOWN else None
         yield Observation(Subject("container", LONG_NAME), state, Severity.CRITICAL, NOW_NS, reason=reason)
+    why = Reason(137, oom_killed=True, error="no such file", ends=3, health="refused", log=("one", "two"))
+    for one in (why, Reason(missing=True)):
+        observed = Observation(Subject("container", LONG_NAME), ContainerState.STOPPED, Severity.CRITICAL, NOW_NS)
+        yield replace(observed, hints=known(one), detail="\n".join(one.log))
     yield Observation(Subject("container", LONG_NAME), OK, Severity.OK, NOW_NS)
 
 

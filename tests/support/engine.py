@@ -104,12 +104,19 @@ def own_engine() -> Iterator[Engine]:
         yield running
 
 
-# What systemd does for a socket-activated service: descriptor 3, and whose it is.
+def reasons_of(helper: Path) -> Path:
+    """Where the helper that lists at `helper` says why containers are not well."""
+    return helper.with_name("reasons.sock")
+
+
+# What systemd does for a socket-activated service: descriptors 3 and 4, and whose they are.
 ACTIVATE = """
-import os, sys
-os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execv(sys.argv[2], sys.argv[2:])
+import fcntl, os, sys
+listed, reasons = (fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3])
+os.dup2(listed, 3)
+os.dup2(reasons, 4)
+os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -117,13 +124,13 @@ os.execv(sys.argv[2], sys.argv[2:])
 def containers_helper(folder: Path, engine: Path, user: str = "root") -> Iterator[tuple[Path, int]]:
     """The helper of `engine`, activated on a socket of its own: the path of that, and its process."""
     path = folder / "helper.sock"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen(8)
-        words = [str(listening.fileno()), *HELPER, str(engine), user]
-        process = subprocess.Popen(
-            [sys.executable, "-c", ACTIVATE, *words], pass_fds=[listening.fileno()], start_new_session=True
-        )
+    with socket.socket(socket.AF_UNIX) as listed, socket.socket(socket.AF_UNIX) as reasons:
+        for listening, place in ((listed, path), (reasons, reasons_of(path))):
+            listening.bind(str(place))
+            listening.listen(8)
+        numbers = [listed.fileno(), reasons.fileno()]
+        words = [*map(str, numbers), *HELPER, str(engine), user]
+        process = subprocess.Popen([sys.executable, "-c", ACTIVATE, *words], pass_fds=numbers, start_new_session=True)
     try:
         yield path, process.pid
     finally:

@@ -119,6 +119,22 @@ def test_an_unhealthy_container_is_a_problem_until_it_is_gone(docked: BootedHost
     docked.wait_for("a count", lambda: count(docked) == "2")
 
 
+def test_one_that_must_run_is_told_with_the_reason(docked: BootedHost, engine: Engine) -> None:
+    """The helper's child finds it out, in the helper's sandbox."""
+    shell = ("busybox:test", "/busybox", "sh", "-c")
+    configure(docked, COUNTING + '[containers]\nwatch = ["shop"]\n')
+    engine.docker("run", "--detach", "--network=none", "--name=shop", *shell, "echo cannot open the till; exit 7")
+    docked.run("systemctl reload heartbeatd")
+    told = "journalctl --unit=heartbeatd --output=cat --grep='container shop does not run'"
+    try:
+        docked.wait_for("the reason", lambda: "Its exit code is 7." in docked.run(told, check=False).stdout)
+        assert "cannot open the till" in docked.out(told)
+    finally:
+        engine.docker("rm", "--force", "shop")
+        configure(docked, COUNTING)
+        docked.run("systemctl reload heartbeatd")
+
+
 def test_however_often_the_agent_is_restarted_containers_are_counted(docked: BootedHost) -> None:
     """systemd's limit on starts, which would leave the helper's socket failed, does not apply to it."""
     for _ in range(8):

@@ -1,8 +1,10 @@
 """Texts about containers."""
 
+from dataclasses import replace
 from enum import StrEnum
 
 from heartbeatd.core.alerting import Announcement
+from heartbeatd.core.container import Reason
 from heartbeatd.core.locale import N_, Locale, Sentence
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.states import Words, state_text
@@ -39,6 +41,26 @@ _REASONS: dict[str, str] = {
     PAUSED: N_("It is paused: docker unpause {name}."),
 }
 
+_OUTPUT = N_("The last lines of its output:")
+
+
+def known(why: Reason) -> tuple[Sentence, ...]:
+    """What the engine says of it, as sentences."""
+    if why.missing:
+        return (Sentence(N_("There is no container of this name.")),)
+    found = []
+    if why.oom_killed:
+        found.append(Sentence(N_("The kernel killed it for want of memory.")))
+    if why.exit_code is not None:
+        found.append(Sentence(N_("Its exit code is {code}."), (("code", str(why.exit_code)),)))
+    if why.error:
+        found.append(Sentence(N_("Docker says: {error}."), (("error", why.error.rstrip(".")),)))
+    if why.ends > 1:
+        found.append(Sentence(N_("It ended {number} times in the last hour."), (("number", str(why.ends)),)))
+    if why.health:
+        found.append(Sentence(N_("Its health check says: {health}."), (("health", why.health.rstrip(".")),)))
+    return tuple(found)
+
 
 def container_text(host: str, announcement: Announcement, locale: Locale) -> Text:
     """What it does, since when, and where to look."""
@@ -47,6 +69,8 @@ def container_text(host: str, announcement: Announcement, locale: Locale) -> Tex
     if observed.ok:
         return state_text(host, announcement, locale, Words(N_("container {name}"), name))
     hint = _REASONS.get(observed.reason or "") or _HINTS[observed.state]
-    return state_text(
-        host, announcement, locale, Words(_IS[observed.state], name, hints=(Sentence(hint, (("name", name),)),))
-    )
+    hints = (*observed.hints, Sentence(hint, (("name", name),)))
+    text = state_text(host, announcement, locale, Words(_IS[observed.state], name, hints=hints))
+    if not observed.detail:
+        return text
+    return replace(text, message=f"{text.message}\n{locale.say(_OUTPUT)}\n{observed.detail}")

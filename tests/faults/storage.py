@@ -293,6 +293,9 @@ def backup_copied_over(stage: Stage) -> Outcome:
             kept = [row for (row,) in reader.execute("SELECT id FROM metrics ORDER BY rowid")]
         stage.receiver.answer(WORKER, 503)
         stage.wait_for_events(1)
+        # A copy takes its time, and a write in the middle of it finds neither file: so it begins where a cycle has ended.
+        lines = agent.log.count(" worker 503 ")
+        wait_until(lambda: agent.log.count(" worker 503 ") > lines)
         run("cp", str(backup), str(agent.database))
         hurt_s = time.monotonic()
         wait_until(lambda: "was overwritten" in agent.log, 70)

@@ -23,7 +23,7 @@ from tests.bench.syscalls import Watcher
 from tests.bench.usage import fields
 from tests.support.agent import CHECKOUT, AgentProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.timing]
+pytestmark = pytest.mark.slow
 
 INSTRUCTIONS = 2_200_000
 # 52 to 60: a fifth of them futex(2), for what is handed to another thread and back, and as many as the scheduler makes of it.
@@ -90,12 +90,14 @@ print(json.dumps([before, sorted(sys.modules)]))
 """
 
 
+@pytest.mark.timing  # valgrind has two seconds for each cycle
 def test_instructions(tmp_path: Path) -> None:
     """A cycle with a heartbeat over TLS, an internet check, a webhook and a row."""
     with temporary_worker(INTERVAL_S, containers=False) as toml:
         assert instructions_per_cycle(tmp_path, toml, cycles=5) <= INSTRUCTIONS
 
 
+@pytest.mark.timing  # some are made where a thread has to wait for another
 def test_system_calls_and_threads(tmp_path: Path) -> None:
     """The same, of all threads together."""
     with temporary_worker(1, containers=False) as toml, AgentProcess(tmp_path, toml) as agent:

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 from heartbeatd.config.options import Number, text_of
 
-_UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_PART = re.compile(r"([0-9]{1,9})\s*(s|min|h|d|w)\s*")
+# As systemd.time(7) has them.
+_UNITS_S = {
+    **dict.fromkeys(("s", "sec", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hr", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+    **dict.fromkeys(("w", "week", "weeks"), 604_800),
+}
+_PART = re.compile(rf"([0-9]{{1,9}})\s*({'|'.join(sorted(_UNITS_S, key=len, reverse=True))})\s*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`heartbeatctl once`: one cycle, printed. Looks at everything; stores and sends only what is asked for."""
+"""`heartbeatctl once`: one cycle, printed. Looks at everything; stores and sends only what is asked for, and tells nobody."""
 
 import argparse
 import json
@@ -15,7 +15,8 @@ from heartbeatd.core.sample import ProbeStatus, Readings, Row, Sample, readings_
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.core.text.readings import reading_lines
-from heartbeatd.ctl import database, privileges
+from heartbeatd.ctl import database, observed, privileges
+from heartbeatd.ctl.observed import Observed
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
 from heartbeatd.newid import new_id
 from heartbeatd.rules import worker
@@ -29,6 +30,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--send", action="store_true", help="send the heartbeat, too")
     parser.add_argument("--store", action="store_true", help="store the row, too")
+    parser.add_argument("--rules", action="store_true", help="show what the rules make of it, too; nobody is told")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     seen = worker.observe(runtime.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, runtime, row, readings_of(sample))
-    _print(sample, row, beat, seen, as_json=arguments.json, asked=arguments.send)
+    rules = observed.observe(config, runtime, sample) if arguments.rules else None
+    _print(sample, row, beat, seen, rules, as_json=arguments.json, asked=arguments.send)
     client.close()
     runtime.close()
     return ExitCode.FAILED if seen is not None and not seen.ok else ExitCode.OK
@@ -79,19 +82,42 @@ def _store(config: Config, runtime: Runtime, row: Row, readings: Readings | None
 
 
 def _print(
-    sample: Sample, row: Row, beat: HeartbeatResult | None, seen: Observation | None, *, as_json: bool, asked: bool
+    sample: Sample,
+    row: Row,
+    beat: HeartbeatResult | None,
+    seen: Observation | None,
+    rules: list[Observed] | None,
+    *,
+    as_json: bool,
+    asked: bool,
 ) -> None:
     unread = {n.probe: n.detail for n in sample.reports if n.status is not ProbeStatus.OK}
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.value, "cause": seen.reason}
         readings = {str(series): value for series, value in sample.readings.items()}
-        print(json.dumps({**asdict(row), "readings": readings, "worker": worker, "unread": unread}, indent=2))
+        told = {**asdict(row), "readings": readings, "worker": worker, "unread": unread}
+        if rules is not None:
+            told["rules"] = [_as_object(one) for one in rules]
+        print(json.dumps(told, indent=2))
         return
     line = cycle_line(sample, seen.reason if seen else None, beat, no_beat="off" if asked else "not asked (--send)")
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
-    for one in reading_lines(sample.readings):
-        print(plain(one))
+    for line in reading_lines(sample.readings):
+        print(plain(line))
     if sample.internet_detail:
         print(plain(f"internet: {sample.internet_detail}"))
     for probe, detail in unread.items():
         print(plain(f"{probe}: {detail}"))
+    for one in rules or ():
+        print(f"{one.observation.severity:<8} {plain(str(one.observation.subject))}: {one.words}")
+
+
+def _as_object(one: Observed) -> dict[str, object]:
+    observation = one.observation
+    return {
+        "subject": str(observation.subject),
+        "state": observation.state,
+        "severity": observation.severity,
+        "value": observation.value,
+        "limit": observation.limit,
+    }

@@ -57,14 +57,24 @@ def test_what_is_refused(rule: dict[str, object], problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("5min", 300), ("2h", 7200), ("1d 2h", 93_600), ("1w", 604_800), ("0s", 0)]
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("5min", 300),
+        ("2h", 7200),
+        ("1d 2h", 93_600),
+        ("1w", 604_800),
+        ("0s", 0),
+        ("5m", 300),
+        ("1 hour 2 minutes", 3720),
+    ],
 )
 def test_lengths_of_time(text: str, seconds: int) -> None:
     assert Length(10**7).check(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5", "5 minutes", "min", "-5s", "5s5", "1e3s", "٣s", "99999999w", None, 5, [], True]
+    "text", ["", "5", "5 M", "5 month", "min", "-5s", "5s5", "1e3s", "٣s", "99999999w", None, 5, [], True]
 )
 def test_what_is_no_length_of_time(text: object) -> None:
     with pytest.raises(ValueError, match="it is"):

@@ -224,6 +224,36 @@ def test_once(config: Path, receiver: Receiver, tmp_path: Path) -> None:
     assert receiver.received(WEBHOOK) == []
 
 
+def test_what_the_rules_make_of_now(config: Path, tmp_path: Path) -> None:
+    """`check` and `once --rules` say it of each subject; nobody is told, and nothing is stored."""
+    limits = """
+[[rule]]
+metric = "ram_percent"
+above = 0.1
+for = "5 minutes"
+[[rule]]
+metric = "disk_used_percent"
+label = "/nowhere"
+above = 50
+"""
+    config.write_text(config.read_text() + limits)
+    said = ctl("check", "--config", config).stdout
+    assert re.search(
+        r"^warning +rules +ram: RAM is [0-9.]+ % full: warning, announced if it lasts for 5 min$", said, re.MULTILINE
+    )
+    assert re.search(
+        r"^ok +rules +disk:/: [0-9.]+ %, alerts at 90 % \(warning\) and 97 % \(critical\)$", said, re.MULTILINE
+    )
+    assert "disk_used_percent of /nowhere: nothing of the kind is read here" in said
+    shown = ctl("once", "--rules", "--config", config)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert re.search(r"^warning +ram: RAM is [0-9.]+ % full", shown.stdout, re.MULTILINE)
+    found = json.loads(ctl("once", "--rules", "--json", "--config", config).stdout)["rules"]
+    (ram,) = (one for one in found if one["subject"] == "ram")
+    assert (ram["state"], ram["severity"], ram["limit"]) == ("warning", "warning", 0.1)
+    assert not (tmp_path / "metrics.db").exists()
+
+
 def test_test_alert(config: Path, receiver: Receiver) -> None:
     """It arrives, as event `test`; if it does not, that is said, and why."""
     done = ctl("test-alert", "--config", config, "--direct")

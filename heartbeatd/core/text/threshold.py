@@ -44,13 +44,14 @@ def threshold_text(host: str, announcement: Announcement, locale: Locale) -> Tex
     kind, name = observed.subject.kind, observed.subject.name
     if observed.reason == GONE:
         return state_text(host, announcement, locale, Words("{name}", str(observed.subject)))
-    value = "?" if observed.value is None else _figure(kind, observed.value)
+    value = "?" if observed.value is None else figure(kind, observed.value)
     hints = [Sentence(_HINTS[kind], (("name", name or "/"),))]
     if observed.limit is not None:
-        hints.insert(0, Sentence(N_("The limit is {limit}."), (("limit", _figure(kind, observed.limit)),)))
+        hints.insert(0, Sentence(N_("The limit is {limit}."), (("limit", figure(kind, observed.limit)),)))
     return state_text(host, announcement, locale, Words(_IS[kind], name or "/", value, tuple(hints)))
 
 
-def _figure(kind: str, value: float) -> str:
+def figure(kind: str, value: float) -> str:
+    """With its unit, e.g. `91.2 %` for a disk."""
     metric = OF_SUBJECT[kind]
     return f"{value:.{metric.digits}f}".removesuffix(".0") + _UNITS[metric.unit]

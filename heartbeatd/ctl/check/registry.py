@@ -9,6 +9,7 @@ from heartbeatd.ctl.check import (
     host,
     internet,
     names,
+    rules,
     storage,
     worker,
 )
@@ -26,6 +27,7 @@ CHECKS: dict[str, Check] = {
     "worker": worker.check,
     "internet": internet.check,
     "docker": containers.check,
+    "rules": rules.check,
     "storage": storage.check,
     "clock": clock.check,
 }

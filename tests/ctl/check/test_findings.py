@@ -10,6 +10,7 @@ from heartbeatd.ctl import check
 from heartbeatd.ctl.check.finding import Finding, Verdict
 from tests.ctl.check.findings import host as of_host
 from tests.ctl.check.findings import network as of_network
+from tests.ctl.check.findings import rules as of_rules
 from tests.ctl.check.findings import service as of_service
 from tests.ctl.check.findings import storage as of_storage
 from tests.ctl.check.findings.shared import Made, Row
@@ -25,6 +26,7 @@ TABLE: list[Row] = [
     *of_network.NETWORK,
     *of_network.WEBHOOK,
     *of_network.CHANNELS,
+    *of_rules.RULES,
     *of_storage.STORAGE,
 ]
 

@@ -17,10 +17,10 @@ from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.timefmt import plural
-from heartbeatd.errors import Problem
-from heartbeatd.journal import NOTICE, MessageId, journal_fields
+from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store.buffer import Handover, StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
+from heartbeatd.store.outage import Outage
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class BackgroundStore:
         self._states_known = False
         self._queue_reads = 0
         self._call: Future[None] | None = None
-        self._hangs = ""
+        self._hang = Outage(store.path)
         self._progress_ns = self._cancel.clock.monotonic_ns()
 
     @property
@@ -67,7 +67,7 @@ class BackgroundStore:
     @property
     def error(self) -> str:
         """What keeps the database from being written, or nothing."""
-        return self._hangs or self._store.error
+        return self._hang.error or self._store.error
 
     def open(self) -> None:
         """Open the database and take up what was announced. Trouble is said, not raised: the agent runs without, too.
@@ -176,15 +176,10 @@ class BackgroundStore:
         self._call = None
         call.result()
         self._sync()
-        if self._hangs:
-            self._hangs = ""
-            if not self._store.error:
-                log.log(
-                    NOTICE,
-                    "%s can be written again; what waited is stored",
-                    self.path,
-                    extra=journal_fields(MessageId.STORE_RECOVERED, path=self.path, rows=0),
-                )
+        if self._store.error:  # it has been said
+            self._hang.error = ""
+        else:
+            self._hang.end()
 
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
@@ -194,14 +189,8 @@ class BackgroundStore:
                 self._queue_reads, self.undelivered = self._store.queue_reads, dict(self._store.undelivered)
 
     def _say_hung(self) -> None:
-        if not self._hangs:
-            problem = Problem(str(self.path), "the disk does not answer", "a frozen filesystem, or a disk that is gone")
-            self._hangs = str(problem)
-            log.error(
-                "%s; heartbeats go on, rows wait in memory",
-                problem,
-                extra=journal_fields(MessageId.STORE_FAILED, path=self.path, waiting=self.unsaved_rows),
-            )
+        problem = Problem(str(self.path), "the disk does not answer", "a frozen filesystem, or a disk that is gone")
+        self._hang.log_error(StoreError(problem), self.unsaved_rows)
 
     def _ask(self, work: Callable[[], T]) -> T | None:
         """What `work` returns on the store's thread; None if the disk does not answer."""

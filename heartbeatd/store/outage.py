@@ -28,16 +28,16 @@ class Outage:
                 extra=journal_fields(MessageId.STORE_FAILED, path=self._path, waiting=unsaved_rows),
             )
 
-    def end(self, stored: int) -> None:
-        """It has been written, and so many rows with it."""
+    def end(self, stored: int | None = None) -> None:
+        """It has been written, and so many rows with it, if that is known."""
         if self.error:
             self.error = ""
             log.log(
                 NOTICE,
-                "%s can be written again; what waited is stored: %s",
+                "%s can be written again; what waited is stored%s",
                 self._path,
-                plural(stored, "row"),
-                extra=journal_fields(MessageId.STORE_RECOVERED, path=self._path, rows=stored),
+                "" if stored is None else f": {plural(stored, 'row')}",
+                extra=journal_fields(MessageId.STORE_RECOVERED, path=self._path, rows=stored or 0),
             )
 
 

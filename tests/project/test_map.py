@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,15 @@ def test_the_picture_of_the_cycle_shows_its_steps() -> None:
     assert [step for step in taken if step in steps.split(" --> ")] == steps.split(" --> ")
 
 
+@cache
+def texts_of(path: Path) -> frozenset[object]:
+    """The constants in the code of a module."""
+    return frozenset(n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant))
+
+
 def modules_that_say(word: str) -> set[str]:
     """Those of the package that have this very text in their code."""
-    return {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        if any(isinstance(n, ast.Constant) and n.value == word for n in ast.walk(ast.parse(path.read_text())))
-    }
+    return {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if word in texts_of(path)}
 
 
 @pytest.mark.parametrize("metric", [m for m in READ_SELDOM if not Limits(()).of(Series(m.name))], ids=lambda m: m.name)

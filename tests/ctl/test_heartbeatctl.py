@@ -138,6 +138,7 @@ def test_check_when_all_is_well(config: Path, receiver: Receiver) -> None:
             "webhook",
             "internet",
             "docker",
+            "rules",
             "storage",
             "clock",
         )

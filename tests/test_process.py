@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import sqlite3
-import threading
 import time
 from datetime import datetime, timedelta
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support.agent import AgentProcess
 from tests.support.receiver import SILENCE, WEBHOOK, WORKER, Receiver
+from tests.support.served import Served
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.slow
@@ -363,12 +363,8 @@ def test_why_the_internet_check_fails(receiver: Receiver, tmp_path: Path) -> Non
         agent.ready()
         for _ in range(3):
             assert f"internet down (http://127.0.0.1:{port}/: Connection refused)" in agent.next_message()["STATUS"]
-        with HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler) as site:
-            serving = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
-            serving.start()
+        with Served(HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler)):
             wait_until(lambda: re.search(r"internet \d+ ms;", agent.next_message().get("STATUS", "")))
-            site.shutdown()
-            serving.join()
         agent.stop()
         assert agent.log.count(f"the internet check fails: http://127.0.0.1:{port}/: Connection refused") == 1
         assert agent.log.count("the internet check passes again") == 1

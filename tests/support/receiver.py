@@ -10,7 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.served import Served
 
 WORKER = "/api/heartbeat"
 WEBHOOK = "/webhook/heartbeat"
@@ -54,7 +56,7 @@ class _Server(ThreadingHTTPServer):
         super().server_close()
 
 
-class Receiver:
+class Receiver(Served):
     """Listens from entering the `with` block to leaving it, on a port of its own."""
 
     def __init__(self) -> None:
@@ -64,22 +66,16 @@ class Receiver:
         self._headers: dict[int, Mapping[str, str]] = {}
         self._events: dict[str, int] = {}
         self._over = threading.Event()
-        self._server = _Server(self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        self._listening = _Server(self._handler())
+        super().__init__(self._listening)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, at)
 
     def url(self, path: str) -> str:
         """The address of `path`, as seen from every host that shares this machine's network."""
-        return f"http://127.0.0.1:{self._server.server_port}{path}"
+        return f"http://127.0.0.1:{self._listening.server_port}{path}"
 
     def answer(self, path: str, *statuses: int, headers: Mapping[int, Mapping[str, str]] | None = None) -> None:
         """From now on answer POSTs to `path` with these statuses in turn, and then with the last one for ever.
@@ -97,7 +93,7 @@ class Receiver:
 
     def hang_up(self) -> None:
         """Close all connections that are kept, as servers do when they like to."""
-        self._server.hang_up()
+        self._listening.hang_up()
 
     def received(self, path: str) -> list[Received]:
         """What was posted to `path` so far, the oldest first."""

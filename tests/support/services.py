@@ -3,13 +3,13 @@
 import base64
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.support.served import Served
 
 Json = dict[str, Any]
 USER, PASSWORD, TOKEN, TOPIC = "nas", "hidden-password", "Ahidden-token.1", "hidden-topic"
@@ -40,7 +40,7 @@ class Took:
 Handler = Callable[[Request, Took], tuple[int, Json]]
 
 
-class Service:
+class Service(Served):
     """Listens from entering the `with` block to leaving it; `refusing` is its answer to every message that it would take."""
 
     def __init__(self, handler: Handler, refusing: tuple[int, Json] | None = None) -> None:
@@ -70,19 +70,10 @@ class Service:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-        self._server.daemon_threads = False
-        self.at = f"127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+        server.daemon_threads = False
+        self.at = f"127.0.0.1:{server.server_port}"
+        super().__init__(server)
 
 
 def ntfy(request: Request, took: Took) -> tuple[int, Json]:

@@ -17,6 +17,7 @@ from heartbeatd.cycle import Cycle, Edges
 from heartbeatd.errors import ConfigError, Problem
 from heartbeatd.gaps import GapOptions, Gaps
 from heartbeatd.heartbeats import Heartbeats
+from heartbeatd.holds import Holds
 from heartbeatd.journal import NOTICE
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
@@ -65,6 +66,7 @@ class App:
 
     def run(self, tick: Tick) -> None:
         """One cycle, and what is to be told of the time before this run, if that can be told now."""
+        self.steps.take("look at what was silenced", self.store.look)
         told = self.steps.take("tell how long nothing ran before this start", self.gaps.tell)
         self.cycle.run(tick, told or ())
 
@@ -174,8 +176,9 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
     heartbeats = Heartbeats(heartbeat, agent, runtime.sequence, runtime.clock, runtime.cancel)
     notifier = components.notifier(path)
     outbox = Outbox(channels, notifier, store, runtime.clock, runtime.boot_id, agent.locale) if channels else None
+    holds = Holds(store.silences, runtime.thread("system"), runtime.cancel, runtime.boot_id)
     cycle = Cycle(
-        Edges(probes, heartbeats, store, outbox, runtime.service),
+        Edges(probes, heartbeats, store, outbox, runtime.service, holds.held, holds.notes),
         all_rules(components.rule_settings(config, heartbeat_url, internet_url)),
         Reporter(agent, interval_s, internet_url, LogCycles(config.agent.log_cycles)),
         agent,
@@ -184,5 +187,9 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
         runtime.cancel,
     )
     options = GapOptions(interval_s, config.alerts.gap_alert_seconds)
-    gaps = Gaps(store, found, runtime.clock, options, agent, heartbeat_url, notifies=outbox is not None)
+    gaps = Gaps(
+        *(store, found, runtime.clock, options, agent, heartbeat_url),
+        notifies=outbox is not None,
+        silenced=holds.covers,
+    )
     return App(config, runtime, store, found, agent, probes, pinger, heartbeat, outbox, cycle, gaps, Steps())

@@ -90,7 +90,10 @@ class ServiceManager(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Where a cycle meets the world. No `outbox`: no channel is configured. `held` says of whom nobody is told now."""
+    """Where a cycle meets the world. No `outbox`: no channel is configured.
+
+    `held` says of whom nobody is told now, and `held_notes` says it in the status line.
+    """
 
     probes: Collector
     heartbeats: Heartbeats
@@ -98,6 +101,7 @@ class Edges:
     outbox: AlertQueue | None
     service: ServiceManager
     held: Callable[[], Container[Subject]] = tuple
+    held_notes: Callable[[], tuple[str, ...]] = tuple
 
 
 class Cycle:
@@ -223,4 +227,4 @@ class Cycle:
             notes.append(f"{plural(outbox.waiting, 'alert')} queued")
         if store.unsaved_rows:
             notes.append(f"{plural(store.unsaved_rows, 'row')} not stored yet")
-        return tuple(notes)
+        return (*self._edges.held_notes(), *notes)

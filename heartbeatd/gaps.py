@@ -1,6 +1,7 @@
 """The times before this run in which nothing ran: each is told once, as soon as the clock can be believed."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ from heartbeatd.core import gap, notification
 from heartbeatd.core.gap import Gap, GapKind, Now, Start, UntoldGap
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.subject import Subject
 from heartbeatd.core.text.agent import gap_text
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.newid import new_id
@@ -35,8 +37,15 @@ class GapOptions:
     alert_s: int
 
 
+def nobody(subject: Subject, at_ns: int) -> bool:
+    """Nobody is silenced."""
+    return False
+
+
 class Gaps:
-    """Looks before each cycle whether there is a gap to tell. Without a channel (not `notifies`) it is logged only."""
+    """Looks before each cycle whether there is a gap to tell. Without a channel (not `notifies`) it is logged only, and so is
+    one that ended while who stood still was silenced: `silenced` says so of a subject and a moment.
+    """
 
     def __init__(
         self,
@@ -48,9 +57,11 @@ class Gaps:
         heartbeat_url: str,
         *,
         notifies: bool,
+        silenced: Callable[[Subject, int], bool] = nobody,
     ) -> None:
         self._store, self._start, self._clock, self._options = store, start, clock, options
         self._agent, self._heartbeat_url, self._notifies = agent, heartbeat_url, notifies
+        self._silenced = silenced
 
     def tell(self) -> tuple[Notification, ...]:
         """Tell of the gaps that can be told now; the notifications are for the cycle that comes next to record."""
@@ -79,8 +90,10 @@ class Gaps:
 
     def _is_notified(self, known: Gap) -> bool:
         """Whether it is long enough for a notification; a failure, which was notified of, is over in any case."""
-        long_enough = known.kind is GapKind.FAILURE or 0 < self._options.alert_s < known.duration_s
-        return self._notifies and long_enough
+        if known.kind is GapKind.FAILURE:
+            return self._notifies
+        long_enough = 0 < self._options.alert_s < known.duration_s
+        return self._notifies and long_enough and not self._silenced(known.subject, known.until_ns)
 
     def _notification(self, known: Gap) -> Notification:
         event_id = new_id(known.until_ns)

@@ -2,38 +2,59 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from heartbeatd.cancel import CancelToken, Future, SerialWorker
+from heartbeatd.clock import booted_ns
 from heartbeatd.core.schedule import NS_PER_S
-from heartbeatd.core.silence import Held, Silence
+from heartbeatd.core.silence import Held, Now, Silence, fits, in_force
+from heartbeatd.core.subject import Subject
+from heartbeatd.core.text.cycle import silence_notes
 from heartbeatd.core.worker import WORKER
 
 STARTING_NS = 300 * NS_PER_S  # the longest that a system is taken to be starting
 ASK_S = 5.0
-_STARTING = ("initializing", "starting")
+_STARTING = ("initializing", "starting", "")  # or it cannot be asked
 
 
 class Holds:
-    """`silences` gives those that are known; `state` says how far the system is, see `system_state`."""
+    """`silences` gives those that are known; `state` says how far the system is, see `system_state`. This boot is `boot_id`."""
 
     def __init__(
         self,
         silences: Callable[[], Sequence[Silence]],
         thread: SerialWorker,
         cancel: CancelToken,
+        boot_id: str,
         state: Callable[[], str] | None = None,
     ) -> None:
-        self._silences, self._thread, self._cancel = silences, thread, cancel
+        self._silences, self._thread, self._cancel, self._boot_id = silences, thread, cancel, boot_id
+        self._held = Held(())
         self._state = state or system_state
         self._asked: Future[str] | None = None
         self._booting = cancel.clock.boottime_ns() < STARTING_NS
 
     def held(self) -> Held:
         """What is held back in this cycle."""
-        silences = self._silences()
+        silences = in_force(self._silences(), self._now())
         if self._booting:
             self._booting = self._is_starting()
-        return Held(silences, self._cancel.clock.now_ns(), booting=self._booting, spared=frozenset((WORKER,)))
+        self._held = Held(silences, booting=self._booting, spared=frozenset((WORKER,)))
+        return self._held
+
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of that in the status line."""
+        return silence_notes(self._held, self._cancel.clock.now_ns())
+
+    def covers(self, subject: Subject, at_ns: int) -> bool:
+        """Whether the subject is silenced now, or was at that moment."""
+        known, now = self._silences(), self._now()
+        then = (one for one in in_force(known, replace(now, at_ns=at_ns)) if one.created_ns <= at_ns)
+        return any(fits(one, subject) for one in (*then, *in_force(known, now)))
+
+    def _now(self) -> Now:
+        clock = self._cancel.clock
+        return Now(clock.now_ns(), self._boot_id, booted_ns(clock))
 
     def _is_starting(self) -> bool:
         """As far as it is known: nobody waits for the answer, which counts in the next cycle."""

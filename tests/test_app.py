@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,11 +15,13 @@ from heartbeatd.config.load import parse
 from heartbeatd.config.model import Config
 from heartbeatd.core.gap import Start
 from heartbeatd.core.schedule import NS_PER_S, Tick
+from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import HeartbeatdError
 from heartbeatd.net.http import Client
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.runtime import Runtime, open_store
+from heartbeatd.store.database import Database
 from tests.support.receiver import WEBHOOK, WORKER, Receiver
 from tests.support.rows import ids
 
@@ -179,6 +182,32 @@ def test_a_move_that_breaks_off_loses_nothing(
     left = open_store(one, runtime)
     assert [event_id for event_id, _ in left.undelivered] == [alert.body["details"]["event_id"]]
     left.close()
+
+
+def test_what_is_silenced_is_told_once_it_is_not(running: Running, receiver: Receiver, tmp_path: Path) -> None:
+    """The Worker, by another process between two cycles: its next answer is not told, heartbeats go on, the status line says it.
+    What is still true at the end is told then, with the time it began; what came and went is not.
+    """
+    made = Silence("w*", time.time_ns() + 3600 * NS_PER_S, "a new Worker", time.time_ns(), "ana", "1")
+    silence(tmp_path / "one.db", added=(made,))
+    for status in (503, 200, 401):
+        receiver.answer(WORKER, status)
+        running.cycle()
+    running.deliver()
+    assert (len(receiver.received(WORKER)), receiver.received(WEBHOOK)) == (4, [])
+    silence(tmp_path / "one.db", ended=(made,))
+    running.cycle()
+    running.deliver()
+    (alert,) = receiver.received(WEBHOOK)
+    details = alert.body["details"]
+    assert (details["previous"], details["current"]) == ("ok", "rejected")
+    assert details["since"] < details["at"]
+
+
+def silence(path: Path, added: tuple[Silence, ...] = (), ended: tuple[Silence, ...] = ()) -> None:
+    """As heartbeatctl does."""
+    with closing(Database.open(path, time.time_ns())) as database:
+        database.change_silences(added, ended)
 
 
 def assert_goes_on(running: Running, receiver: Receiver, path: Path) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.core.gap import PATIENCE_NS, ExitRecord, Start
 from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.silence import Silence
+from heartbeatd.holds import Holds
 from tests.support.agent import run_python
 from tests.support.clocks import FakeClock
 from tests.support.runs import INTERVAL_S, RunOfAgent, run
@@ -173,6 +176,37 @@ def test_another_boot_while_the_clock_is_waited_for(path: Path, clock: FakeClock
     (gap,) = run(path, clock, NEXT, 3)
     assert (gap["cause"], gap["since"]) == ("power loss or crash", "2026-11-24T17:08:00.000Z")
     assert gap["duration_seconds"] == 2 * HOURS_S + 110.0
+
+
+@pytest.mark.parametrize("pattern", ["*", "agent", "host", "worker"])
+@pytest.mark.parametrize(("from_s", "to_s"), [(-60, 7200), (3500, 3900), (3601, 7200), (-60, 1800)])
+def test_a_gap_that_ended_silenced_is_logged_only(
+    path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture, pattern: str, from_s: int, to_s: int
+) -> None:
+    """Of an hour that began silenced: what counts is its end. A silence that begins after it says nothing of it."""
+    caplog.set_level(logging.INFO)
+    run(path, clock, OLD, 3)
+    stopped_ns = clock.wall_ns
+    clock.pass_s(3600)
+    made = Silence(pattern, stopped_ns + to_s * NS_PER_S, created_ns=stopped_ns + from_s * NS_PER_S)
+    holds = Holds(lambda: (made,), SerialWorker("system"), CancelToken(clock), OLD)
+    agent = RunOfAgent(path, clock, Start(OLD), holds.covers)
+    agent.cycles(2)
+    silenced = pattern in ("*", "agent") and from_s < 3600 < to_s
+    assert len(agent.told) == (not silenced)
+    assert "stopped by the administrator" in caplog.text
+    agent.stop()
+
+
+def test_the_end_of_a_failure_is_told_in_spite_of_a_silence(path: Path, clock: FakeClock) -> None:
+    """Its beginning was told, past the agent: nobody is to be left with that."""
+    run(path, clock, OLD, 3)
+    clock.pass_s(3600)
+    found = ExitRecord(OLD, "exit-code", "78", was_watching=True)
+    agent = RunOfAgent(path, clock, Start(OLD, found, failure_told=True), lambda subject, at_ns: True)
+    agent.cycles(2)
+    assert [gap["cause"] for gap in agent.told] == ["failure"]
+    agent.stop()
 
 
 def test_what_a_disk_does_not_take_is_not_told_twice(path: Path, clock: FakeClock) -> None:

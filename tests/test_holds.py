@@ -13,6 +13,7 @@ from heartbeatd.holds import STARTING_NS, Holds, system_state
 from tests.support.clocks import FakeClock
 from tests.support.wait import wait_until
 
+BOOT = "b" * 32
 DISK, WEB = Subject("disk", "/srv"), Subject("container", "web")
 
 
@@ -26,7 +27,7 @@ def thread() -> Iterator[SerialWorker]:
 def holds(thread: SerialWorker, clock: FakeClock, *states: str, silences: tuple[Silence, ...] = ()) -> Holds:
     """The system is in these states, one after the other; the last one stays."""
     found = list(states)
-    return Holds(lambda: silences, thread, CancelToken(clock), lambda: found.pop(0) if found[1:] else found[0])
+    return Holds(lambda: silences, thread, CancelToken(clock), BOOT, lambda: found.pop(0) if found[1:] else found[0])
 
 
 def test_a_silence_is_a_pattern_for_a_time(thread: SerialWorker) -> None:
@@ -38,7 +39,7 @@ def test_a_silence_is_a_pattern_for_a_time(thread: SerialWorker) -> None:
     assert DISK not in found.held()
 
 
-@pytest.mark.parametrize("state", ["running", "degraded", "maintenance", ""])
+@pytest.mark.parametrize("state", ["running", "degraded", "maintenance", "offline"])
 def test_the_start_of_the_system_is_over_when_systemd_says_so(thread: SerialWorker, state: str) -> None:
     """All but the Worker are held back until then."""
     clock = FakeClock()
@@ -49,11 +50,14 @@ def test_the_start_of_the_system_is_over_when_systemd_says_so(thread: SerialWork
     wait_until(lambda: DISK not in found.held())
 
 
-def test_a_start_that_does_not_end_is_over_after_five_minutes(thread: SerialWorker) -> None:
+@pytest.mark.parametrize("state", ["starting", ""])
+def test_a_start_that_does_not_end_is_over_after_five_minutes(thread: SerialWorker, state: str) -> None:
+    """Nor is more waited for where systemd says nothing."""
     clock = FakeClock()
     clock.boot_ns = 0
-    found = holds(thread, clock, "starting")
+    found = holds(thread, clock, state)
     assert DISK in found.held()
+    assert found.notes() == ("alerts wait until the system is up",)
     clock.pass_s(STARTING_NS / 1e9)
     assert DISK not in found.held()
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
+from heartbeatd.core.subject import Subject
 
 PATIENCE_NS = 600 * NS_PER_S
 
@@ -88,6 +89,11 @@ class Gap:
     since_ns: int
     until_ns: int
     result: str = ""
+
+    @property
+    def subject(self) -> Subject:
+        """Who stood still: the host, or the agent alone."""
+        return Subject("host" if self.kind in (GapKind.SHUTDOWN, GapKind.POWER) else "agent")
 
     @property
     def duration_s(self) -> float:

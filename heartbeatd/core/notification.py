@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from heartbeatd.core.alerting import Announcement, Event
-from heartbeatd.core.gap import Gap, GapKind
+from heartbeatd.core.gap import Gap
 from heartbeatd.core.locale import IN_ENGLISH, N_, Locale
 from heartbeatd.core.payload import AgentInfo, JsonObject, json_text
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
@@ -113,7 +113,7 @@ def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Not
     """The notification of event `gap`: the agent, or the whole host, did not run for a while."""
     details = _Details(
         event=Event.GAP,
-        subject="host" if gap.kind in (GapKind.SHUTDOWN, GapKind.POWER) else "agent",
+        subject=str(gap.subject),
         cause=gap.kind,
         since_ns=gap.since_ns,
         at_ns=gap.until_ns,

@@ -16,6 +16,7 @@ from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
 from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.sample import Readings, Row
+from heartbeatd.core.silence import Silence
 from heartbeatd.core.timefmt import plural
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store.buffer import Handover, StoreOptions
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 OPEN_S = 5.0  # for the start, from the last sign of progress on
 ASK_S = 1.0  # for the queue
+LOOK_S = 0.1  # for what others wrote, while a cycle waits
 STOP_S = 0.5  # for the last write
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class BackgroundStore:
         self.states: AlertStates = {}
         self.undelivered: dict[tuple[str, str], Delivery] = {}  # by event id and channel, in order
         self.untold: tuple[UntoldGap, ...] = ()
+        self._silences: tuple[Silence, ...] = ()
         self._store, self._cancel = store, cancel
         self._thread = SerialWorker("store")
         self._inbox: deque[Callable[[], None]] = deque()
@@ -112,6 +115,19 @@ class BackgroundStore:
         if self._call is None:
             self._call = self._thread.queue(self._drain, 0, self._cancel)
 
+    def look(self) -> None:
+        """Have what others wrote read, if the disk answers; nobody waits for that."""
+        if self._call is not None and self._call.done():
+            self._take_over(self._call)
+        if self._call is None and not self._inbox:
+            self._call = self._thread.queue(self._store.look, 0, self._cancel)
+
+    def silences(self) -> tuple[Silence, ...]:
+        """Those there are, whether they have ended or not, as `look` found them, or as they were known before."""
+        if self._call is not None and self._wait(self._call, self._cancel.deadline(LOOK_S)):
+            self._take_over(self._call)
+        return self._silences
+
     def shift(self, by_ns: int) -> AlertStates:
         """The states, their moments moved along with a wall clock that was stepped; stored with the next row."""
         earlier = self._store.buffer.earlier_boots_ns
@@ -136,7 +152,9 @@ class BackgroundStore:
         if handover is None:
             earlier = self._store.buffer.earlier_boots_ns
             undelivered = tuple(self.undelivered.values())
-            handover = Handover((), undelivered, self.states, self._states_known, earlier, self.untold)
+            handover = Handover(
+                (), undelivered, self.states, self._states_known, earlier, self.untold, silences=self._silences
+            )
         other.states = handover.states if handover.states and handover.states_known else other.states
         try:
             if other._ask(partial(other._store.adopt, handover)):
@@ -184,7 +202,7 @@ class BackgroundStore:
     def _sync(self) -> None:
         if not self._inbox:  # what is in there may change it
             self.states, self._states_known = self._store.states, self._store.buffer.states_known
-            self.untold = self._store.buffer.untold
+            self.untold, self._silences = self._store.buffer.untold, self._store.silences
             if self._queue_reads != self._store.queue_reads:
                 self._queue_reads, self.undelivered = self._store.queue_reads, dict(self._store.undelivered)
 

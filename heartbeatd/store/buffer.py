@@ -14,6 +14,7 @@ from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import QUEUE_MOST
 from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.core.silence import Silence
 
 DAY_S = 86400
 # Values of what has no column: a day of 35 series once a minute, in some 5 MiB.
@@ -47,6 +48,7 @@ class Handover:
     earlier_boots_ns: frozenset[int] = frozenset()
     untold: tuple[UntoldGap, ...] = ()
     readings: tuple[Readings, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
 
 class Buffer:
@@ -54,7 +56,7 @@ class Buffer:
 
     `states_known`: the states are what was announced, not a starting point that was taken while nothing could be read.
     `earlier_boots_ns`: those of their moments that an earlier boot noted, by another clock.
-    `untold`: the gaps before this run of which nobody was told, the oldest first.
+    `untold`: the gaps before this run of which nobody was told, the oldest first. `silences`: those there are.
     """
 
     def __init__(self, options: StoreOptions) -> None:
@@ -68,13 +70,15 @@ class Buffer:
         self.earlier_boots_ns: frozenset[int] = frozenset()
         self.untold: tuple[UntoldGap, ...] = ()
         self.untold_changed = False
+        self.silences: tuple[Silence, ...] = ()
+        self.unsaved_silences: tuple[Silence, ...] = ()
         self.previous_run: Run | None = None
         self._knows_run = False
 
     @property
     def urgent(self) -> bool:
         """Whether something waits that a power cut must not take away."""
-        return bool(self.deliveries or self.unsaved_states)
+        return bool(self.deliveries or self.unsaved_states or self.unsaved_silences)
 
     @property
     def empty(self) -> bool:
@@ -119,6 +123,11 @@ class Buffer:
         """These are the gaps that nobody was told of."""
         self.untold, self.untold_changed = untold, True
 
+    def take_up_silences(self, stored: tuple[Silence, ...]) -> None:
+        """These are in the file; others are on their way to it, if it takes the place of another."""
+        there = {silence.id for silence in stored}
+        self.silences = (*stored, *(silence for silence in self.unsaved_silences if silence.id not in there))
+
     def shift(self, by_ns: int) -> None:
         """Move the moments of the states along with a wall clock that was stepped."""
         earlier = self.earlier_boots_ns
@@ -160,7 +169,7 @@ class Buffer:
 
     def begin_anew(self, undelivered: Iterable[Delivery]) -> None:
         """Another file is to get what must not be lost with the one before it."""
-        self.unsaved_states = self.states
+        self.unsaved_states, self.unsaved_silences = self.states, self.silences
         self._keep_from_before(undelivered)
 
     def _keep_from_before(self, undelivered: Iterable[Delivery]) -> None:
@@ -177,6 +186,7 @@ class Buffer:
             self.earlier_boots_ns,
             self.untold,
             tuple(self.readings),
+            self.silences,
         )
 
     def adopt(self, handover: Handover) -> None:
@@ -189,6 +199,8 @@ class Buffer:
         if handover.states and (handover.states_known or not self.states):
             self.keep_states(handover.states)
             self.earlier_boots_ns = handover.earlier_boots_ns
+        self.unsaved_silences = (*self.unsaved_silences, *handover.silences)
+        self.take_up_silences(self.silences)
         # What ran there before is no gap: this process was running.
         self.keep_untold(handover.untold)
         self._knows_run = True
@@ -199,4 +211,4 @@ class Buffer:
         self.readings.clear()
         self._values = 0
         self.deliveries = {}
-        self.unsaved_states, self.untold_changed = {}, False
+        self.unsaved_states, self.unsaved_silences, self.untold_changed = {}, (), False

@@ -15,6 +15,7 @@ from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.delivery import Delivery, follow, moved, set_aside
 from heartbeatd.core.sample import Readings, Row
+from heartbeatd.core.silence import Silence
 from heartbeatd.errors import CorruptStoreError, StoreError
 from heartbeatd.store.buffer import Buffer, Handover, StoreOptions
 from heartbeatd.store.connection import Connection, Opened
@@ -53,6 +54,7 @@ class BufferedStore:
         self._connection = Connection(path, clock, working, boot_id, self._take_up, self._begin_anew)
         self._pruning, self._outage = PruningSchedule(clock), Outage(path)
         self._flushed_ns = 0
+        self._is_behind = False  # what others wrote could not be read yet
 
     def on_progress(self, call: Callable[[], None]) -> None:
         """Have `call` called, too, while the database is brought up to date."""
@@ -62,6 +64,11 @@ class BufferedStore:
     def states(self) -> AlertStates:
         """What was announced last of each subject."""
         return self.buffer.states
+
+    @property
+    def silences(self) -> tuple[Silence, ...]:
+        """Those there are, whether they have ended or not."""
+        return self.buffer.silences
 
     @property
     def unsaved_rows(self) -> int:
@@ -128,6 +135,14 @@ class BufferedStore:
             self._connection.drop()
             self._try_again()
 
+    def look(self) -> None:
+        """Read what others wrote, if they did: costs no more than a word of shared memory if they did not."""
+        with contextlib.suppress(StoreError):  # the next write says what is wrong with it
+            database = self._connection.in_use()
+            self._is_behind |= database.changed_by_others()
+            if self._is_behind:
+                self._read(database)
+
     def hand_over(self) -> Handover:
         """What the store of another path is to go on with. The queue stays here until `moved` says that it is safe there."""
         return self.buffer.hand_over(tuple(self.undelivered.values()))
@@ -150,6 +165,7 @@ class BufferedStore:
         gone = [set_aside(delivery, now_ns, reason) for delivery in handover.undelivered]
         with contextlib.suppress(StoreError):
             self._connection.in_use().record((), (), (*ended, *gone), flush=True)
+            self._connection.in_use().change_silences((), handover.silences)
 
     def shift(self, by_ns: int) -> None:
         """Move the moments of what was announced along with a wall clock that was stepped; stored with the next row."""
@@ -183,6 +199,12 @@ class BufferedStore:
         self.queue_reads += 1
         follow(self.undelivered, self.buffer.deliveries.values())
 
+    def _read(self, database: Database) -> None:
+        """What others may have changed. Raises StoreError."""
+        self._read_queue(database.undelivered())
+        self.buffer.take_up_silences(database.silences())
+        self._is_behind = False
+
     def _begin_anew(self) -> None:
         """Another file is to get what must not be lost with the one before it."""
         self.buffer.begin_anew(self.undelivered.values())
@@ -191,6 +213,7 @@ class BufferedStore:
         """Go on with what is in a database that was opened now."""
         self._pruning.hold_after_a_leap(opened.day_ago_ns)
         self._read_queue(opened.undelivered)
+        self.buffer.take_up_silences(opened.silences)
         boot_id = self._connection.boot_id
         if boot_id is not None:
             self.buffer.take_up_run(opened.previous_run, opened.untold)
@@ -213,6 +236,7 @@ class BufferedStore:
             keep=self._pruning.next_cutoff(self._options.days),
             untold=waiting.untold if waiting.untold_changed else None,
             readings=waiting.readings,
+            silenced=waiting.unsaved_silences,
         )
         self._note_result(database, done)
         if due:
@@ -226,7 +250,7 @@ class BufferedStore:
         self._pruning.more_to_prune = done.more_to_prune
         if done.by_others or done.given_up:
             self.buffer.deliveries = {}
-            self._read_queue(database.undelivered())
+            self._read(database)
         if done.given_up:
             log_given_up(done.given_up)
 

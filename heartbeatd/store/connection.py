@@ -16,6 +16,7 @@ from heartbeatd.clock import Clock, booted_ns
 from heartbeatd.core.alert_state import AlertStates
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
+from heartbeatd.core.silence import Silence
 from heartbeatd.errors import Problem, StoreError
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.store import lock
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open database, and what was in it: the states, what is undelivered, when the row of a day ago was sampled.
+    """An open database, and what was in it: the states, what is undelivered or silenced, when the row of a day ago was sampled.
 
     If a run has begun, also the run before it, if there was one, and the gaps that nobody was told of.
     """
@@ -39,6 +40,7 @@ class Opened:
     day_ago_ns: int | None
     previous_run: Run | None = None
     untold: tuple[UntoldGap, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
 
 class Connection:
@@ -138,8 +140,9 @@ class Connection:
         busy_s = min(BUSY_S, options.interval_s / 4)
         database = Database.open(self.path, self._clock.now_ns(), busy_s, self._working)
         try:
+            database.changed_by_others()  # from here on
             states, undelivered = database.states(), database.undelivered()
-            day_ago_ns = database.sampled_ns(options.rows_a_day)
+            silences, day_ago_ns = database.silences(), database.sampled_ns(options.rows_a_day)
             previous_run: Run | None = None
             untold: tuple[UntoldGap, ...] = ()
             if self.boot_id is not None:
@@ -157,4 +160,4 @@ class Connection:
                 database.taken_over,
                 extra=journal_fields(MessageId.STORE_TAKEN_OVER, path=self.path, rows=database.taken_over),
             )
-        return Opened(database, states, undelivered, day_ago_ns, previous_run, untold)
+        return Opened(database, states, undelivered, day_ago_ns, previous_run, untold, silences)

@@ -16,9 +16,10 @@ from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import Run, UntoldGap
 from heartbeatd.core.retention import QUEUE_MOST, RetentionCutoff
 from heartbeatd.core.sample import Readings, Row
+from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.files import require_regular
-from heartbeatd.store import deliveries, migrations, rollups
+from heartbeatd.store import deliveries, migrations, rollups, silences
 from heartbeatd.store.disk_files import resolve_link
 from heartbeatd.store.errors import translate_errors
 from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
@@ -106,6 +107,7 @@ class Database(WatchedConnection):
         keep: RetentionCutoff | None = None,
         untold: tuple[UntoldGap, ...] | None = None,
         readings: Sequence[Readings] = (),
+        silenced: Iterable[Silence] = (),
     ) -> WriteResult:
         """Write all this in one transaction; with `flush`, a power cut cannot take it away again once this returns.
 
@@ -126,8 +128,9 @@ class Database(WatchedConnection):
                 if untold is not None:
                     self._connection.execute("DELETE FROM untold_gap")
                     self._connection.executemany(INSERT_UNTOLD, map(values_of_untold, untold))
+                silences.put(self._connection, silenced)
                 pruned, given_up = prune(self._connection, keep) if keep is not None else (0, 0)
-                return WriteResult(given_up, more_to_prune=pruned >= PRUNE_ROWS, by_others=self._changed_by_others())
+                return WriteResult(given_up, more_to_prune=pruned >= PRUNE_ROWS, by_others=self.changed_by_others())
 
     def _add(self, rows: Iterable[Row]) -> None:
         """Those that are not there yet, and the roll-ups of what is over with them."""
@@ -139,11 +142,25 @@ class Database(WatchedConnection):
         if stamps:
             rollups.roll_up(self._connection, stamps)
 
-    def _changed_by_others(self) -> bool:
+    def changed_by_others(self) -> bool:
         """Whether another connection has written since the last look (SQLite's data_version)."""
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        with translate_errors(self.path):
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         before, self._data_version = self._data_version, version
         return before not in (None, version)
+
+    def silences(self) -> tuple[Silence, ...]:
+        """Those there are, whether they have ended or not."""
+        with translate_errors(self.path):
+            return silences.read(self._connection)
+
+    def change_silences(self, added: Iterable[Silence], ended: Iterable[Silence]) -> None:
+        """In one transaction, on the disk itself once this returns."""
+        with translate_errors(self.path):
+            self._flush(True)
+            with self._transaction():
+                silences.remove(self._connection, ended)
+                silences.put(self._connection, added)
 
     def states(self) -> dict[Subject, AlertState]:
         """What has been announced, by subject; nothing in a database that has seen no observation yet."""

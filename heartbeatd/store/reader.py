@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heartbeatd.core.metrics import OF_NAME, Series
+from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
-from heartbeatd.store import rollups
+from heartbeatd.store import rollups, silences
 from heartbeatd.store.cells import moment_ns, real, severity_of, text_of, time_of, whole, word
 from heartbeatd.store.deliveries import WAITING
 from heartbeatd.store.disk_files import beside
@@ -117,6 +118,10 @@ class Reader:
             rows,
         )
         return whole(found[0][0]) if found else None
+
+    def silences(self) -> tuple[Silence, ...]:
+        """Those there are, by the clock of then, and whether they have ended or not."""
+        return silences.of_rows(self._all(silences.SELECT))
 
     def queue(self) -> Queue:
         """Of several deliveries with an error, the youngest was tried last: they leave in order."""

@@ -96,6 +96,19 @@ CREATE VIEW IF NOT EXISTS named_readings AS
     FROM readings JOIN series ON number = series
 """
 
+_SILENCES = """
+CREATE TABLE IF NOT EXISTS silences (
+    id TEXT PRIMARY KEY,
+    pattern TEXT NOT NULL,
+    until_ns INTEGER NOT NULL,
+    comment TEXT NOT NULL,
+    created_ns INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    booted_ns INTEGER
+) WITHOUT ROWID
+"""
+
 
 def to_2(connection: sqlite3.Connection) -> None:
     """When a run began and ended."""
@@ -164,6 +177,11 @@ def to_11(connection: sqlite3.Connection) -> None:
     execute_each(connection, _READINGS)
 
 
+def to_12(connection: sqlite3.Connection) -> None:
+    """Of what nobody is told for a time, and by which clock that is meant: what it showed at boot."""
+    connection.execute(_SILENCES)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_1,
     to_2,
@@ -176,4 +194,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_9,
     to_10,
     to_11,
+    to_12,
 )

@@ -31,7 +31,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "rules": set(),
     "heartbeats": {"cancel", "clock"},
     "gaps": {"clock", "journal", "newid"},
-    "holds": {"cancel"},
+    "holds": {"cancel", "clock"},
     "report": {"journal"},
     "steps": {"journal"},
     "cycle": {"cancel", "clock", "heartbeats", "newid", "report", "steps"},
@@ -40,7 +40,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "catalogs": set(),
     "components": {"catalogs", "config", "net", "notify", "probes", "runtime"},
     "app": {
-        *{"components", "config", "cycle", "gaps", "heartbeats", "journal", "net", "notify", "probes"},
+        *{"components", "config", "cycle", "gaps", "heartbeats", "holds", "journal", "net", "notify", "probes"},
         *{"report", "rules", "runtime", "steps", "store"},
     },
     "ctl": {

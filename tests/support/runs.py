@@ -6,6 +6,7 @@ As a program (`python -m tests.support.runs DATABASE BOOT_ID WALL_NS BOOT_NS CYC
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from heartbeatd.core.gap import ExitRecord, Start
 from heartbeatd.core.notification import to_queue
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.sample import Sample, row_of
-from heartbeatd.gaps import GapOptions, Gaps
+from heartbeatd.core.subject import Subject
+from heartbeatd.gaps import GapOptions, Gaps, nobody
 from heartbeatd.newid import new_id
 from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
@@ -27,14 +29,17 @@ ALERT_S = 5
 class RunOfAgent:
     """One run: the store and what tells of gaps, as the agent puts them together."""
 
-    def __init__(self, path: Path, clock: FakeClock, start: Start) -> None:
+    def __init__(
+        self, path: Path, clock: FakeClock, start: Start, silenced: Callable[[Subject, int], bool] = nobody
+    ) -> None:
         self.store = BufferedStore(path, clock, StoreOptions(INTERVAL_S), boot_id=start.boot_id)
         self.told: list[dict[str, Any]] = []
         self._clock = clock
         self.store.open()
         agent = AgentInfo("nas", "0", clock.now_ns())
         options = GapOptions(INTERVAL_S, ALERT_S)
-        self._gaps = Gaps(self.store.buffer, start, clock, options, agent, "https://worker.example/", notifies=True)
+        url = "https://worker.example/"
+        self._gaps = Gaps(self.store.buffer, start, clock, options, agent, url, notifies=True, silenced=silenced)
 
     def cycles(self, number: int) -> None:
         """So many, and the ten seconds after each."""

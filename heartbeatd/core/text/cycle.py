@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from heartbeatd.core.cyclelog import Hour
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.sample import ProbeStatus, Sample
+from heartbeatd.core.schedule import NS_PER_S
+from heartbeatd.core.silence import Held
 from heartbeatd.core.subject import Observation
-from heartbeatd.core.timefmt import Zone, plural, time_of_day
+from heartbeatd.core.timefmt import Zone, format_duration, plural, time_of_day
 
 
 def cycle_line(sample: Sample, cause: str | None, beat: HeartbeatResult | None, *, no_beat: str = "off") -> str:
@@ -65,6 +67,19 @@ def bad_subjects(bad: Sequence[Observation]) -> tuple[str, ...]:
     """Those that are not ok, in the status line: `disk:/srv warning`, `MOST_SUBJECTS` of them."""
     shown = tuple(f"{observed.subject} {observed.state}" for observed in bad[:MOST_SUBJECTS])
     return shown if len(bad) <= MOST_SUBJECTS else (*shown, f"{len(bad) - MOST_SUBJECTS} more not ok")
+
+
+def silence_notes(held: Held, now_ns: int) -> tuple[str, ...]:
+    """Of whom nobody is told, in the status line: `silenced: disk:/srv for 2 h`, `MOST_SUBJECTS` patterns of it."""
+    notes = ("alerts wait until the system is up",) if held.booting else ()
+    patterns = [
+        f"{one.pattern} for {format_duration((one.until_ns - now_ns) / NS_PER_S)}"
+        for one in held.silences[:MOST_SUBJECTS]
+    ]
+    if not patterns:
+        return notes
+    more = len(held.silences) - len(patterns)
+    return (*notes, f"silenced: {', '.join(patterns)}" + (f", {more} more" if more else ""))
 
 
 def worker(beat: HeartbeatResult | None, cause: str | None, no_beat: str = "off") -> str:

@@ -23,6 +23,9 @@ VERBS: dict[str, str] = {
     "once": "run one cycle and print it; nothing is stored or sent unless asked",
     "test-alert": "send a test alert to each channel, and say what came back",
     "alerts": "list the alerts on their way, and the last that arrived; try again, or drop",
+    "silence": "tell nobody of some subjects for a time, or while a command runs",
+    "silences": "list what is silenced, until when, and why",
+    "unsilence": "end silences: what is still true is told",
     "set-secret": "keep the key, or the webhook's URL, as a credential that systemd encrypts",
     "import-env": "turn the earlier agent's .env file into a config.toml",
 }
@@ -52,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    parser = _parser(next((word for word in given if word in VERBS), None))
+    wanted = next((word for word in given if word in VERBS), None)
+    parser = _parser(wanted)
+    command = None
+    if wanted == "silence" and "--" in given:  # what stands behind it is not ours to understand
+        at = given.index("--")
+        given, command = given[:at], given[at + 1 :]
     if not given:
         parser.print_help(sys.stderr)
         return ExitCode.USAGE
@@ -60,6 +68,7 @@ def _run(given: list[str]) -> int:
         arguments = parser.parse_args(given)
     except SystemExit as end:  # it has printed help, the version, or what is wrong
         return end.code if isinstance(end.code, int) else ExitCode.OK
+    arguments.command = command
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter("heartbeatctl: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.ERROR)

@@ -10,7 +10,8 @@ from heartbeatd.config.load import parse
 from heartbeatd.config.model import Config
 from heartbeatd.core.plain import plain
 from heartbeatd.core.retry_after import LONGEST_S
-from heartbeatd.ctl import database, privileges, service, start_failure
+from heartbeatd.core.silence import in_force
+from heartbeatd.ctl import database, privileges, service, silencing, start_failure
 from heartbeatd.ctl.status_report import Report, Snapshot, facts, lines
 from heartbeatd.errors import ConfigError, ExitCode, NotAllowedError, StoreError
 from heartbeatd.store.read_errors import NoDatabaseError
@@ -71,6 +72,7 @@ def _snapshot(config: Config, reader: Reader) -> Snapshot:
         reader.queue(),
         last_answer=reader.last_answer(held_for),
         readings=reader.last_readings(),
+        silences=in_force(reader.silences(), silencing.now()),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from heartbeatd.config.model import Config
 from heartbeatd.core import retry_after
 from heartbeatd.core.schedule import NS_PER_S, next_tick
+from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet
 from heartbeatd.core.text.readings import reading_lines
@@ -35,6 +36,7 @@ class Snapshot:
     trouble: str = ""
     last_answer: int | None = None
     readings: tuple[StoredReading, ...] = ()
+    silences: tuple[Silence, ...] = ()
 
     @property
     def worker(self) -> Announced | None:
@@ -132,6 +134,10 @@ def facts(report: Report) -> dict[str, object]:
         "readings": {
             str(one.series): {"value": one.value, "at": _iso(one.at_ns, report.zone)} for one in snapshot.readings
         },
+        "silences": [
+            {"pattern": one.pattern, "until": _iso(one.until_ns, report.zone), "comment": one.comment}
+            for one in snapshot.silences
+        ],
         "internet_ok": row.internet_ok if row is not None else None,
         "container_count": row.container_count if row is not None else None,
         "alerts": {
@@ -158,6 +164,9 @@ def lines(report: Report) -> Iterator[str]:
         yield "            so the last cycle, the Worker and the queue of alerts are unknown"
     else:
         yield from _last_cycle(report)
+        for one in snapshot.silences:
+            why = f": {one.comment}" if one.comment else ""
+            yield f"silenced    {one.pattern} until {clock(one.until_ns, report.zone)}{why}"
         yield f"alerts      {_alerts(snapshot.queue)}"
     if report.next_slot_ns is not None:
         yield f"next slot   {time_of_day(report.next_slot_ns, report.zone)}"

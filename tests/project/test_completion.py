@@ -36,3 +36,9 @@ def test_by_offers_its_values() -> None:
     assert offered("history", "--by", "d") == ["day"]
     assert offered("history", "--days", "") == []
     assert "--by" in offered("history", "--")
+
+
+def test_behind_two_dashes_there_is_a_command() -> None:
+    """Of a silence: what bash offers for a command, and for its arguments."""
+    assert "--for" in offered("silence", "-")
+    assert "sleep" in offered("silence", "disk:/srv", "--for", "1h", "--", "slee")

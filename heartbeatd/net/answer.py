@@ -14,11 +14,25 @@ class Answer:
     """An HTTP status, how long it took from the start of the try that got it, and those headers that explain it.
 
     `headers` has the names of `EXPLAINING` that were there, in lower case; a value is at most 100 characters long.
+    `inspected` is what the request asked to know beside them.
     """
 
     status: int
     took_ms: float
     headers: Mapping[str, str] = field(default_factory=dict)
+    inspected: "Inspected | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """All headers, by their names in lower case; the beginning of the body; and until when the server's certificate is good.
+
+    `certificate_ends_s` is in seconds since the epoch; None without TLS.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    certificate_ends_s: float | None
 
 
 class RequestError(Exception):

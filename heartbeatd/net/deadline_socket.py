@@ -51,6 +51,13 @@ class DeadlineSocket:
         self._tls = _Tls(context, host)
         self._through_tls(self._tls.object.do_handshake)
 
+    @property
+    def certificate_ends_s(self) -> float | None:
+        """Until when the server's certificate is good, in seconds since the epoch; None without TLS."""
+        certificate = self._tls.object.getpeercert() if self._tls is not None else None
+        ends = certificate.get("notAfter") if certificate else None
+        return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
+
     def sendall(self, data: bytes) -> None:
         """Send all of `data`."""
         tls = self._tls

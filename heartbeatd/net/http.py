@@ -16,13 +16,15 @@ The contract of a request:
   where this leaves no time for a second try, there is none;
 - so a request is sent twice at the most;
 - an answer has `ANSWER_BYTES` at the most, up to `INTERIM_ANSWERS` interim ones (1xx) before it included;
-- the answer counts once its status line and headers are in; its body is not waited for. What has come of it by the next request
-  is read then, at most `DRAIN_BYTES`, to go on with the connection; if that was not all of it, a new one is made;
+- the answer counts once its status line and headers are in; its body is not waited for, unless the request asks for the beginning
+  of it. What has come of it by the next request is read then, at most `DRAIN_BYTES`, to go on with the connection; if that was
+  not all of it, a new one is made;
 - no redirect is followed, no cookie kept, and neither proxy variables nor netrc are looked at.
 """
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException, HTTPResponse
 
@@ -32,8 +34,8 @@ from heartbeatd.net.answer import Answer, RequestError
 from heartbeatd.net.connect import connect
 from heartbeatd.net.deadline_socket import DeadlineSocket
 from heartbeatd.net.explain import to_request_error
-from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, explaining, message
-from heartbeatd.net.resolve import Address, Resolver
+from heartbeatd.net.message import DRAIN_BYTES, Final, Request, drained, explaining, inspected, message
+from heartbeatd.net.resolve import Address, Names
 from heartbeatd.net.target import Target
 from heartbeatd.net.tls import create_ssl_context
 
@@ -51,12 +53,12 @@ _NO_RETRY = (Cause.TIMEOUT, Cause.TLS)
 class Client:
     """Sends requests one after the other; see the module's contract. `ca_file` is trusted beside the system's own CAs.
 
-    Raises ConfigError if `ca_file` cannot be used.
+    `tls` is used in place of a context of its own. Raises ConfigError if `ca_file` cannot be used.
     """
 
-    def __init__(self, resolver: Resolver, user_agent: str, ca_file: str = "") -> None:
+    def __init__(self, resolver: Names, user_agent: str, ca_file: str = "", tls: ssl.SSLContext | None = None) -> None:
         self._resolver, self._user_agent = resolver, user_agent
-        self._tls = create_ssl_context(ca_file) if ca_file else None
+        self._tls = create_ssl_context(ca_file) if ca_file else tls
         self._wire: DeadlineSocket | None = None
         self._server: tuple[bool, str, int] | None = None
         self._response: HTTPResponse | None = None
@@ -158,7 +160,8 @@ class Client:
         headers = explaining(response)
         now_ns = cancel.clock.monotonic_ns()
         self._slowest_s = max((now_ns - asked_ns) / 1e9, self._slowest_s * _FADING)
-        return Answer(response.status, (now_ns - began_ns) / 1e6, headers)
+        found = None if request.inspect is None else inspected(response, request.inspect, wire.certificate_ends_s)
+        return Answer(response.status, (now_ns - began_ns) / 1e6, headers, found)
 
     def _patience_ns(self, asked_ns: int, deadline_ns: int) -> int:
         """Until when a kept connection may be silent; beyond the deadline if it should have all the time there is."""

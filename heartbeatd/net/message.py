@@ -1,11 +1,11 @@
 """A request as it goes over the wire, and its answer as it comes: HTTP/1.1 (RFC 9112), as far as it is needed without bodies."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse, parse_headers
 
-from heartbeatd.net.answer import EXPLAINING
+from heartbeatd.net.answer import EXPLAINING, Inspected
 from heartbeatd.net.deadline_socket import DeadlineSocket, Unusable
 from heartbeatd.net.target import Target
 
@@ -18,6 +18,7 @@ class Request:
     """One request. `headers` may hold a secret, so none of this is ever printed.
 
     `repeatable`: it does no harm if it arrives twice, so that a kept connection that is silent need not cost the whole time.
+    `inspect`: so many bytes of the answer's body are waited for and, even with 0, all of its headers are kept; None: neither.
     """
 
     method: str
@@ -25,6 +26,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     repeatable: bool = False
+    inspect: int | None = None
 
 
 class Final(HTTPResponse):
@@ -43,9 +45,20 @@ class Final(HTTPResponse):
 
 def explaining(response: HTTPResponse) -> dict[str, str]:
     """Those headers that `Answer` carries."""
+    return {name: value[:100] for name, value in _headers(response) if name in EXPLAINING and value}
+
+
+def inspected(response: HTTPResponse, most_bytes: int, certificate_ends_s: float | None) -> Inspected:
+    """What was asked to be known of an answer; as much of its body is waited for. Headers of one name are joined by commas."""
+    headers: dict[str, str] = {}
+    for name, value in _headers(response):
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Inspected(headers, response.read(most_bytes) if most_bytes else b"", certificate_ends_s)
+
+
+def _headers(response: HTTPResponse) -> Iterator[tuple[str, str]]:
     # As they came: to ask for one by its name is slow, because it is looked at as a header of e-mail then.
-    found = ((name.lower(), value) for name, value in response.headers.raw_items())
-    return {name: value[:100] for name, value in found if name in EXPLAINING and value}
+    return ((name.lower(), value) for name, value in response.headers.raw_items())
 
 
 def drained(wire: DeadlineSocket, response: HTTPResponse) -> bool:

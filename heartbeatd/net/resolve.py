@@ -15,6 +15,7 @@ import errno
 import socket
 import threading
 from dataclasses import dataclass
+from typing import Protocol
 
 from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.clock import SYSTEM_CLOCK, Clock
@@ -51,6 +52,13 @@ class Address:
 Addresses = tuple[Address, ...]
 
 
+class Names(Protocol):
+    """Who says which addresses a name has."""
+
+    def lookup(self, host: str, port: int, deadline_ns: int, cancel: CancelToken) -> Addresses:
+        """The addresses of `host`. Raises RequestError (dns), or Cancelled."""
+
+
 class _Lookup:
     """One lookup under way, and who waits for it. `given_up`: somebody who asked went away without an answer."""
 
@@ -61,10 +69,10 @@ class _Lookup:
 
 
 class Resolver:
-    """Looks names up, one lookup in flight per host; see the module's contract."""
+    """Looks names up, one lookup in flight per host, and `most` in all; see the module's contract."""
 
-    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock = SYSTEM_CLOCK, most: int | None = None) -> None:
+        self._clock, self._most = clock, most
         self._lock = threading.Lock()
         self._in_flight: dict[str, _Lookup] = {}
         self._late: dict[str, tuple[Addresses, int]] = {}  # and until when it may be used
@@ -105,6 +113,10 @@ class Resolver:
             return lookup, late if self._clock.monotonic_ns() < until_ns else ()
 
     def _start(self, host: str, lookup: _Lookup) -> None:
+        if self._most is not None and len(self._in_flight) > self._most:
+            del self._in_flight[host]
+            lookup.result = OSError(errno.EAGAIN, f"the resolver has not answered for {self._most} other names")
+            return
         try:
             threading.Thread(target=self._look_up, args=(host, lookup), name=f"lookup {host}", daemon=True).start()
         except RuntimeError:  # as many as the unit may have

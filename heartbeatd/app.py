@@ -123,6 +123,7 @@ class App:
     def distrust(self) -> None:
         """Go on with no connection, and no late answer of the resolver, of the time before."""
         self.runtime.resolver.forget()
+        self.runtime.service_names.forget()
         for kept in (self.pinger, self.heartbeat):
             if kept is not None:
                 kept.distrust()

@@ -1,11 +1,14 @@
 """From a `Config` to its clients and probes, one at a time: for the agent, and for the commands that try what it would use."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from heartbeatd import __version__
 from heartbeatd.catalogs import catalog
 from heartbeatd.config.model import WEBHOOK, Config
 from heartbeatd.config.notified import has_credentials_elsewhere, may_have_webhook
+from heartbeatd.config.services import service_of
 from heartbeatd.config.watching import limit_of
 from heartbeatd.core.container import Watched
 from heartbeatd.core.delivery import Channel
@@ -13,12 +16,15 @@ from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import RuleSettings
+from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import Severity
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.client import Notifier, SocketNotifier, SpawningNotifier
 from heartbeatd.probes import registry
 from heartbeatd.probes.collector import Probes
+from heartbeatd.probes.service_checker import Checker
+from heartbeatd.probes.services import Beside, Services
 from heartbeatd.runtime import Runtime, host_name
 
 _LEAST = {"info": Severity.OK, "warning": Severity.WARNING, "critical": Severity.CRITICAL}
@@ -30,10 +36,29 @@ def agent_info(config: Config, runtime: Runtime) -> AgentInfo:
     return AgentInfo(host_name(config, runtime.names), __version__, runtime.started_ns, locale)
 
 
-def probes(config: Config, runtime: Runtime) -> tuple[Probes, Client]:
+def probes(config: Config, runtime: Runtime, *, with_services: bool = True) -> tuple[Probes, Client]:
     """The probes, and the client the internet check uses."""
     client = Client(runtime.resolver, USER_AGENT)
-    return Probes(registry.table(config, client, runtime.thread)), client
+    looked_at = services(config, runtime) if with_services else None
+    return Probes(registry.table(config, client, runtime.thread, looked_at)), client
+
+
+def look_at_services(config: Config, runtime: Runtime, sample: Sample) -> Sample:
+    """`sample`, with one look at each service, whose end is waited for."""
+    make = services(config, runtime)
+    if make is None:
+        return sample
+    found = make(Beside(lambda: sample.internet_ok is False, lambda: sample.containers)).all_now(runtime.cancel)
+    return replace(sample, services=found, service_checks=found)
+
+
+def services(config: Config, runtime: Runtime) -> Callable[[Beside], Services] | None:
+    """What makes the probe of services; None without any."""
+    if not config.services:
+        return None
+    checker = Checker(runtime.service_names, USER_AGENT, runtime.clock)
+    watched = tuple(map(service_of, config.services))
+    return lambda beside: Services(watched, runtime.services, checker, runtime.clock, beside)
 
 
 def heartbeat(config: Config, runtime: Runtime) -> Heartbeat | None:
@@ -55,6 +80,7 @@ def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> Rule
         config.agent.interval_seconds,
         tuple(map(limit_of, config.rules)),
         Watched(config.containers.watch, config.containers.any_unhealthy),
+        tuple(map(service_of, config.services)),
     )
 
 

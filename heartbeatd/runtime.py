@@ -10,8 +10,10 @@ from heartbeatd.clock import Clock, SystemClock, boot_id
 from heartbeatd.config.model import Config
 from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force
 from heartbeatd.core.redact import Redactor
+from heartbeatd.core.service import ServiceCheck
 from heartbeatd.files import read_regular
 from heartbeatd.net.resolve import Resolver
+from heartbeatd.pool import MOST_THREADS, Pool
 from heartbeatd.sdnotify import NotifySocket
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import StoreOptions
@@ -28,6 +30,9 @@ class Runtime:
     clock: Clock = field(default_factory=SystemClock)
     cancel: CancelToken = field(init=False)
     resolver: Resolver = field(init=False)
+    # Looks at services have a resolver and threads of their own: names that hang must not take those of a heartbeat.
+    service_names: Resolver = field(init=False)
+    services: "Pool[ServiceCheck]" = field(init=False)
     redactor: Redactor = field(default_factory=Redactor)
     service: NotifySocket = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -39,6 +44,8 @@ class Runtime:
     def __post_init__(self) -> None:
         self.service = NotifySocket(self.redactor)
         self.cancel, self.resolver = CancelToken(self.clock), Resolver(self.clock)
+        self.service_names = Resolver(self.clock, MOST_THREADS)
+        self.services = Pool(self.clock)
         self.started_ns = self.clock.now_ns()
 
     def shift(self, by_ns: int) -> None:
@@ -56,6 +63,7 @@ class Runtime:
 
     def close(self) -> None:
         """End the threads; those that hang are left to the end of the process."""
+        self.services.close()
         for thread in self.threads.values():
             thread.close()
         self.service.close()

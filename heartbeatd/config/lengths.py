@@ -22,6 +22,7 @@ class Length:
 
     longest_s: int
     other: str = ""  # a word that is allowed, too, for none
+    shortest_s: int = 0
 
     @property
     def allowed(self) -> str:
@@ -38,7 +39,7 @@ class Length:
             seconds, at = seconds + int(found[1]) * _UNITS_S[found[2]], found.end()
         if not text or at < len(text):
             raise ValueError("it is no length of time" + ("; write its unit, too" if text.isdecimal() else ""))
-        if seconds > self.longest_s:
+        if not self.shortest_s <= seconds <= self.longest_s:
             raise ValueError("it is out of range")
         return seconds
 

@@ -8,6 +8,7 @@ from heartbeatd.config.paths import of_the_system
 from heartbeatd.config.resolve import resolve_secrets
 from heartbeatd.config.schema import names_of
 from heartbeatd.config.secrets import Credentials
+from heartbeatd.config.services import check_services
 from heartbeatd.config.toml_text import Document, understood
 from heartbeatd.config.unreadable import reading_hint
 from heartbeatd.config.walk import Place, walk
@@ -70,6 +71,7 @@ def parse(
         problems += _without_key(config, place)
     problems += check_names(config.channels, place)
     problems += check_rules(config.rules, place)
+    problems += check_services(config.services, place)
     if "storage.path" not in walked.refused:
         problems += _no_database(config, place)
     if walked.problems or problems:

@@ -10,6 +10,7 @@ from heartbeatd.config.options import Kind, Number, OneOf, Text, UnixSocket, Who
 from heartbeatd.config.paths import NewFile, Path
 from heartbeatd.config.schema import REQUIRED, option, section, settings_of, tables
 from heartbeatd.config.secrets import Secret
+from heartbeatd.config.services import ServiceConfig
 from heartbeatd.config.several import Headers, SomeOf, headers_of
 from heartbeatd.config.urls import Url
 from heartbeatd.config.watching import ContainersConfig, FilesystemsConfig, RuleConfig
@@ -217,6 +218,11 @@ class Config:
         "From where on a measured value is bad; any number of these. Without any, a filesystem or its inodes are a warning at 90 "
         "percent and critical at 97, after 5 minutes, until they are 3 below; a critical one is told again each day.",
     )
+    services: tuple[ServiceConfig, ...] = tables(
+        "service",
+        ServiceConfig,
+        "What has to answer, on this host or elsewhere; any number of these. Heartbeats carry the state of each to the Worker.",
+    )
     internet: InternetConfig = section(
         InternetConfig, "The internet check. It explains a failed heartbeat; it never raises an alarm of its own."
     )
@@ -237,7 +243,10 @@ class Config:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be logged: the key, and what the URLs hold beside scheme, host and path."""
-        urls = (self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url)
+        urls = (
+            *(self.heartbeat.url, self.alerts.webhook_url.reveal(), self.internet.url),
+            *(service.check for service in self.services),
+        )
         return (
             self.heartbeat.secret_key.reveal(),
             *self.alerts.header_secrets,

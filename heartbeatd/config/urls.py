@@ -43,7 +43,7 @@ class Url:
         host, port = _host_and_port(address)
         if port and not (port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
             raise ValueError(f"its port is not a number from 1 to 65535; {_ESCAPES}")
-        _check_host(host)
+        check_host(host)
         if not self.user_info and "@" in authority:
             raise ValueError("it holds a user name or password")
         if re.search(r"[\\[\]]", user_info):
@@ -62,7 +62,7 @@ def _host_and_port(address: str) -> tuple[str, str]:
     return found.group(1), found.group(2) or ""
 
 
-def _check_host(host: str) -> None:
+def check_host(host: str) -> None:
     """Raises ValueError if it is neither an address nor a name that could be looked up (RFC 1035, and with _)."""
     if host.startswith("["):
         address, zone, interface = host[1:-1].partition("%")

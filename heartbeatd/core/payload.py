@@ -26,7 +26,7 @@ def heartbeat_body(agent: AgentInfo, sample: Sample, row_id: str, sequence: int)
     """The heartbeat of one cycle: JSON with `host`, `timestamp` (UTC, RFC 3339), `sequence`, `agent`, `metrics`, `services`.
 
     `metrics` has the row's values under the row's names; the two that come to be known only later, `worker_status` and
-    `cycle_duration_ms`, are not in it.
+    `cycle_duration_ms`, are not in it. `services` has those that have been looked at.
     """
     return json_text(
         {
@@ -39,7 +39,7 @@ def heartbeat_body(agent: AgentInfo, sample: Sample, row_id: str, sequence: int)
                 "timestamp_lima": to_lima(sample.taken_ns),
                 **values(sample),
             },
-            "services": {},
+            "services": {check.name: {"status": check.told} for check in sample.services},
         }
     ).encode()
 

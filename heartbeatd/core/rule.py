@@ -17,6 +17,7 @@ from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
+from heartbeatd.core.service import Service
 from heartbeatd.core.subject import Observation, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
@@ -25,7 +26,7 @@ from heartbeatd.core.text.flapping import with_flapping
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
     """What rules are made from: when a change of the Worker is told, URLs that are fit to be shown, seconds between two cycles,
-    the limits that are configured, and which containers must run."""
+    the limits that are configured, which containers must run, and the services."""
 
     policy: Policy
     heartbeat_url: str
@@ -33,6 +34,7 @@ class RuleSettings:
     interval_s: int = 10
     limits: tuple[Limit, ...] = ()
     containers: Watched = NOTHING
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

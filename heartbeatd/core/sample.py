@@ -10,6 +10,7 @@ from enum import StrEnum
 from heartbeatd.core.container import Container, Reason
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import Series, values
+from heartbeatd.core.service import ServiceCheck
 from heartbeatd.core.timefmt import to_lima
 
 
@@ -45,7 +46,10 @@ class ProbeReport:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown."""
+    """What the probes saw in one cycle. `readings` are those that have no column; `containers` run, None if unknown.
+
+    `services` is the last look at each, as far as there has been one, `service_checks` those that are new in this cycle.
+    """
 
     taken_ns: int  # wall clock, ns since the epoch
     cpu_percent: float | None = None
@@ -62,6 +66,8 @@ class Sample:
     reasons: Mapping[str, Reason] = field(
         default_factory=dict
     )  # of containers that are not well, by name, as far as known
+    services: tuple[ServiceCheck, ...] = ()
+    service_checks: tuple[ServiceCheck, ...] = ()
 
     def status(self, probe: str) -> ProbeStatus | None:
         """How this probe's reading went; None if it was not read in this cycle."""
@@ -74,10 +80,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Values that have no column, and the `timestamp_lima` of the row they were read with."""
+    """Values that have no column, looks at services, and the `timestamp_lima` of the row they were read with."""
 
     timestamp_lima: str
     values: Mapping[Series, float]
+    service_checks: tuple[ServiceCheck, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values) + len(self.service_checks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +119,6 @@ def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms:
 
 
 def readings_of(sample: Sample) -> Readings | None:
-    """What goes into table `readings`; None in the many cycles that read nothing of that kind."""
-    return Readings(to_lima(sample.taken_ns), sample.readings) if sample.readings else None
+    """What goes into tables `readings` and `service_checks`; None in the many cycles that read nothing of that kind."""
+    found = Readings(to_lima(sample.taken_ns), sample.readings, sample.service_checks)
+    return found if len(found) else None

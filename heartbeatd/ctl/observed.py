@@ -13,6 +13,7 @@ from heartbeatd.core.plain import plain
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import OK, Observation, Severity
+from heartbeatd.core.text.service import CERTIFICATE, SERVICE
 from heartbeatd.core.text.threshold import figure
 from heartbeatd.core.timefmt import format_duration
 from heartbeatd.core.worker import WORKER
@@ -55,19 +56,23 @@ def _bad(rule: Rule, host: str, observed: Observation, settings: RuleSettings) -
     announced = Announcement(Event.PROBLEM, observed, OK, Severity.OK, None, observed.at_ns, None)
     cycles = rule.policy(observed).for_cycles
     title = plain(rule.text(host, announced, IN_ENGLISH).title)
-    return f"{title}: {observed.severity}, announced if it lasts for {_lasting(observed, cycles, settings.interval_s)}"
+    return f"{title}: {observed.severity}, announced if it lasts for {_lasting(observed, cycles, settings)}"
 
 
-def _lasting(observed: Observation, cycles: int, interval_s: int) -> str:
+def _lasting(observed: Observation, cycles: int, settings: RuleSettings) -> str:
     """How long it takes until so many readings of it have been made."""
-    metric = OF_SUBJECT.get(observed.subject.kind)
-    return format_duration((cycles - 1) * (interval_s if metric is None else reading_s(metric.name, interval_s)))
+    metric, every_s = OF_SUBJECT.get(observed.subject.kind), settings.interval_s
+    if metric is not None:
+        every_s = reading_s(metric.name, every_s)
+    elif observed.subject.kind in (SERVICE, CERTIFICATE):
+        every_s = max([every_s, *(one.every_s for one in settings.services if one.name == observed.subject.name)])
+    return format_duration((cycles - 1) * every_s)
 
 
 def _ok(observed: Observation, limits: Limits) -> str:
-    if observed.value is None:
-        return OK
     kind = observed.subject.kind
+    if observed.value is None or kind not in OF_SUBJECT:
+        return OK
     levels = [f"{figure(kind, limit.value)} ({limit.severity})" for limit in reversed(_limits_of(observed, limits))]
     return f"{figure(kind, observed.value)}, alerts at {' and '.join(levels)}"
 

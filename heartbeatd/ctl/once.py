@@ -15,6 +15,7 @@ from heartbeatd.core.sample import ProbeStatus, Readings, Row, Sample, readings_
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.text.cycle import cycle_line
 from heartbeatd.core.text.readings import reading_lines
+from heartbeatd.core.text.service_lines import service_lines
 from heartbeatd.ctl import database, observed, privileges
 from heartbeatd.ctl.observed import Observed
 from heartbeatd.errors import ConfigError, ExitCode, Problem, StoreError
@@ -45,13 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.store:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
-    probes, client = components.probes(config, runtime)
+    probes, client = components.probes(config, runtime, with_services=False)
     runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
     woke_ns = time.monotonic_ns()
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
+    measured_ms = (time.monotonic_ns() - woke_ns) / 1e6
+    sample, woke_ns = components.look_at_services(config, runtime, sample), time.monotonic_ns()
     row_id = new_id(sample.taken_ns)
     beat = _send(config, runtime, sample, row_id) if arguments.send else None
-    row = row_of(sample, row_id, beat, (time.monotonic_ns() - woke_ns) / 1e6)
+    row = row_of(sample, row_id, beat, measured_ms + (time.monotonic_ns() - woke_ns) / 1e6)
     seen = worker.observe(runtime.clock.now_ns(), beat, sample.internet_ok)
     if arguments.store:
         _store(config, runtime, row, readings_of(sample))
@@ -95,7 +98,11 @@ def _print(
     if as_json:
         worker = None if seen is None else {"state": seen.state, "status": seen.value, "cause": seen.reason}
         readings = {str(series): value for series, value in sample.readings.items()}
-        told = {**asdict(row), "readings": readings, "worker": worker, "unread": unread}
+        services = {
+            one.name: {"status": one.told, "cause": one.outcome.reason, "took_ms": one.took_ms}
+            for one in sample.services
+        }
+        told = {**asdict(row), "readings": readings, "services": services, "worker": worker, "unread": unread}
         if rules is not None:
             told["rules"] = [_as_object(one) for one in rules]
         print(json.dumps(told, indent=2))
@@ -104,6 +111,8 @@ def _print(
     print(line, f"(cycle {row.cycle_duration_ms:.0f} ms)")
     for line in reading_lines(sample.readings):
         print(plain(line))
+    for line in service_lines({s.name: (s.told, s.outcome.reason, s.took_ms) for s in sample.services}):
+        print(line)
     if sample.internet_detail:
         print(plain(f"internet: {sample.internet_detail}"))
     for probe, detail in unread.items():

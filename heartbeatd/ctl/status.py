@@ -73,6 +73,7 @@ def _snapshot(config: Config, reader: Reader) -> Snapshot:
         last_answer=reader.last_answer(held_for),
         readings=reader.last_readings(),
         silences=in_force(reader.silences(), silencing.now()),
+        checks=reader.last_checks(),
     )
 
 

@@ -13,11 +13,12 @@ from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Severity
 from heartbeatd.core.text.cycle import internet
 from heartbeatd.core.text.readings import reading_lines
+from heartbeatd.core.text.service_lines import service_lines
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, format_duration, from_iso, iso, plural, time_of_day
 from heartbeatd.core.worker import WORKER, rule_for
 from heartbeatd.ctl.service import Service
 from heartbeatd.errors import Problem
-from heartbeatd.store.results import Announced, Queue, StoredReading, StoredRow
+from heartbeatd.store.results import Announced, Queue, StoredCheck, StoredReading, StoredRow
 
 STALE_CYCLES = 3
 UNKNOWN = "unknown"
@@ -37,6 +38,7 @@ class Snapshot:
     last_answer: int | None = None
     readings: tuple[StoredReading, ...] = ()
     silences: tuple[Silence, ...] = ()
+    checks: tuple[StoredCheck, ...] = ()
 
     @property
     def worker(self) -> Announced | None:
@@ -138,6 +140,15 @@ def facts(report: Report) -> dict[str, object]:
             {"pattern": one.pattern, "until": _iso(one.until_ns, report.zone), "comment": one.comment}
             for one in snapshot.silences
         ],
+        "services": {
+            one.name: {
+                "status": one.status,
+                "cause": one.cause,
+                "took_ms": one.took_ms,
+                "at": _iso(one.at_ns, report.zone),
+            }
+            for one in _checks(report)
+        },
         "internet_ok": row.internet_ok if row is not None else None,
         "container_count": row.container_count if row is not None else None,
         "alerts": {
@@ -194,9 +205,17 @@ def _last_cycle(report: Report) -> Iterator[str]:
     yield f"worker      {_worker(report, row)}"
     yield f"internet    {internet(row.internet_ok, row.ping_ms)}"
     yield f"containers  {_containers(report, row)}"
+    yield from service_lines({one.name: (one.status or UNKNOWN, one.cause, one.took_ms) for one in _checks(report)})
     for one in report.snapshot.announced:
         if one.subject != WORKER and one.severity is not Severity.OK:
             yield f"{one.severity or UNKNOWN:<11} {one.subject}: {one.state or UNKNOWN}{_since(one, report.zone)}"
+
+
+def _checks(report: Report) -> tuple[StoredCheck, ...]:
+    """Of the services that are configured: others may have been until lately."""
+    config = report.config
+    names = None if config is None else {service.name for service in config.services}
+    return tuple(one for one in report.snapshot.checks if names is None or one.name in names)
 
 
 def _when(report: Report) -> str:

@@ -17,7 +17,7 @@ from heartbeatd.containers import client
 from heartbeatd.containers.inquiry import Asked, Inquiry, by_child, by_helper
 from heartbeatd.core.container import NOTHING, Container, Reason, Watched
 from heartbeatd.core.sample import NoData, Off, ProbeError
-from heartbeatd.probes.base import Finish
+from heartbeatd.probes.base import Finish, Value
 
 _PATTERN = re.compile(r"[*?\[]")  # names no container
 
@@ -40,9 +40,11 @@ class Containers:
         self._thread, self._helper = thread, helper
         self._engine = Path(socket.removeprefix("unix://")) if socket else None
         self._watched, self._inquiry = watched, inquiry
+        self.listed: tuple[Container, ...] | None = None  # in this cycle
 
     def read(self, deadline_ns: int, cancel: CancelToken) -> Finish:
         """Begin to count. Raises NoData, Off or ProbeError, or TimedOut while our own count before has not come back."""
+        self.listed = None
         if self._engine is None:
             raise Off("switched off")
         seen = _see(self._engine)
@@ -52,11 +54,13 @@ class Containers:
         else:
             asked = client.ask(self._engine, deadline_ns, cancel, self._helper, seen=seen)
             why = by_helper()
-        return lambda: {
-            "container_count": asked.result(),
-            "containers": asked.containers,
-            "reasons": self._reasons(asked.containers, cancel, why),
-        }
+
+        def finish() -> dict[str, Value]:
+            count, self.listed = asked.result(), asked.containers
+            reasons = self._reasons(self.listed, cancel, why)
+            return {"container_count": count, "containers": self.listed, "reasons": reasons}
+
+        return finish
 
     def _reasons(
         self, listed: tuple[Container, ...] | None, cancel: CancelToken, ask: Callable[[], Asked]

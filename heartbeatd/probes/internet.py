@@ -1,5 +1,6 @@
 """Whether the internet is reachable: one HEAD request to a well-known site."""
 
+from collections import deque
 from dataclasses import dataclass
 
 from heartbeatd.cancel import Cancelled, CancelToken
@@ -8,6 +9,8 @@ from heartbeatd.net.answer import RequestError
 from heartbeatd.net.http import Client, Request
 from heartbeatd.net.target import Target
 from heartbeatd.probes.base import Finish
+
+LATELY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,17 @@ class Internet:
     def __init__(self, client: Client, url: str) -> None:
         self._client = client
         self._request = Request("HEAD", Target.of(url), repeatable=True)
+        self._failed: deque[bool] = deque(maxlen=LATELY)
+
+    @property
+    def failed_lately(self) -> bool:
+        """Whether it failed in one of the last `LATELY` cycles, so that what was tried between them may have failed with it."""
+        return any(self._failed)
 
     def read(self, deadline_ns: int, cancel: CancelToken) -> Finish:
         """Check, in this thread."""
         ping = self.check(cancel.seconds_until(deadline_ns), cancel)
+        self._failed.append(not ping.ok)
         values: dict[str, float | str] = {"internet_ok": ping.ok, "internet_detail": ping.detail}
         if ping.ms is not None:
             values["ping_ms"] = ping.ms

@@ -14,18 +14,29 @@ from heartbeatd.probes.containers import Containers
 from heartbeatd.probes.filesystems import LocalFilesystems, NetworkMount
 from heartbeatd.probes.hidden import HiddenFilesystems
 from heartbeatd.probes.internet import Internet
+from heartbeatd.probes.services import Beside, Services
 from heartbeatd.probes.temperatures import require_sensors, temperatures
 
 DISK_S = 1.0
 NO_WAIT_S = 0.0
 
 
-def table(config: Config, client: Client, thread: Callable[[str], SerialWorker]) -> tuple[Probe, ...]:
-    """The rows, in the order in which they are begun. `thread` gives the worker thread of a name.
+def table(
+    config: Config,
+    client: Client,
+    thread: Callable[[str], SerialWorker],
+    services: Callable[[Beside], Services] | None = None,
+) -> tuple[Probe, ...]:
+    """The rows, in the order in which they are begun. `thread` gives the worker thread of a name; `services` makes that probe.
 
-    The internet check waits in the cycle's own thread, while the others go on: so it is the last.
+    The internet check waits in the cycle's own thread, while the others go on: so it is the last of those that look at something
+    themselves.
     """
-    docker, internet = config.docker, config.internet
+    docker, internet = _containers(config, thread("docker")), Internet(client, config.internet.url)
+    looked_at: tuple[Probe, ...] = ()
+    if services is not None:
+        beside = Beside(lambda: internet.failed_lately, lambda: docker.listed)
+        looked_at = (Probe("services", EACH_CYCLE, NO_WAIT_S, services(beside).read),)
     seldom = seldom_cycles(config.agent.interval_seconds)
     hidden = HiddenFilesystems()
     network = (
@@ -45,8 +56,9 @@ def table(config: Config, client: Client, thread: Callable[[str], SerialWorker])
         Probe("load", seldom, NO_WAIT_S, at_once(host.load)),
         Probe("pressure", seldom, NO_WAIT_S, at_once(pressure.stalls)),
         Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures, require_sensors)),
-        Probe("containers", EACH_CYCLE, docker.timeout_seconds, _containers(config, thread("docker")).read),
-        Probe("internet", EACH_CYCLE, internet.timeout_seconds, Internet(client, internet.url).read),
+        Probe("containers", EACH_CYCLE, config.docker.timeout_seconds, docker.read),
+        Probe("internet", EACH_CYCLE, config.internet.timeout_seconds, internet.read),
+        *looked_at,
     )
 
 

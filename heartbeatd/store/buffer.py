@@ -110,9 +110,9 @@ class Buffer:
         """Of more than `READINGS_MOST` values the oldest are given up, but never those that came last."""
         for one in readings:
             self.readings.append(one)
-            self._values += len(one.values)
+            self._values += len(one)
         while self._values > READINGS_MOST and len(self.readings) > 1:
-            self._values -= len(self.readings.popleft().values)
+            self._values -= len(self.readings.popleft())
 
     def keep_states(self, changed: AlertStates) -> None:
         """These have changed."""

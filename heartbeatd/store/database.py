@@ -19,7 +19,7 @@ from heartbeatd.core.sample import Readings, Row
 from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.files import require_regular
-from heartbeatd.store import deliveries, migrations, rollups, silences
+from heartbeatd.store import deliveries, migrations, rollups, service_checks, silences
 from heartbeatd.store.disk_files import resolve_link
 from heartbeatd.store.errors import translate_errors
 from heartbeatd.store.opening import copy_if_foreign, switch_to_wal
@@ -121,6 +121,7 @@ class Database(WatchedConnection):
             with self._transaction():
                 if readings:
                     self._readings.add(readings)
+                    service_checks.add(self._connection, (check for one in readings for check in one.service_checks))
                 self._add(rows)
                 deliveries.put(self._connection, on_their_way)
                 for state in states:

@@ -10,7 +10,10 @@ from heartbeatd.store import silences
 from heartbeatd.store.disk_files import beside, resolve_link
 from heartbeatd.store.migrations import METRICS
 
-TABLES = ("metrics", "notifications", "deliveries", "alert_state", "rollups", "readings", "series", "silences")
+TABLES = (
+    *("metrics", "notifications", "deliveries", "alert_state", "rollups", "readings", "series", "silences"),
+    "service_checks",
+)
 DEADLINE_S = 10.0  # for all that is read over one connection; ten years of hours take less than one second
 LARGEST_VALUE_BYTES = 1 << 20
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock: about a millisecond
@@ -31,6 +34,7 @@ _READ = {
     ),
     *("period", "start", "metric", "label", "min", "mean", "max", "count", "at", "series", "value"),
     *silences.COLUMNS,
+    *("name", "status", "took_ms", "cause"),
 }
 
 

@@ -4,7 +4,7 @@ import sqlite3
 
 from heartbeatd.clock import Clock
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff, cutoff
-from heartbeatd.store import deliveries, readings
+from heartbeatd.store import deliveries, readings, service_checks
 from heartbeatd.store.records import LAST_STAMP
 from heartbeatd.store.rollups import HOUR, seconds_of
 
@@ -41,7 +41,7 @@ class PruningSchedule:
 
 
 def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, int]:
-    """How many rows went, or how many readings if those were more, and how many deliveries were given up."""
+    """How many rows went, or how many of a table beside it if those were more, and how many deliveries were given up."""
     found = connection.execute("SELECT at_ns FROM takeover").fetchone()
     before = cutoff(keep, found[0] if found else None)
     pruned = 0
@@ -63,7 +63,9 @@ def prune(connection: sqlite3.Connection, keep: RetentionCutoff) -> tuple[int, i
 def _prune_readings(connection: sqlite3.Connection, before: str) -> int:
     """Those of the hours before that one; none if the last row's moment, which somebody may have written, is no moment."""
     hour = seconds_of(HOUR.start(before))
-    return 0 if hour is None else readings.prune(connection, hour[0], PRUNE_ROWS)
+    if hour is None:
+        return 0
+    return max(readings.prune(connection, hour[0], PRUNE_ROWS), service_checks.prune(connection, hour[0], PRUNE_ROWS))
 
 
 def _not_rolled_up(connection: sqlite3.Connection) -> str | None:

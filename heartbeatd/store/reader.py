@@ -16,7 +16,7 @@ from heartbeatd.core.metrics import OF_NAME, Series
 from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
-from heartbeatd.store import rollups, silences
+from heartbeatd.store import rollups, service_checks, silences
 from heartbeatd.store.cells import moment_ns, real, severity_of, text_of, time_of, whole, word
 from heartbeatd.store.deliveries import WAITING
 from heartbeatd.store.disk_files import beside
@@ -25,7 +25,16 @@ from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
 from heartbeatd.store.readings import NS_PER_S, second_of
 from heartbeatd.store.records import LAST_STAMP
-from heartbeatd.store.results import Announced, Queue, RollUp, StoredDelivery, StoredReading, StoredRow, Summary
+from heartbeatd.store.results import (
+    Announced,
+    Queue,
+    RollUp,
+    StoredCheck,
+    StoredDelivery,
+    StoredReading,
+    StoredRow,
+    Summary,
+)
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
 BUSY_S = 1.0
@@ -49,6 +58,7 @@ _SERIES_NOW = (
     " AND series = (SELECT number FROM series WHERE metric = ? AND label = ?)"
 )
 LENGTHS_S = {HOUR: 3600, DAY: 86400}
+LONGEST_EVERY_S = 2 * 3600  # between two looks at a service, and some
 LATEST_S = 3600  # before the last row: what was read last is that young, or it is not read any more
 _KNOWN = {"INTEGER": whole, "REAL": real, "TEXT": text_of}
 _ROLL_UPS = (
@@ -94,6 +104,20 @@ class Reader:
             StoredReading(Series(str(metric), text_of(label) or ""), at * NS_PER_S, number)
             for metric, label, at, value in self._all(_LAST_READINGS, second - LATEST_S, second, MOST_SUBJECTS)
             if metric in OF_NAME and isinstance(at, int) and (number := real(value)) is not None
+        )
+
+    def last_checks(self) -> tuple[StoredCheck, ...]:
+        """The last look at each service within `LONGEST_EVERY_S` of the last row, `MOST_SUBJECTS` of them."""
+        last = self._last_stamp()
+        if last is None:
+            return ()
+        second = second_of(last if time_of(last) else HOUR.start(last))
+        return tuple(
+            StoredCheck(name, at * NS_PER_S, word(status), real(took_ms), word(cause))
+            for name, at, status, took_ms, cause in self._all(
+                service_checks.LATEST, second - LONGEST_EVERY_S, second + LATEST_S, MOST_SUBJECTS
+            )
+            if isinstance(name, str) and isinstance(at, int)
         )
 
     def announced(self) -> tuple[Announced, ...]:

@@ -34,6 +34,17 @@ class StoredReading:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredCheck:
+    """The last look at a service, and when that was."""
+
+    name: str
+    at_ns: int
+    status: str | None
+    took_ms: float | None
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class RollUp:
     """Of the `count` values of one metric that were known in an hour or a day."""
 

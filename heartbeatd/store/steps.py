@@ -95,6 +95,16 @@ CREATE VIEW IF NOT EXISTS named_readings AS
     SELECT strftime('%Y-%m-%dT%H:%M:%S', at - 18000, 'unixepoch') || '-05:00' AS timestamp_lima, metric, label, value
     FROM readings JOIN series ON number = series
 """
+_SERVICE_CHECKS = """
+CREATE TABLE IF NOT EXISTS service_checks (
+    at INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    took_ms REAL,
+    cause TEXT,
+    PRIMARY KEY (at, name)
+) WITHOUT ROWID
+"""
 
 _SILENCES = """
 CREATE TABLE IF NOT EXISTS silences (
@@ -182,6 +192,11 @@ def to_12(connection: sqlite3.Connection) -> None:
     connection.execute(_SILENCES)
 
 
+def to_13(connection: sqlite3.Connection) -> None:
+    """Checks of services, see `service_checks`."""
+    execute_each(connection, _SERVICE_CHECKS)
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_1,
     to_2,
@@ -195,4 +210,5 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     to_10,
     to_11,
     to_12,
+    to_13,
 )

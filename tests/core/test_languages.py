@@ -19,11 +19,13 @@ from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult
 from heartbeatd.core.locale import IN_ENGLISH, Locale
 from heartbeatd.core.metrics import OF_SUBJECT
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.service import Service, ServiceKind, ServiceState, Why
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text import LONGEST_HOST, LONGEST_TITLE, Text, full_title
 from heartbeatd.core.text import agent as agent_text
 from heartbeatd.core.text.container import NO_ANSWER, ContainerState, container_text, known
 from heartbeatd.core.text.flapping import with_flapping
+from heartbeatd.core.text.service import service_text
 from heartbeatd.core.text.several import several_text
 from heartbeatd.core.text.threshold import threshold_text
 from heartbeatd.core.text.worker import worker_text
@@ -35,6 +37,11 @@ CATALOG = Path("heartbeatd/po/es.po")
 NOW_NS = 1_795_465_200_000_000_000
 A_WHILE_S = 105 * 3600.0
 LONG_NAME = "/var/lib/docker/volumes/shop_database_2/_data"
+
+SERVICES = {
+    f"{kind}-{LONG_NAME[1:].replace('/', '-')}": Service(f"{kind}-{LONG_NAME[1:].replace('/', '-')}", kind, "shop:1")
+    for kind in ServiceKind
+}
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +94,19 @@ def _of_containers() -> Iterator[Observation]:
     yield Observation(Subject("container", LONG_NAME), OK, Severity.OK, NOW_NS)
 
 
+def _of_services() -> Iterator[Observation]:
+    """Each state, of each kind, for each reason."""
+    for service, state in product(SERVICES.values(), set(ServiceState) - {ServiceState.HEALTHY}):
+        subject = Subject("service", service.name)
+        for reason in (*Cause, *Why, None):
+            yield Observation(subject, state, Severity.CRITICAL, NOW_NS, 503, reason, "Connection refused")
+        yield Observation(subject, OK, Severity.OK, NOW_NS, 200)
+        yield Observation(subject, OK, Severity.OK, NOW_NS, reason=GONE)
+        ending = Subject("certificate", service.name)
+        yield Observation(ending, "ending", Severity.WARNING, NOW_NS, 14, limit=14)
+        yield Observation(ending, OK, Severity.OK, NOW_NS, 90)
+
+
 def _announced(observed: Observation) -> Iterator[Announcement]:
     """It as each event there may be, steady and flapping."""
     known = {"ok", "degraded", "rejected", "error", "unreachable"} if observed.subject.kind == "worker" else {"warning"}
@@ -100,13 +120,15 @@ def _texts(locale: Locale) -> Iterator[Text]:
     for kind, result in product(GapKind, ("", "exit-code 226")):
         yield agent_text.gap_text("nas", Gap(kind, 0, int(A_WHILE_S * 1e9), result), locale)
     yield agent_text.test_text("nas", NOW_NS, locale)
-    for observed in (*_of_worker(), *_of_limits(), *_of_containers()):
+    for observed in (*_of_worker(), *_of_limits(), *_of_containers(), *_of_services()):
         for announcement in _announced(observed):
             match observed.subject.kind:
                 case "worker":
                     text = worker_text("nas", announcement, locale, "https://worker/")
                 case "container":
                     text = container_text("nas", announcement, locale)
+                case "service" | "certificate":
+                    text = service_text("nas", announcement, locale, SERVICES)
                 case _:
                     text = threshold_text("nas", announcement, locale)
             yield with_flapping(text, announcement, locale)

@@ -13,6 +13,7 @@ from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.schedule import STEP_NS
+from heartbeatd.core.service import HEALTHY, ServiceCheck, without_answer
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
@@ -152,3 +153,19 @@ def test_what_is_no_body_of_ours_is_left_to_who_sends_it() -> None:
     """Only its time in the queue is corrected."""
     alert = QueuedNotification("e", AT, "[]", boot_id="b", booted_ns=0)
     assert notification.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)
+
+
+def test_services_are_as_the_worker_knows_them() -> None:
+    """Their states by name; of those outside that a lack of internet explains, that nobody knows."""
+    slow = without_answer(Cause.TIMEOUT, "gave up")
+    checks = (
+        ServiceCheck("web", 0, HEALTHY),
+        ServiceCheck("db", 0, slow),
+        ServiceCheck("away", 0, slow, outside=True, explained=True),
+    )
+    body = json.loads(payload.heartbeat_body(AGENT, Sample(0, services=checks), "id", 1))
+    assert body["services"] == {
+        "web": {"status": "healthy"},
+        "db": {"status": "timeout"},
+        "away": {"status": "unknown"},
+    }

@@ -25,7 +25,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "config": {"files"},
     "containers": {"cancel", "clock", "net"},
     "net": {"cancel", "clock", "files"},
-    "probes": {"cancel", "config", "containers", "net"},
+    "pool": {"cancel", "clock"},
+    "probes": {"cancel", "clock", "config", "containers", "net", "pool"},
     "store": {"cancel", "clock", "files", "journal"},
     "notify": {"cancel", "clock", "config", "journal", "net"},
     "rules": set(),
@@ -36,7 +37,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "steps": {"journal"},
     "cycle": {"cancel", "clock", "heartbeats", "newid", "report", "steps"},
     "loop": {"cancel", "clock", "journal"},
-    "runtime": {"cancel", "clock", "config", "files", "net", "sdnotify", "store"},
+    "runtime": {"cancel", "clock", "config", "files", "net", "pool", "sdnotify", "store"},
     "catalogs": set(),
     "components": {"catalogs", "config", "net", "notify", "probes", "runtime"},
     "app": {

@@ -12,6 +12,7 @@ import pytest
 from heartbeatd import __version__
 from heartbeatd.config.load import load, parse
 from heartbeatd.config.model import SETTINGS, ChannelConfig, Config
+from heartbeatd.config.services import ServiceConfig
 from heartbeatd.config.several import headers_of
 from heartbeatd.config.watching import RuleConfig
 from heartbeatd.core.heartbeat import Cause
@@ -42,13 +43,14 @@ def test_the_shipped_config_works_as_it_is() -> None:
 
 
 def test_every_line_of_the_shipped_config_works_when_uncommented() -> None:
-    """A user who takes away the # in front of any or all keys gets the defaults, a channel that leads nowhere, and a rule."""
+    """A user who takes away the # in front of any or all keys gets the defaults, a channel to nowhere, a rule, a service."""
     uncommented = re.sub(r"^#(?=\[\[|[a-z_]+ = )", "", CONFIG.read_text(), flags=re.MULTILINE)
     assert len(re.findall(r"^[a-z_]+ = ", uncommented, re.MULTILINE)) == len(SETTINGS)
     assert _parsed(uncommented) == replace(
         parse({}),
         channels=(ChannelConfig(name="phone"),),
         rules=(RuleConfig(metric="disk_used_percent", above=95.0, label="/srv"),),
+        services=(ServiceConfig(name="web", check="https://www.example.org/"),),
     )
 
 

@@ -24,6 +24,9 @@ STATES = (
     N_("unhealthy"),
     N_("restarting"),
     N_("unknown"),
+    N_("down"),
+    N_("timeout"),
+    N_("ending"),
 )
 
 

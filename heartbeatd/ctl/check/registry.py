@@ -10,6 +10,7 @@ from heartbeatd.ctl.check import (
     internet,
     names,
     rules,
+    services,
     storage,
     worker,
 )
@@ -28,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "internet": internet.check,
     "docker": containers.check,
     "rules": rules.check,
+    "services": services.check,
     "storage": storage.check,
     "clock": clock.check,
 }

@@ -17,7 +17,7 @@ CPU_MARK_S = 1.0  # CPU use is measured over this long
 def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """A line for each subject, and for each limit of the configuration that fits nothing."""
     config = situation.config
-    probes, client = components.probes(config, runtime)
+    probes, client = components.probes(config, runtime, with_services=False)  # for these there is `services`
     runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
     sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
     client.close()

@@ -12,6 +12,7 @@ from tests.ctl.check.findings import host as of_host
 from tests.ctl.check.findings import network as of_network
 from tests.ctl.check.findings import rules as of_rules
 from tests.ctl.check.findings import service as of_service
+from tests.ctl.check.findings import services as of_services
 from tests.ctl.check.findings import storage as of_storage
 from tests.ctl.check.findings.shared import Made, Row
 
@@ -27,6 +28,7 @@ TABLE: list[Row] = [
     *of_network.WEBHOOK,
     *of_network.CHANNELS,
     *of_rules.RULES,
+    *of_services.SERVICES,
     *of_storage.STORAGE,
 ]
 

@@ -26,8 +26,8 @@ class RuleConfig:
     metric: str = option(
         OneOf(tuple(metric.name for metric in OF_SUBJECT.values())),
         REQUIRED,
-        "What is measured. A rule takes the place of the built-in ones on the same metric, disk_used_percent or "
-        "disk_inodes_percent.",
+        "What is measured. A rule takes the place of the built-in ones on the same metric, disk_used_percent, "
+        "disk_inodes_percent or disk_read_only.",
         example="disk_used_percent",
     )
     above: float | None = option(_LIMIT, "", "The value from which on it is bad.", example=95.0, suggested=True)

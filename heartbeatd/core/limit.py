@@ -55,7 +55,11 @@ def _built_in(metric: str) -> tuple[Limit, ...]:
     )
 
 
-BUILT_IN: tuple[Limit, ...] = (*_built_in("disk_used_percent"), *_built_in("disk_inodes_percent"))
+BUILT_IN: tuple[Limit, ...] = (
+    *_built_in("disk_used_percent"),
+    *_built_in("disk_inodes_percent"),
+    Limit("disk_read_only", Severity.CRITICAL, 1.0, 0.0, for_s=60, remind_s=DAY_S),
+)
 
 
 class Limits:

@@ -22,8 +22,8 @@ class Kind(StrEnum):
 class Metric:
     """`help` says what it is, in a few words; `digits` are those behind the point where people read it.
 
-    With `rollup` each hour and each day has its least, mean and greatest value. `subject` is the kind of subject that a rule on
-    it has; "" if there is none.
+    With `rollup` each hour and each day has its least, mean and greatest value; what is not `kept` is only looked at.
+    `subject` is the kind of subject that a rule on it has; "" if there is none.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Metric:
     digits: int = 1
     rollup: bool = True
     subject: str = ""
+    kept: bool = True
 
 
 class Series(NamedTuple):
@@ -58,6 +59,15 @@ METRICS: tuple[Metric, ...] = (
 READ_SELDOM: tuple[Metric, ...] = (
     Metric("disk_used_percent", Kind.REAL, "percent", "space in use of each local filesystem", subject="disk"),
     Metric("disk_inodes_percent", Kind.REAL, "percent", "inodes in use of each local filesystem", subject="inodes"),
+    Metric(
+        "disk_read_only",
+        Kind.INTEGER,
+        TRUTH,
+        "whether a local filesystem that is meant to be written, or was, is read-only; not kept",
+        0,
+        subject="readonly",
+        kept=False,
+    ),
     Metric("swap_percent", Kind.REAL, "percent", "swap in use", subject="swap"),
     Metric("load_per_core", Kind.REAL, "load", "the load of the last 5 minutes for each core", 2, subject="load"),
     Metric(
@@ -73,6 +83,8 @@ READ_SELDOM: tuple[Metric, ...] = (
 OF_NAME = {metric.name: metric for metric in (*METRICS, *READ_SELDOM)}
 OF_SUBJECT = {metric.subject: metric for metric in OF_NAME.values() if metric.subject}
 ROLLED_UP: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.rollup)
+KEPT_SELDOM = tuple(metric for metric in READ_SELDOM if metric.kept)
+NOT_KEPT = frozenset(metric.name for metric in READ_SELDOM if not metric.kept)
 _SELDOM = frozenset(metric.name for metric in READ_SELDOM)
 _SELDOM_S = 60
 _NAMES = tuple(metric.name for metric in METRICS)

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from heartbeatd.core.container import Container, Reason
 from heartbeatd.core.heartbeat import HeartbeatResult
-from heartbeatd.core.metrics import Series, values
+from heartbeatd.core.metrics import NOT_KEPT, Series, values
 from heartbeatd.core.service import ServiceCheck
 from heartbeatd.core.timefmt import to_lima
 
@@ -120,5 +120,6 @@ def row_of(sample: Sample, row_id: str, result: HeartbeatResult | None, took_ms:
 
 def readings_of(sample: Sample) -> Readings | None:
     """What goes into tables `readings` and `service_checks`; None in the many cycles that read nothing of that kind."""
-    found = Readings(to_lima(sample.taken_ns), sample.readings, sample.service_checks)
+    kept = {series: value for series, value in sample.readings.items() if series.metric not in NOT_KEPT}
+    found = Readings(to_lima(sample.taken_ns), kept, sample.service_checks)
     return found if len(found) else None

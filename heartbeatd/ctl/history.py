@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heartbeatd.clock import SystemClock
-from heartbeatd.core.metrics import OF_NAME, READ_SELDOM, ROLLED_UP, TRUTH, Series
+from heartbeatd.core.metrics import KEPT_SELDOM, OF_NAME, ROLLED_UP, TRUTH, Series
 from heartbeatd.core.plain import plain
 from heartbeatd.core.retention import NS_PER_DAY
 from heartbeatd.core.timefmt import LIMA_ZONE, Zone, clock, from_iso, to_lima, to_the_minute
@@ -21,7 +21,7 @@ BY_HOUR_DAYS = 7  # up to so many days are told by the hour, unless asked otherw
 MOST_DAYS = 10_000
 PERIODS: dict[str, Period] = {"hour": HOUR, "day": DAY}
 _A_DAY = {"hour": 24, "day": 1}
-READINGS = frozenset(metric.name for metric in READ_SELDOM)
+READINGS = frozenset(metric.name for metric in KEPT_SELDOM)
 _SHARES = ("internet_ok", "worker_ok")
 _MEASURES = tuple(metric for metric in ROLLED_UP if metric.unit != TRUTH)
 _DIGITS = {metric.name: metric.digits for metric in _MEASURES}

@@ -8,7 +8,7 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import Limit, Limits
 from heartbeatd.core.locale import IN_ENGLISH
-from heartbeatd.core.metrics import OF_SUBJECT, Series, reading_s
+from heartbeatd.core.metrics import OF_SUBJECT, TRUTH, Series, reading_s
 from heartbeatd.core.plain import plain
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import Sample
@@ -71,7 +71,8 @@ def _lasting(observed: Observation, cycles: int, settings: RuleSettings) -> str:
 
 def _ok(observed: Observation, limits: Limits) -> str:
     kind = observed.subject.kind
-    if observed.value is None or kind not in OF_SUBJECT:
+    metric = OF_SUBJECT.get(kind)
+    if observed.value is None or metric is None or metric.unit == TRUTH:
         return OK
     levels = [f"{figure(kind, limit.value)} ({limit.severity})" for limit in reversed(_limits_of(observed, limits))]
     return f"{figure(kind, observed.value)}, alerts at {' and '.join(levels)}"

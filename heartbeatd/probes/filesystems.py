@@ -45,16 +45,17 @@ class LocalFilesystems:
     """Reads those that are mounted at the time."""
 
     def __init__(self, mountinfo: Path = MOUNTINFO, fstab: Path = FSTAB) -> None:
-        self._table, self._fstab = MountTable(mountinfo), fstab
+        self._table, self._watched = MountTable(mountinfo), Watched(fstab)
 
     def read(self) -> Mapping[Series, float]:
         """Raises NoData if there is none, ProbeError if none can be asked."""
         values: dict[Series, float] = {}
         refused = ""
-        for mount in worth_a_look(self._table.local(), self._fstab):
+        for mount in self._watched.those_of(self._table.local()):
             try:
                 if _shows(mount):
                     values.update(usage(mount.point, inodes=counts_inodes(mount)))
+                    values.update(state(mount))
             except OSError as error:  # one that is broken, or unmounted since: the others are read all the same
                 refused = refused or f"{mount.point}: {error.strerror}"
         if refused and not values:
@@ -80,15 +81,30 @@ class NetworkMount:
             raise ProbeError(f"{self._point}: {error.strerror}") from None
 
 
-def worth_a_look(mounts: list[Mount], fstab: Path = FSTAB) -> list[Mount]:
-    """Without those that are meant to be read only: how full they are does not change."""
-    if not any(mount.read_only for mount in mounts):
-        return mounts
-    try:
-        written = meant_to_be_written(read_bytes(fstab))
-    except OSError:
-        written = set()
-    return [mount for mount in mounts if not mount.read_only or mount.point in written]
+class Watched:
+    """Chooses those that are not meant to be read only, by fstab(5) and by what was found before: how full the others are does
+    not change."""
+
+    def __init__(self, fstab: Path = FSTAB) -> None:
+        self._fstab = fstab
+        self._written: set[tuple[str, str]] = set()  # device and mount point
+
+    def those_of(self, mounts: list[Mount]) -> list[Mount]:
+        """Of these mounts."""
+        there = {(mount.device, mount.point): mount.read_only for mount in mounts}
+        self._written = {one for one, read_only in there.items() if not read_only or one in self._written}
+        if len(self._written) == len(there):
+            return mounts
+        try:
+            meant = meant_to_be_written(read_bytes(self._fstab))
+        except OSError:
+            meant = set()
+        return [mount for mount in mounts if (mount.device, mount.point) in self._written or mount.point in meant]
+
+
+def state(mount: Mount) -> dict[Series, float]:
+    """Whether it is read-only."""
+    return {Series("disk_read_only", plain(mount.point, _LONGEST_LABEL)): float(mount.read_only)}
 
 
 def usage(point: str, *, inodes: bool = True) -> dict[Series, float]:

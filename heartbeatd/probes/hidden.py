@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import NoData, ProbeError
-from heartbeatd.probes.filesystems import MOUNTINFO, MountTable, counts_inodes, percentages, worth_a_look
+from heartbeatd.probes.filesystems import MOUNTINFO, MountTable, Watched, counts_inodes, percentages, state
 from heartbeatd.probes.mounts import Mount, local, parse
 
 SOCKET = Path("/run/heartbeatd-filesystems.sock")
@@ -27,7 +27,7 @@ class HiddenFilesystems:
     """Reads them from who is at the end of `helper`."""
 
     def __init__(self, helper: Path = SOCKET, mountinfo: Path = MOUNTINFO) -> None:
-        self._helper = helper
+        self._helper, self._watched = helper, Watched()
         self._table, self._own = MountTable(mountinfo), MountTable(mountinfo)  # one for each thread
         self._connection: socket.socket | None = None
         self._pause = 0
@@ -47,7 +47,7 @@ class HiddenFilesystems:
         """Waits for as long as it takes. Raises NoData if there is none, ProbeError if the helper does not say."""
         mounts, df = self._ask()
         hidden = [mount for mount in parse(mounts) if f"{mount.point}/".startswith(HIDDEN)]
-        found = worth_a_look([mount for mount in local([*self._table.all(), *hidden]) if mount in hidden])
+        found = self._watched.those_of([mount for mount in local([*self._table.all(), *hidden]) if mount in hidden])
         if found:
             return _usage(found, df)
         self._hang_up()
@@ -98,7 +98,8 @@ def _usage(mounts: Sequence[Mount], df: bytes) -> dict[Series, float]:
     values: dict[Series, float] = {}
     for mount in mounts:
         used, available, inodes, free = said.get(os.fsencode(mount.point), (0, 0, 0, 0))
-        values |= percentages(mount.point, used, available, inodes if counts_inodes(mount) else 0, free)
+        figures = percentages(mount.point, used, available, inodes if counts_inodes(mount) else 0, free)
+        values |= figures | state(mount) if figures else {}
     if not values:
         raise ProbeError(f"df says nothing of {mounts[0].point}")
     return values

@@ -13,7 +13,7 @@ from heartbeatd.core.text.threshold import threshold_text
 
 _CLOSE = Policy(initial=Initial.ASSUME_OK)
 _FILESYSTEM = "filesystem"  # how the names of the probes begin that read them
-_OF_FILESYSTEMS = {"disk_used_percent", "disk_inodes_percent"}
+_OF_FILESYSTEMS = {"disk_used_percent", "disk_inodes_percent", "disk_read_only"}
 
 
 def rule(settings: RuleSettings) -> Rule:

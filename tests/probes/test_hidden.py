@@ -88,7 +88,9 @@ def test_what_is_hidden_is_read_over_one_connection(tmp_path: Path, mountinfo: P
             assert look(reader) == {
                 Series("disk_used_percent", "/home"): 75.0,
                 Series("disk_inodes_percent", "/home"): 10.0,
+                Series("disk_read_only", "/home"): 0.0,
                 Series("disk_used_percent", "/home/my disk"): 25.0,
+                Series("disk_read_only", "/home/my disk"): 0.0,
             }
         assert len(served) == 1
         del reader

@@ -101,7 +101,21 @@ def test_if_none_can_be_asked_it_has_failed(tmp_path: Path) -> None:
 def test_datasets_of_zfs_have_no_inodes_to_run_out_of(tmp_path: Path) -> None:
     """What it says is how many would fit into the space that is left."""
     values = LocalFilesystems(a_table(tmp_path, f"{tmp_path} 0:99 zfs rw")).read()
-    assert {series.metric for series in values} == {"disk_used_percent"}
+    assert {series.metric for series in values} == {"disk_used_percent", "disk_read_only"}
+
+
+def test_one_that_becomes_read_only_is_looked_at_on(tmp_path: Path) -> None:
+    """Also where fstab says nothing of it; what is mounted in its place is another."""
+    table = a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} rw")
+    reader, series = LocalFilesystems(table, tmp_path / "none"), Series("disk_read_only", str(tmp_path))
+    assert reader.read()[series] == 0
+    a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} ro")
+    assert reader.read()[series] == 1
+    a_table(tmp_path, f"{tmp_path} {a_disk(tmp_path)} rw")
+    assert reader.read()[series] == 0
+    a_table(tmp_path, f"{tmp_path} 0:77 zfs ro")
+    with pytest.raises(NoData):
+        reader.read()
 
 
 def test_a_network_mount_is_looked_at_while_it_is_mounted(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import DAY_S, Limit
 from heartbeatd.core.locale import IN_ENGLISH
-from heartbeatd.core.metrics import OF_NAME, OF_SUBJECT, READ_SELDOM, Series
+from heartbeatd.core.metrics import OF_NAME, OF_SUBJECT, READ_SELDOM, TRUTH, Series
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen, evaluate
@@ -209,7 +209,7 @@ def test_each_has_words(event: Event, observed: Observation) -> None:
     assert "{" not in text.title + text.message
     assert len(text.title) <= LONGEST_TITLE
     if not observed.ok:
-        assert "The limit is 90" in text.message
+        assert ("The limit is 90" in text.message) == (OF_SUBJECT[observed.subject.kind].unit != TRUTH)
         assert "(America/Lima)" in text.message
 
 

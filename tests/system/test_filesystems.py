@@ -1,6 +1,7 @@
 """Each local filesystem of a booted Debian is looked at, also /home, which the sandbox hides; and nobody sees its files."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.system.tree import PREPARED, SUITES
 TELLING = (
     MEASURE_ONLY + '[[rule]]\nmetric = "disk_used_percent"\nabove = 50\nfor = "0s"\n'
     '[[rule]]\nmetric = "disk_inodes_percent"\nabove = 50\nfor = "0s"\n'
+    '[[rule]]\nmetric = "disk_read_only"\nabove = 1\nclear = 0\nfor = "0s"\n'
 )
 HELPER = "heartbeatd-filesystems@test.service"
 SOCKET = "heartbeatd-filesystems.socket"
@@ -57,6 +59,20 @@ def test_the_figures_are_those_of_df(host: BootedHost) -> None:
     for point in ("/home", "/var/backups"):
         (percent,) = host.out(f"df --output=pcent {point} | tail -n 1 | tr -d %").split()
         assert told(host)[point] == pytest.approx(int(percent) - 0.5, abs=0.6)
+
+
+def test_one_that_has_become_read_only_is_told_of(host: BootedHost, disks: dict[str, Path]) -> None:
+    """By the filesystem itself: in the agent's sandbox each is mounted read-only."""
+    assert "is read-only" not in host.journal("--unit=heartbeatd", "--output=cat")
+    with host.path("/etc/fstab").open("a") as fstab:
+        fstab.write("/dev/none /srv/my\\040disk ext4 noauto,errors=remount-ro 0 0\n")
+    subprocess.run(["mount", "-o", "remount,ro", disks["/srv/my disk"]], check=True)
+    try:
+        host.run("systemctl restart heartbeatd")
+        told = "/srv/my disk is read-only"
+        host.wait_for("it is told of", lambda: told in host.journal("--unit=heartbeatd", "--output=cat"))
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", disks["/srv/my disk"]], check=True)
 
 
 def test_the_agent_sees_nothing_of_home(host: BootedHost) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from heartbeatd.core.metrics import READ_SELDOM, Metric, Series
+from heartbeatd.core.metrics import KEPT_SELDOM, Metric, Series
 from heartbeatd.core.plain import plain
 
 LONGEST_LABEL = 60
@@ -11,7 +11,7 @@ _UNITS = {"percent": "%", "°C": " °C"}
 
 def reading_lines(values: Mapping[Series, float]) -> Iterator[str]:
     """Filesystems first, e.g. `disk        / 63.0%, /srv 91.2%`; labels may be anything, and come out fit for a terminal."""
-    for metric in READ_SELDOM:
+    for metric in KEPT_SELDOM:
         found = [
             _one(metric, series.label, value)
             for series, value in sorted(values.items())

@@ -12,6 +12,7 @@ from heartbeatd.ctl.child_process import run_in_child
 from heartbeatd.errors import Problem, StoreError, StoreNotAllowedError
 from heartbeatd.store import reader
 from heartbeatd.store.guard import DEADLINE_S
+from heartbeatd.store.read_only import limit_memory
 from heartbeatd.store.reader import Reader
 
 MEMORY_BYTES = 64 << 20
@@ -24,7 +25,7 @@ def read(config_file: Path, path: Path, look: Callable[[Reader], T]) -> T:
 
     Raises NotAllowedError if we were not root and may not read it, else StoreError.
     """
-    reader.limit_memory(MEMORY_BYTES)
+    limit_memory(MEMORY_BYTES)
 
     def work() -> T:
         with contextlib.closing(Reader.open(path)) as opened:
@@ -38,7 +39,7 @@ def require_safe_to_write(config_file: Path, path: Path) -> None:
 
     What is then written is held to the bound of memory, too: a CHECK or a DEFAULT in the schema is computed at each row.
     """
-    reader.limit_memory(MEMORY_BYTES)
+    limit_memory(MEMORY_BYTES)
     _as_the_agent(config_file, path, lambda: reader.require_safe_to_write(path))
 
 

@@ -7,7 +7,6 @@ column should hold is unknown (None). Texts come as they are: see `core.plain`.
 """
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,10 @@ from heartbeatd.errors import Problem, StoreError
 from heartbeatd.store import rollups, service_checks, silences
 from heartbeatd.store.cells import moment_ns, real, severity_of, text_of, time_of, whole, word
 from heartbeatd.store.deliveries import WAITING
-from heartbeatd.store.disk_files import beside
-from heartbeatd.store.guard import TABLES, limit, require_real_files, require_real_tables
+from heartbeatd.store.guard import TABLES
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
+from heartbeatd.store.read_only import open_to_read
 from heartbeatd.store.readings import NS_PER_S, second_of
 from heartbeatd.store.records import LAST_STAMP
 from heartbeatd.store.results import (
@@ -37,7 +36,6 @@ from heartbeatd.store.results import (
 )
 from heartbeatd.store.rollups import DAY, HOUR, Period
 
-BUSY_S = 1.0
 MOST_SUBJECTS = 1000
 _DELIVERIES = (
     "SELECT number, event_id, CASE WHEN json_valid(body) THEN body ->> '$.title' END, channel, attempts, queued_ns, next_try_ns,"
@@ -124,12 +122,7 @@ class Reader:
         """What was last announced of each subject, `MOST_SUBJECTS` of them."""
         query = "SELECT subject, announced, severity, since_ns FROM alert_state ORDER BY subject LIMIT ?"
         return tuple(
-            Announced(
-                Subject.parse(subject),
-                word(state),
-                severity_of(severity),
-                moment_ns(since_ns),
-            )
+            Announced(Subject.parse(subject), word(state), severity_of(severity), moment_ns(since_ns))
             for subject, state, severity, since_ns in self._all(query, MOST_SUBJECTS)
             if isinstance(subject, str)
         )
@@ -236,28 +229,6 @@ def _delivery(row: Sequence[object]) -> StoredDelivery:
 def _roll_up(figures: Sequence[object]) -> RollUp:
     least, mean, most, count = figures
     return RollUp(real(least), real(mean), real(most), whole(count))
-
-
-def open_to_read(path: Path) -> sqlite3.Connection:
-    """A guarded read-only connection, which can neither change the database nor hold the agent up. Raises as `Reader.open`."""
-    with reported(path):
-        real = require_real_files(path)
-        # A database that was closed cleanly has no WAL, and without write access SQLite could not make one to look.
-        mode = "mode=ro" if beside(real, "-wal").exists() or os.access(real.parent, os.W_OK) else "mode=ro&immutable=1"
-        connection = sqlite3.connect(f"{real.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_S)
-        try:
-            limit(connection)
-            require_real_tables(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def limit_memory(most_bytes: int) -> None:
-    """Bound what SQLite takes in this process, all connections together, from now on: it can only be lowered after that."""
-    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
-        connection.execute(f"PRAGMA hard_heap_limit = {most_bytes}")
 
 
 def require_safe_to_write(path: Path) -> None:

@@ -15,7 +15,8 @@ from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import to_lima
 from heartbeatd.store.database import Database, WriteResult
 from heartbeatd.store.pruning import FORGET_EVERY, PRUNE_ROWS
-from heartbeatd.store.reader import Reader, open_to_read
+from heartbeatd.store.read_only import open_to_read
+from heartbeatd.store.reader import Reader
 from heartbeatd.store.rollups import DAY, HOUR
 from tests.bench.databases import STEP_NS, rows
 from tests.bench.figures import Figure, p99, took_ms

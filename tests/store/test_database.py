@@ -31,7 +31,7 @@ from heartbeatd.rules.threshold import subject_of
 from heartbeatd.store.database import Database, WriteResult
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.pruning import PRUNE_ROWS
-from heartbeatd.store.reader import open_to_read
+from heartbeatd.store.read_only import open_to_read
 from heartbeatd.store.steps import MIGRATIONS
 from tests.support.rows import NOW_NS, alert, ids, keep_from, row
 from tests.support.states import announced

@@ -107,7 +107,8 @@ class AlertsConfig:
     alert_after: int = option(
         Whole(1, 1000),
         2,
-        "Consecutive bad cycles before a change to bad is announced: a single lost heartbeat is no outage.",
+        "Consecutive bad cycles before a change to bad is announced: a single lost heartbeat is no outage. While this host has "
+        "no internet they are 6 or 3 times as many, whichever is more.",
     )
     recover_after: int = option(Whole(1, 1000), 1, "Consecutive good cycles before a recovery is announced.")
     language: str = option(

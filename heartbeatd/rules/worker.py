@@ -3,11 +3,13 @@
 Silence is always `unreachable`; its cause, and what the internet check found in the same cycle, say where to look.
 """
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 
 from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult, is_no_route
 from heartbeatd.core.locale import N_, Sentence
+from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.subject import OK, Observation, Severity
 from heartbeatd.core.text.worker import worker_text
@@ -72,9 +74,14 @@ def rule(settings: RuleSettings) -> Rule:
     return Rule(
         WORKER.kind,
         partial(_observe, settings.internet_url),
-        lambda _: settings.policy,
+        partial(_policy, settings.policy, replace(settings.policy, for_cycles=settings.policy.change_cycles)),
         partial(worker_text, heartbeat_url=settings.heartbeat_url),
     )
+
+
+def _policy(policy: Policy, without_internet: Policy, observed: Observation) -> Policy:
+    """A router that connects anew, as many do each night, is no outage of the Worker, and a message could not leave anyway."""
+    return without_internet if observed.reason == Cause.NO_INTERNET else policy
 
 
 def _observe(internet_url: str, seen: Seen) -> tuple[Observation, ...]:

@@ -15,6 +15,7 @@ from heartbeatd.core.sample import Sample
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.service import HEALTHY, ServiceCheck, without_answer
 from heartbeatd.core.subject import Observation
+from heartbeatd.core.text import LONGEST_HOST
 from heartbeatd.core.timefmt import from_iso
 from heartbeatd.core.worker import WorkerState
 from heartbeatd.notify.n8n import body_of
@@ -115,7 +116,9 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
     history = [observation(before, 0, 200), observation(after, S, None if cause else 500, cause, detail)]
     for change in replay(None, history, Policy())[1]:
         body = sent(notification.to_queue(notified(agent, change, "x", URL)), 2 * S)
-        assert body["title"].startswith(f"{host}: ")
+        assert body["title"].startswith(
+            f"{host}: " if len(host) <= LONGEST_HOST else host[: LONGEST_HOST // 2].split(".")[0]
+        )
         assert body["message"]
 
 

@@ -264,7 +264,7 @@ def internet_and_worker(stage: Stage) -> Outcome:
         nobody = "http://127.0.0.1:9/"
         toml = stage.toml(worker="" if worker_up else nobody, internet="" if internet_up else nobody)
         with stage.agent(toml) as agent:
-            sleep_s(3)
+            sleep_s(9)  # without internet it takes six cycles
             agent.stop()
         causes.append([event[2] for event in stage.events()[before:]])
     outcome.expect(causes == [[], ["refused"], ["no internet"]], f"causes: {causes}")

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from tests.faults import alarm, clocks, network, process, storage
+from tests.faults import alarm, clocks, network, process, rules, storage
 from tests.faults.stage import Outcome, Stage
 from tests.support.agent import CHECKOUT, environment, python
 from tests.support.receiver import Receiver
@@ -62,6 +62,12 @@ FAULTS: dict[str, tuple[Callable[[Stage], Outcome], int, int]] = {
     "kill -9": (process.killed_at_any_moment, 300, 8),
     "alarm path killed": (alarm.alarm_path_killed, 300, 12),
     "a mount hangs": (process.hanging_mount, 200, 10),
+    "200 containers made anew": (rules.containers_made_anew, 90, 10),
+    "1,000 subjects": (rules.a_thousand_subjects, 30, 3),
+    "services misbehave": (rules.services_misbehave, 60, 3),
+    "clock stepped while for counts": (rules.clock_is_stepped_while_for_counts, 10, 3),
+    "a rule removed while bad": (rules.rule_removed_while_bad, 5, 2),
+    "kill -9 while a rule tells": (rules.killed_while_a_rule_tells, 100, 12),
     "Docker engine": (process.docker_engine, 90, 10),
     "memory": (process.memory, 90, 10),
 }

@@ -22,7 +22,7 @@ KIND = "container"
 PROBE = "containers"
 # Seconds until a state counts. `docker compose up` makes a container anew within a minute. A health check has had Docker's own
 # retries by the time it has failed.
-_FOR_S: dict[str, int] = {
+FOR_S: dict[str, int] = {
     ContainerState.STOPPED: 60,
     ContainerState.UNKNOWN: 60,
     ContainerState.RESTARTING: 180,
@@ -111,6 +111,6 @@ def _just_started(state: AlertState | None) -> bool:
 
 
 def _policy(interval_s: int, observed: Observation) -> Policy:
-    cycles = max(_FEWEST_CYCLES, -(-_FOR_S.get(observed.state, 0) // interval_s))
+    cycles = max(_FEWEST_CYCLES, -(-FOR_S.get(observed.state, 0) // interval_s))
     remind_s = DAY_S if observed.severity == Severity.CRITICAL else None
     return Policy(cycles, 1, Initial.ASSUME_OK, remind_s)

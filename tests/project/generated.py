@@ -18,7 +18,7 @@ from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.metrics import METRICS, OF_SUBJECT, READ_SELDOM
 from heartbeatd.core.worker import STATES, StateRule, WorkerState, rule_for
 from heartbeatd.journal import MessageId
-from tests.project import wire
+from tests.project import told, wire
 
 TOP = Path(__file__).resolve().parents[2]
 CONFIG = TOP / "etc/heartbeat/config.toml"
@@ -206,6 +206,7 @@ PLACES = (
     (README, "diagram", "<!-- {} -->", diagram),
     (README, "columns", "<!-- {} -->", columns),
     (README, "seldom", "<!-- {} -->", seldom),
+    (README, "told", "<!-- {} -->", told.page),
 )
 
 

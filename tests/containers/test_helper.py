@@ -1,6 +1,5 @@
 """The process that holds the Docker socket: what it says, to whom, and what it does when the engine does not answer."""
 
-import contextlib
 import json
 import os
 import pwd
@@ -9,9 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +20,7 @@ from heartbeatd.containers.engine import LARGEST_ANSWER_BYTES, EngineError, cont
 from heartbeatd.core.sample import NoData, ProbeError
 from tests.support.agent import CHECKOUT
 from tests.support.clocks import FakeClock
-from tests.support.engine import HELPER, Engine, containers_helper, count_by, own_engine
+from tests.support.engine import HELPER, Engine, containers_helper, count_by, engine_that, own_engine
 from tests.support.wait import wait_until
 
 
@@ -32,32 +30,6 @@ def said(path: Path) -> bytes:
         connection.settimeout(10)
         connection.connect(str(path))
         return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-@contextlib.contextmanager
-def engine_that(folder: Path, answers: Callable[[socket.socket], None]) -> Iterator[Path]:
-    """A socket on which each connection is treated as `answers` does."""
-    path = folder / "engine.sock"
-    over = threading.Event()
-
-    def serve() -> None:
-        while not over.is_set():
-            with contextlib.suppress(OSError):
-                connection, _ = listening.accept()
-                with connection:
-                    answers(connection)
-
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        listening.settimeout(0.1)
-        thread = threading.Thread(target=serve)
-        thread.start()
-        try:
-            yield path
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.mark.docker

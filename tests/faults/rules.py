@@ -4,15 +4,14 @@ import contextlib
 import json
 import signal
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.clocks import Wall
 from tests.faults.stage import Outcome, Resolver, Stage, forget_changes, resolve_by, sleep_s
 from tests.support import certificates
 from tests.support.agent import AgentProcess
+from tests.support.engine import engine_that
 from tests.support.scripted import Scripted, answers, endless, silent
 from tests.support.wait import wait_until
 
@@ -23,34 +22,17 @@ STEADY = '[[rule]]\nmetric = "ram_percent"\nenabled = false\n'
 class ListedContainers:
     """An engine, as far as its list goes: `listed` may be changed at any moment."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.listed = path, list[dict[str, object]]()
+    def __init__(self) -> None:
+        self.listed = list[dict[str, object]]()
 
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[None]:
-        """For as long as the block lasts."""
-        over = threading.Event()
+    def answer(self, connection: socket.socket) -> None:
+        connection.settimeout(5)
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(self.listed).encode())
 
-        def serve() -> None:
-            while not over.is_set():
-                with contextlib.suppress(OSError):
-                    connection, _ = listening.accept()
-                    with connection:
-                        connection.settimeout(5)
-                        connection.recv(65536)
-                        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + json.dumps(self.listed).encode())
 
-        with socket.socket(socket.AF_UNIX) as listening:
-            listening.bind(str(self.path))
-            listening.listen(64)
-            listening.settimeout(0.1)
-            thread = threading.Thread(target=serve)
-            thread.start()
-            try:
-                yield
-            finally:
-                over.set()
-                thread.join()
+def _counting(stage: Stage, engine: Path, more: str = "") -> str:
+    return stage.toml(more=more).replace('socket = ""', f'socket = "unix://{engine}"')
 
 
 def _containers(number: int, status: str) -> list[dict[str, object]]:
@@ -74,13 +56,11 @@ def _await(stage: Stage, number: int) -> None:
 
 def containers_made_anew(stage: Stage) -> Outcome:
     """Two hundred at once, all of which must run: nobody is told, and no cycle is late."""
-    engine = ListedContainers(stage.folder / "engine.sock")
+    engine = ListedContainers()
     outcome = Outcome(f"200 watched containers made anew, {stage.seconds} s")
     engine.listed = _containers(200, "Up 2 hours (healthy)")
-    toml = stage.toml(more='[containers]\nwatch = ["c*", "c7"]\n').replace(
-        'socket = ""', f'socket = "unix://{engine.path}"'
-    )
-    with engine.listening(), stage.agent(toml) as agent:
+    more = '[containers]\nwatch = ["c*", "c7"]\n'
+    with engine_that(stage.folder, engine.answer) as path, stage.agent(_counting(stage, path, more)) as agent:
         sleep_s(2)
         for _ in range(max(1, stage.seconds // 10)):
             engine.listed = []
@@ -95,13 +75,10 @@ def containers_made_anew(stage: Stage) -> Outcome:
 
 def a_thousand_subjects(stage: Stage) -> Outcome:
     """All bad in one cycle, and well again in another: a message each, and no cycle late."""
-    engine = ListedContainers(stage.folder / "engine.sock")
+    engine = ListedContainers()
     outcome = Outcome("1,000 containers unhealthy at once")
     engine.listed = _containers(1000, "Up 2 hours (healthy)")
-    with (
-        engine.listening(),
-        stage.agent(stage.toml().replace('socket = ""', f'socket = "unix://{engine.path}"')) as agent,
-    ):
+    with engine_that(stage.folder, engine.answer) as path, stage.agent(_counting(stage, path)) as agent:
         sleep_s(2)
         engine.listed = _containers(1000, "Up 2 hours (unhealthy)")
         _await(stage, 1)

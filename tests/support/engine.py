@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -102,6 +103,32 @@ def own_engine() -> Iterator[Engine]:
         Engine(Path(folder)) as running,
     ):
         yield running
+
+
+@contextlib.contextmanager
+def engine_that(folder: Path, answers: Callable[[socket.socket], None]) -> Iterator[Path]:
+    """A socket on which each connection is treated as `answers` does."""
+    path = folder / "engine.sock"
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    answers(connection)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        listening.settimeout(0.1)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield path
+        finally:
+            over.set()
+            thread.join()
 
 
 def reasons_of(helper: Path) -> Path:

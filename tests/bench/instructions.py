@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 from tests.bench.stage import temporary_worker
@@ -17,6 +18,7 @@ from tests.support.agent import AgentProcess
 
 INTERVAL_S = 2  # valgrind is slow
 CYCLES = 20
+SERVICES_S = 30
 _WARM_UP_CYCLES = 5
 _SETTLE_CYCLES = 2  # once instructions are looked at, all code is translated anew
 
@@ -30,6 +32,32 @@ def main() -> None:
         sys.exit("valgrind is not installed")
     with tempfile.TemporaryDirectory() as folder, temporary_worker(INTERVAL_S, containers=False) as toml:
         print(f"instructions a cycle: {instructions_per_cycle(Path(folder), toml, cycles):,}")
+        busy = toml + much_to_watch(toml)
+        print(
+            f"with 20 rules and 10 services: {instructions_per_cycle(Path(folder), busy, SERVICES_S // INTERVAL_S):,}"
+        )
+
+
+def much_to_watch(toml: str) -> str:
+    """Sections for 20 rules, and for 10 services that are looked at each half minute where the internet check of `toml` asks."""
+    url = tomllib.loads(toml)["internet"]["url"]
+    port = url.rstrip("/").rpartition(":")[2]
+    checks = [f"tcp://127.0.0.1:{port}", url] * 5
+    services = "".join(
+        f'[[service]]\nname = "service-{number}"\ncheck = "{check}"\nevery = "{SERVICES_S}s"\n'
+        for number, check in enumerate(checks)
+    )
+    rules = "".join(
+        f'[[rule]]\nmetric = "disk_used_percent"\nlabel = "/srv/{number}*"\nabove = 95\nseverity = "{severity}"\n'
+        for number in range(8)
+        for severity in ("warning", "critical")
+    )
+    each_cycle = "".join(
+        f'[[rule]]\nmetric = "{metric}"\nabove = 99\nseverity = "{severity}"\n'
+        for metric in ("cpu_percent", "ram_percent")
+        for severity in ("warning", "critical")
+    )
+    return rules + each_cycle + services
 
 
 def instructions_per_cycle(folder: Path, toml: str, cycles: int = CYCLES) -> int:

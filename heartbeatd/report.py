@@ -75,8 +75,9 @@ class Reporter:
             _log_announcement(announcement, text)
         told = {announcement.observed.subject for announcement, _ in evaluation.told}
         for after in evaluation.changed:
-            earlier = before.get(after.subject)
-            if earlier is not None and after.subject not in told and after.current != earlier.current:
+            # A subject of which nothing was known has just got its first state.
+            earlier = before[after.subject].current if after.subject in before else after.announced
+            if after.subject not in told and after.current != earlier:
                 _log_untold(earlier, after, next(o for o in evaluation.observations if o.subject == after.subject))
 
     def _log_hour(self, hour: Hour) -> None:
@@ -142,15 +143,15 @@ def _log_announcement(announcement: Announcement, text: Text) -> None:
     log.log(NOTICE if announcement.event is Event.RECOVERY else logging.WARNING, "%s", text.message, extra=fields)
 
 
-def _log_untold(before: AlertState, after: AlertState, observed: Observation) -> None:
+def _log_untold(before: str, after: AlertState, observed: Observation) -> None:
     log.log(
         NOTICE,
         "%s went from %s to %s; not announced, as %s",
         "the heartbeat Worker" if after.subject == WORKER else after.subject,
-        before.current,
+        before,
         after.current,
         _why_untold(after, observed.at_ns),
-        extra=_fields(observed, before.current),
+        extra=_fields(observed, before),
     )
 
 
@@ -159,7 +160,7 @@ def _why_untold(after: AlertState, now_ns: int) -> str:
         return f"it is flapping: {plural(changes_in_an_hour(after, now_ns), 'change')} in an hour"
     if after.untold is None:
         return "nothing else was announced in between"
-    return "it is silenced"
+    return "nobody is told of it for now"
 
 
 def _fields(observed: Observation, previous: str, **others: object) -> dict[str, dict[str, str]]:

@@ -21,14 +21,27 @@ ANNOUNCED_OK = AlertState(CELLAR, OK, Severity.OK, 0)
 UNTOLD_LOW = replace(ANNOUNCED_OK, untold="low", untold_since_ns=NOW_NS, changes_ns=(NOW_NS,))
 
 
-@pytest.mark.parametrize(
+WHYS = pytest.mark.parametrize(
     ("before", "after", "why"),
     [
         (ANNOUNCED_OK, replace(UNTOLD_LOW, changes_ns=(NOW_NS,) * 8), "it is flapping: 8 changes in an hour"),
         (UNTOLD_LOW, ANNOUNCED_OK, "nothing else was announced in between"),
-        (ANNOUNCED_OK, UNTOLD_LOW, "it is silenced"),
+        (ANNOUNCED_OK, UNTOLD_LOW, "nobody is told of it for now"),
     ],
 )
+
+
+def test_the_first_state_of_a_subject_that_is_silenced(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing was known of it, and nobody is told: the journal is."""
+    caplog.set_level(logging.INFO)
+    observed = Observation(CELLAR, "low", Severity.WARNING, NOW_NS)
+    row, evaluation = row_of(Sample(NOW_NS), "id", None, 1.0), Evaluation((observed,), (UNTOLD_LOW,))
+    reporter = Reporter(AGENT, 10, "http://internet.example", LogCycles.ALL)
+    reporter.log_changes(CycleOutcome(Tick(NOW_NS), Sample(NOW_NS), row, None, evaluation, None, ""), {})
+    assert caplog.messages == ["test:cellar went from ok to low; not announced, as nobody is told of it for now"]
+
+
+@WHYS
 def test_why_a_change_is_not_announced(
     caplog: pytest.LogCaptureFixture, before: AlertState, after: AlertState, why: str
 ) -> None:

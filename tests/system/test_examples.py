@@ -1,4 +1,4 @@
-"""The drop-ins among the examples, installed by the package and taken by a real systemd."""
+"""The drop-ins and units among the examples, installed by the package and taken by a real systemd."""
 
 import contextlib
 import re
@@ -24,6 +24,8 @@ def test_every_example_is_installed(installed: BootedHost) -> None:
         "./README",
         "./n8n/heartbeat.json",
         "./several-hosts/config.toml",
+        "./systemd/heartbeatd-maintenance.service",
+        "./systemd/heartbeatd-maintenance.timer",
         "./systemd/lxc-no-nesting.conf",
         "./systemd/lxc.conf",
         "./systemd/no-user-namespaces.conf",
@@ -143,6 +145,33 @@ def test_lxc_conf_shows_the_container_its_own_memory(installed: BootedHost) -> N
         assert RAM_PERCENT not in measured
     else:
         assert set(measured) == {RAM_PERCENT}
+
+
+def test_a_maintenance_window(installed: BootedHost) -> None:
+    """Its timer elapses on a Sunday at three; what it starts silences everything for two hours, and leaves nothing behind."""
+    configure(installed, MEASURE_ONLY)
+    installed.run("systemctl start heartbeatd")
+    wait_active(installed)
+    installed.run(f"cp {EXAMPLES}/systemd/heartbeatd-maintenance.* /etc/systemd/system/ && systemctl daemon-reload")
+    units = "heartbeatd-maintenance.timer heartbeatd-maintenance.service"
+    verified = installed.run(f"systemd-analyze verify --man=no {units}")
+    assert verified.stdout + verified.stderr == ""
+    installed.run("systemctl enable --now heartbeatd-maintenance.timer")
+    shown = "systemctl show --property=NextElapseUSecRealtime --value heartbeatd-maintenance.timer"
+    assert re.fullmatch(r"Sun \S+ 03:00:00 \w+", installed.out(shown))
+    installed.run("systemctl start heartbeatd-maintenance.service")
+    assert "* until " in installed.out("heartbeatctl silences")
+    assert "maintenance window" in installed.out("heartbeatctl silences")
+    assert state_of(installed, "heartbeatd-maintenance.service") == "inactive"
+    installed.run("heartbeatctl unsilence all && systemctl disable --now heartbeatd-maintenance.timer")
+    installed.run(
+        "systemctl stop heartbeatd; rm /etc/systemd/system/heartbeatd-maintenance.* && systemctl daemon-reload"
+    )
+
+
+def state_of(host: BootedHost, unit: str) -> str:
+    """Of any unit."""
+    return host.out(f"systemctl show --property=ActiveState --value {unit}")
 
 
 @contextlib.contextmanager

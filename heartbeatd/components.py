@@ -81,6 +81,7 @@ def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> Rule
         tuple(map(limit_of, config.rules)),
         Watched(config.containers.watch, config.containers.any_unhealthy),
         tuple(map(service_of, config.services)),
+        registry.watched_units(config),
     )
 
 

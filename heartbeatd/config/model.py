@@ -13,7 +13,7 @@ from heartbeatd.config.secrets import Secret
 from heartbeatd.config.services import ServiceConfig
 from heartbeatd.config.several import Headers, SomeOf, headers_of
 from heartbeatd.config.urls import Url
-from heartbeatd.config.watching import ContainersConfig, FilesystemsConfig, RuleConfig
+from heartbeatd.config.watching import ContainersConfig, FilesystemsConfig, RuleConfig, UnitsConfig
 from heartbeatd.config.zones import TimeZone
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.redact import secrets_in
@@ -232,6 +232,7 @@ class Config:
         FilesystemsConfig, "How full filesystems are. All local ones are looked at once a minute."
     )
     containers: ContainersConfig = section(ContainersConfig, "Which containers must run.")
+    units: UnitsConfig = section(UnitsConfig, "Which failed units of systemd are announced.")
     storage: StorageConfig = section(StorageConfig, "The database.")
 
     @property

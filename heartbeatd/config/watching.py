@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from heartbeatd.config.lengths import Length, MaybeNumber, YesNo
-from heartbeatd.config.names import ContainerNames
+from heartbeatd.config.names import ContainerNames, UnitNames
 from heartbeatd.config.options import OneOf, Text, Whole
 from heartbeatd.config.paths import MountPoints
 from heartbeatd.config.schema import REQUIRED, option
@@ -88,6 +88,21 @@ class ContainersConfig:
         "How many of the last lines of its output an alert about a container shows, 1000 characters at the most; 0 is none. "
         "They may hold what is not for everybody who reads alerts.",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitsConfig:
+    watch: tuple[str, ...] = option(
+        UnitNames(),
+        ("*",),
+        "Units that are announced when they have failed: names, or patterns as a shell's; [] is none. systemd is asked once a "
+        "minute. A unit that has a section [[service]] is left to that.",
+        example=("*.service", "backup.*"),
+    )
+    ignore: tuple[str, ...] = option(
+        UnitNames(), (), "Units that are not announced, though watch has them.", example=("user@*.service",)
+    )
+    severity: str = option(OneOf((Severity.WARNING, Severity.CRITICAL)), "warning", "How bad a failed unit is.")
 
 
 def limit_of(rule: RuleConfig) -> Limit:

@@ -21,12 +21,13 @@ from heartbeatd.core.service import Service
 from heartbeatd.core.subject import Observation, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
+from heartbeatd.core.unit import NO_UNITS, WatchedUnits
 
 
 @dataclass(frozen=True, slots=True)
 class RuleSettings:
     """What rules are made from: when a change of the Worker is told, URLs that are fit to be shown, seconds between two cycles,
-    the limits that are configured, which containers must run, and the services."""
+    the limits that are configured, which containers must run, the services, and the units."""
 
     policy: Policy
     heartbeat_url: str
@@ -35,6 +36,7 @@ class RuleSettings:
     limits: tuple[Limit, ...] = ()
     containers: Watched = NOTHING
     services: tuple[Service, ...] = ()
+    units: WatchedUnits = NO_UNITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.metrics import NOT_KEPT, Series, values
 from heartbeatd.core.service import ServiceCheck
 from heartbeatd.core.timefmt import to_lima
+from heartbeatd.core.unit import FailedUnit
 
 
 class ProbeStatus(StrEnum):
@@ -66,6 +67,9 @@ class Sample:
     reasons: Mapping[str, Reason] = field(
         default_factory=dict
     )  # of containers that are not well, by name, as far as known
+    failed_units: tuple[FailedUnit, ...] | None = (
+        None  # None in a cycle in which systemd was not asked, or did not answer
+    )
     services: tuple[ServiceCheck, ...] = ()
     service_checks: tuple[ServiceCheck, ...] = ()
 

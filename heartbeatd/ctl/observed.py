@@ -8,13 +8,14 @@ from heartbeatd.config.model import Config
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import Limit, Limits
 from heartbeatd.core.locale import IN_ENGLISH
-from heartbeatd.core.metrics import OF_SUBJECT, TRUTH, Series, reading_s
+from heartbeatd.core.metrics import OF_SUBJECT, TRUTH, Series, reading_s, seldom_cycles
 from heartbeatd.core.plain import plain
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import OK, Observation, Severity
 from heartbeatd.core.text.service import CERTIFICATE, SERVICE
 from heartbeatd.core.text.threshold import figure
+from heartbeatd.core.text.unit import UNIT
 from heartbeatd.core.timefmt import format_duration
 from heartbeatd.core.worker import WORKER
 from heartbeatd.rules import all_rules
@@ -64,6 +65,8 @@ def _lasting(observed: Observation, cycles: int, settings: RuleSettings) -> str:
     metric, every_s = OF_SUBJECT.get(observed.subject.kind), settings.interval_s
     if metric is not None:
         every_s = reading_s(metric.name, every_s)
+    elif observed.subject.kind == UNIT:
+        every_s *= seldom_cycles(every_s)
     elif observed.subject.kind in (SERVICE, CERTIFICATE):
         every_s = max([every_s, *(one.every_s for one in settings.services if one.name == observed.subject.name)])
     return format_duration((cycles - 1) * every_s)

@@ -14,11 +14,25 @@ from heartbeatd.core.container import Container, Reason
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import NoData, Off, ProbeError, ProbeReport, ProbeStatus
 from heartbeatd.core.service import ServiceCheck
+from heartbeatd.core.unit import FailedUnit
 
 T = TypeVar("T")
 # By the name of what a Sample has, or by the series of what it has not; what is unknown is left out.
-Value = float | str | tuple[Container, ...] | Mapping[str, Reason] | tuple[ServiceCheck, ...] | None
-Values = Mapping[str, Value] | Mapping[str, tuple[ServiceCheck, ...]] | Mapping[Series, float]
+Value = (
+    float
+    | str
+    | tuple[Container, ...]
+    | Mapping[str, Reason]
+    | tuple[ServiceCheck, ...]
+    | tuple[FailedUnit, ...]
+    | None
+)
+Values = (
+    Mapping[str, Value]
+    | Mapping[str, tuple[ServiceCheck, ...]]
+    | Mapping[str, tuple[FailedUnit, ...]]
+    | Mapping[Series, float]
+)
 Finish = Callable[[], Values]
 Read = Callable[[int, CancelToken], Finish]
 EACH_CYCLE = 1

@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 from heartbeatd.cancel import SerialWorker
 from heartbeatd.config.model import Config
+from heartbeatd.config.services import service_of
 from heartbeatd.containers.inquiry import Inquiry
 from heartbeatd.core.container import Watched
 from heartbeatd.core.metrics import seldom_cycles
+from heartbeatd.core.service import ServiceKind
+from heartbeatd.core.subject import Severity
+from heartbeatd.core.unit import WatchedUnits
 from heartbeatd.net.http import Client
 from heartbeatd.probes import disks, host, pressure
 from heartbeatd.probes.base import EACH_CYCLE, Probe, at_once, on_thread
@@ -16,9 +20,11 @@ from heartbeatd.probes.hidden import HiddenFilesystems
 from heartbeatd.probes.internet import Internet
 from heartbeatd.probes.services import Beside, Services
 from heartbeatd.probes.temperatures import require_sensors, temperatures
+from heartbeatd.probes.units import FailedUnits
 
 DISK_S = 1.0
 NO_WAIT_S = 0.0
+UNITS_S = 1.0
 
 
 def table(
@@ -38,7 +44,7 @@ def table(
         beside = Beside(lambda: internet.failed_lately, lambda: docker.listed)
         looked_at = (Probe("services", EACH_CYCLE, NO_WAIT_S, services(beside).read),)
     seldom = seldom_cycles(config.agent.interval_seconds)
-    hidden = HiddenFilesystems()
+    hidden, units = HiddenFilesystems(), FailedUnits(watched_units(config), UNITS_S)
     network = (
         Probe(f"filesystem {point}", seldom, DISK_S, on_thread(thread(f"filesystem {point}"), NetworkMount(point).read))
         for point in config.filesystems.network
@@ -56,10 +62,19 @@ def table(
         Probe("load", seldom, NO_WAIT_S, at_once(host.load)),
         Probe("pressure", seldom, NO_WAIT_S, at_once(pressure.stalls)),
         Probe("temperature", seldom, DISK_S, on_thread(thread("temperature"), temperatures, require_sensors)),
+        Probe("units", seldom, UNITS_S, on_thread(thread("units"), units.read, units.require)),
         Probe("containers", EACH_CYCLE, config.docker.timeout_seconds, docker.read),
         Probe("internet", EACH_CYCLE, config.internet.timeout_seconds, internet.read),
         *looked_at,
     )
+
+
+def watched_units(config: Config) -> WatchedUnits:
+    """Which failed units are told of: those that are a service are told of as such."""
+    settings = config.units
+    services = (service_of(one) for one in config.services)
+    checked = tuple(one.at for one in services if one.kind is ServiceKind.UNIT)
+    return WatchedUnits(settings.watch, (*settings.ignore, *checked), Severity(settings.severity))
 
 
 def _containers(config: Config, thread: SerialWorker) -> Containers:

@@ -13,9 +13,27 @@ class NotAsked(Exception):
     """systemd could not be asked; the text says why, in words for the log."""
 
 
+def failed(timeout_s: float, cancel: CancelToken) -> list[str]:
+    """The names of the units that have failed. Raises NotAsked, or Cancelled."""
+    listed = _systemctl(["list-units", "--state=failed", "--plain", "--no-legend", "--full"], timeout_s, cancel)
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+
+
+def show_each(
+    units: Sequence[str], properties: Sequence[str], timeout_s: float, cancel: CancelToken
+) -> list[dict[str, str]]:
+    """These properties of each of the units. Raises NotAsked, or Cancelled."""
+    shown = _systemctl(["show", f"--property={','.join(properties)}", "--", *units], timeout_s, cancel)
+    return [_properties(part) for part in shown.split("\n\n")]
+
+
 def show(unit: str, properties: Sequence[str], timeout_s: float, cancel: CancelToken) -> dict[str, str]:
     """These properties of the unit, by name. Raises NotAsked, or Cancelled."""
-    shown = _systemctl(["show", f"--property={','.join(properties)}", "--", unit], timeout_s, cancel)
+    (found,) = show_each((unit,), properties, timeout_s, cancel)
+    return found
+
+
+def _properties(shown: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in shown.splitlines() if "=" in line)
 
 

@@ -28,6 +28,7 @@ from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.text.service import service_text
 from heartbeatd.core.text.several import several_text
 from heartbeatd.core.text.threshold import threshold_text
+from heartbeatd.core.text.unit import RESULTS, unit_text
 from heartbeatd.core.text.worker import worker_text
 from heartbeatd.core.timefmt import LIMA_ZONE
 from heartbeatd.core.worker import STATES
@@ -107,6 +108,15 @@ def _of_services() -> Iterator[Observation]:
         yield Observation(ending, OK, Severity.OK, NOW_NS, 90)
 
 
+def _of_units() -> Iterator[Observation]:
+    """Each result there is, and one that nobody knows."""
+    subject = Subject("unit", LONG_NAME[1:].replace("/", "-"))
+    for result in (*RESULTS, "protocol", None):
+        yield Observation(subject, "failed", Severity.WARNING, NOW_NS, 11, result)
+    yield Observation(subject, OK, Severity.OK, NOW_NS)
+    yield Observation(subject, OK, Severity.OK, NOW_NS, reason=GONE)
+
+
 def _announced(observed: Observation) -> Iterator[Announcement]:
     """It as each event there may be, steady and flapping."""
     known = {"ok", "degraded", "rejected", "error", "unreachable"} if observed.subject.kind == "worker" else {"warning"}
@@ -120,13 +130,15 @@ def _texts(locale: Locale) -> Iterator[Text]:
     for kind, result in product(GapKind, ("", "exit-code 226")):
         yield agent_text.gap_text("nas", Gap(kind, 0, int(A_WHILE_S * 1e9), result), locale)
     yield agent_text.test_text("nas", NOW_NS, locale)
-    for observed in (*_of_worker(), *_of_limits(), *_of_containers(), *_of_services()):
+    for observed in (*_of_worker(), *_of_limits(), *_of_containers(), *_of_services(), *_of_units()):
         for announcement in _announced(observed):
             match observed.subject.kind:
                 case "worker":
                     text = worker_text("nas", announcement, locale, "https://worker/")
                 case "container":
                     text = container_text("nas", announcement, locale)
+                case "unit":
+                    text = unit_text("nas", announcement, locale)
                 case "service" | "certificate":
                     text = service_text("nas", announcement, locale, SERVICES)
                 case _:

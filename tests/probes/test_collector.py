@@ -44,7 +44,7 @@ def test_the_table_gives_every_metric() -> None:
         client.close()
         runtime.close()
     statuses = {report.probe: report.status for report in sample.reports}
-    seldom = ("filesystems", "filesystems hidden", "swap", "load", "pressure", "temperature")
+    seldom = ("filesystems", "filesystems hidden", "swap", "load", "pressure", "temperature", "units")
     assert tuple(statuses) == ("cpu", "memory", "disk", *seldom, "containers", "internet")
     assert {statuses.pop(probe) for probe in seldom} <= {OK, NO_DATA}
     assert statuses == {"cpu": OK, "memory": OK, "disk": OK, "containers": OFF, "internet": OK}

@@ -12,6 +12,7 @@ from heartbeatd.core.text.container import ContainerState
 from heartbeatd.core.text.threshold import figure
 from heartbeatd.core.timefmt import format_duration
 from heartbeatd.rules.container import FOR_S
+from heartbeatd.rules.unit import READINGS
 
 Row = tuple[str, str, str, str]
 
@@ -64,6 +65,12 @@ def rows() -> list[Row]:
             f"they end within {services['certificate_days'].default} days",
             "warning",
             "`certificate_days = 0`",
+        ),
+        (
+            "units of systemd",
+            f"one has failed, in {READINGS} readings a minute apart",
+            "warning",
+            "`units.watch = []`",
         ),
         (
             "other limits",

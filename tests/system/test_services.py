@@ -80,6 +80,9 @@ def test_a_unit_that_fails(host: BootedHost, receiver: Receiver) -> None:
     (told,) = alerts(receiver)
     assert (told["details"]["subject"], told["details"]["current"]) == ("service:broken", "error")
     assert "systemd says of unit:broken.service: failed, signal." in told["message"] or "core-dump" in told["message"]
+    assert "warning  rules          unit:other.service: unit other.service has failed" in host.out(
+        "systemd-run --quiet --unit=other false; sleep 1; heartbeatctl check", timeout_s=90
+    )
     host.run("systemctl reset-failed")
 
 

@@ -27,6 +27,7 @@ STATES = (
     N_("down"),
     N_("timeout"),
     N_("ending"),
+    N_("failed"),
 )
 
 

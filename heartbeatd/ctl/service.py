@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from heartbeatd.files import NotRegularFile, require_regular
 
 UNIT = "heartbeatd.service"
 NOTIFIER_SOCKET = "heartbeatd-notify.socket"
+NEEDED_S = 300  # what asks the notifier ends long before
 USER = "heartbeat"
 CREDENTIALS = Path("/run/credentials") / UNIT
 _PROPERTIES = (
@@ -94,23 +95,23 @@ def unit_state() -> Service | None:
 
 @contextmanager
 def notifier_socket() -> Iterator[None]:
-    """As root: heartbeatd-notify.socket listens while this lasts, also where the agent does not run."""
-    listened = _systemctl("is-active", "--quiet", NOTIFIER_SOCKET)
-    if not listened:
-        _systemctl("start", NOTIFIER_SOCKET)
+    """As root: heartbeatd-notify.socket listens while this lasts, also where the agent does not run.
+
+    systemd stops it as soon as no unit needs it, so there is one that does, for `NEEDED_S` at the most.
+    """
+    unit = f"heartbeatd-check-notifier-{os.getpid()}.service"
+    needs = (f"--property={name}={NOTIFIER_SOCKET}" for name in ("Wants", "After"))
+    ends = ("--collect", f"--property=RuntimeMaxSec={NEEDED_S}")
+    _run("systemd-run", "--quiet", f"--unit={unit}", *needs, *ends, "sleep", "infinity")
     try:
         yield
     finally:
-        now = unit_state()
-        if not listened and (now is None or now.active in ("inactive", "failed")):
-            _systemctl("stop", NOTIFIER_SOCKET, "heartbeatd-credentials.socket")
+        _run("systemctl", "stop", unit)
 
 
-def _systemctl(*words: str) -> bool:
-    try:
-        return subprocess.run(["systemctl", *words], capture_output=True, timeout=10, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
+def _run(*words: str) -> None:
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(words, capture_output=True, timeout=10, check=False)
 
 
 def credentials() -> Credentials:

@@ -78,7 +78,7 @@ def test_the_channels_are_tried_by_the_notifier(stopped: BootedHost, receiver: R
     assert "in its own sandbox" in said.bad("channels", "ok")["text"]
     assert receiver.received(WEBHOOK) == []
     listening = "systemctl is-active heartbeatd-notify.socket heartbeatd-credentials.socket"
-    assert stopped.run(listening, check=False).stdout == "inactive\ninactive\n"
+    stopped.wait_for("their end", lambda: stopped.run(listening, check=False).stdout == "inactive\ninactive\n")
     stopped.run(
         "echo of another machine > /etc/credstore.encrypted/heartbeat.channel/phone; systemctl start heartbeatd"
     )

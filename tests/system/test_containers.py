@@ -207,8 +207,8 @@ def test_a_rootless_engine(docked: BootedHost) -> None:
 def test_the_helper_goes_with_the_agent(docked: BootedHost) -> None:
     """Stopping heartbeatd stops the helper and takes its socket away."""
     docked.run("systemctl stop heartbeatd")
-    states = docked.run(f"systemctl is-active {HELPER} heartbeatd-containers.socket", check=False).stdout
-    assert states == "inactive\ninactive\n"
+    states = f"systemctl is-active {HELPER} heartbeatd-containers.socket"
+    docked.wait_for("their end", lambda: docked.run(states, check=False).stdout == "inactive\ninactive\n")
     assert not docked.path("/run/heartbeatd-containers.sock").exists()
 
 

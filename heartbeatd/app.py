@@ -8,6 +8,7 @@ from pathlib import Path
 
 from heartbeatd import components
 from heartbeatd.config.model import Config
+from heartbeatd.config.notified import has_credentials_elsewhere
 from heartbeatd.core.cyclelog import LogCycles
 from heartbeatd.core.gap import Start
 from heartbeatd.core.payload import AgentInfo
@@ -48,6 +49,7 @@ class App:
     pinger: Client
     heartbeat: Heartbeat | None
     outbox: Outbox | None
+    notifier_keeps_copy: bool
     cycle: Cycle
     gaps: Gaps
     steps: Steps
@@ -61,8 +63,10 @@ class App:
         return self.config.longest_cycle_s
 
     def start(self) -> None:
-        """Take up what was announced."""
+        """Take up what was announced, and show the notifier what it goes by from now on."""
         self.cycle.start()
+        if self.outbox is not None and self.notifier_keeps_copy:
+            self.outbox.show_configuration()
 
     def run(self, tick: Tick) -> None:
         """One cycle, and what is to be told of the time before this run, if that can be told now."""
@@ -193,4 +197,5 @@ def build(config: Config, path: Path, runtime: Runtime, store: BackgroundStore, 
         notifies=outbox is not None,
         silenced=holds.covers,
     )
-    return App(config, runtime, store, found, agent, probes, pinger, heartbeat, outbox, cycle, gaps, Steps())
+    kept = has_credentials_elsewhere(path)
+    return App(config, runtime, store, found, agent, probes, pinger, heartbeat, outbox, kept, cycle, gaps, Steps())

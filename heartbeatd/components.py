@@ -6,8 +6,8 @@ from pathlib import Path
 
 from heartbeatd import __version__
 from heartbeatd.catalogs import catalog
-from heartbeatd.config.model import WEBHOOK, Config
-from heartbeatd.config.notified import has_credentials_elsewhere, may_have_webhook
+from heartbeatd.config.model import Config
+from heartbeatd.config.notified import apprise_channels, has_credentials_elsewhere, may_have_webhook, webhook_channel
 from heartbeatd.config.services import service_of
 from heartbeatd.config.watching import limit_of
 from heartbeatd.core.container import Watched
@@ -17,7 +17,6 @@ from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import RuleSettings
 from heartbeatd.core.sample import Sample
-from heartbeatd.core.subject import Severity
 from heartbeatd.net.heartbeat import Heartbeat
 from heartbeatd.net.http import Client
 from heartbeatd.notify.client import Notifier, SocketNotifier, SpawningNotifier
@@ -27,7 +26,6 @@ from heartbeatd.probes.service_checker import Checker
 from heartbeatd.probes.services import Beside, Services
 from heartbeatd.runtime import Runtime, host_name
 
-_LEAST = {"info": Severity.OK, "warning": Severity.WARNING, "critical": Severity.CRITICAL}
 USER_AGENT = f"heartbeatd/{__version__}"
 
 
@@ -87,11 +85,8 @@ def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> Rule
 
 def channels(config: Config, config_file: Path) -> tuple[Channel, ...]:
     """Where notifications go: the webhook, and each section [[channel]]. Where there is no webhook, the first try says so."""
-    alerts = config.alerts
-    webhook = (Channel(WEBHOOK, alerts.timeout_seconds),) if may_have_webhook(config, config_file) else ()
-    return webhook + tuple(
-        Channel(one.name, one.timeout_seconds, _LEAST[one.min_severity], one.events) for one in config.channels
-    )
+    webhook = (webhook_channel(config.alerts),) if may_have_webhook(config, config_file) else ()
+    return webhook + apprise_channels(config.channels)
 
 
 def notifier(config_file: Path) -> Notifier:

@@ -10,7 +10,7 @@ from heartbeatd.files import read_regular
 
 LARGEST_BYTES = 4096
 ANSWER_S = 1.0
-FAILURE_TOLD = Path("/run/heartbeatd-failed/told")  # see failure_alert/
+FAILURE_HEARD = Path("/run/heartbeatd-failed/heard")  # see failure_alert/notes.py
 
 
 def consume(cancel: CancelToken) -> ExitRecord | None:
@@ -23,7 +23,7 @@ def consume(cancel: CancelToken) -> ExitRecord | None:
     if not folder:
         return None
     # The one in memory was not written to the disk, so it is the newer one; neither is left for a later start.
-    paths = (FAILURE_TOLD.with_name("last-stop"), Path(folder) / "last-stop")
+    paths = (FAILURE_HEARD.with_name("last-stop"), Path(folder) / "last-stop")
     worker = SerialWorker("exit record")
     try:
         found = worker.start(lambda: list(map(_read, paths)), cancel.deadline(ANSWER_S), cancel).result()
@@ -56,8 +56,8 @@ def _remove(path: Path) -> None:
 
 
 def failure_told() -> bool:
-    """True if heartbeatd-failed.service has told of a failure, and nothing yet of its end.
+    """True if a channel has been told of a failure, and nothing yet of its end.
 
     Only for an agent that systemd has started: no other one's failure is told.
     """
-    return bool(os.environ.get("RUNTIME_DIRECTORY")) and FAILURE_TOLD.exists()
+    return bool(os.environ.get("RUNTIME_DIRECTORY")) and FAILURE_HEARD.exists()

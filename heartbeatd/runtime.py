@@ -3,24 +3,20 @@
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import gethostname
 
 from heartbeatd.cancel import CancelToken, SerialWorker
 from heartbeatd.clock import Clock, SystemClock, boot_id
 from heartbeatd.config.model import Config
-from heartbeatd.core.hostname import HostNames, name_in_file, name_in_force
+from heartbeatd.core.hostname import HostNames, name_in_force
 from heartbeatd.core.redact import Redactor
 from heartbeatd.core.service import ServiceCheck
-from heartbeatd.files import read_regular
+from heartbeatd.hostnames import host_names
 from heartbeatd.net.resolve import Resolver
 from heartbeatd.pool import MOST_THREADS, Pool
 from heartbeatd.sdnotify import NotifySocket
 from heartbeatd.store.background import BackgroundStore
 from heartbeatd.store.buffer import StoreOptions
 from heartbeatd.store.buffered_store import BufferedStore
-
-HOSTNAME_FILE = Path("/etc/hostname")
-LARGEST_BYTES = 4096
 
 
 @dataclass(slots=True)
@@ -38,7 +34,7 @@ class Runtime:
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     threads: dict[str, SerialWorker] = field(default_factory=dict)
     boot_id: str = field(default_factory=boot_id)
-    names: HostNames = field(default_factory=lambda: host_names())
+    names: HostNames = field(default_factory=host_names)
     started_ns: int = 0
 
     def __post_init__(self) -> None:
@@ -67,15 +63,6 @@ class Runtime:
         for thread in self.threads.values():
             thread.close()
         self.service.close()
-
-
-def host_names() -> HostNames:
-    """The host's names as they are now. What cannot be read is ""."""
-    try:
-        text = read_regular(HOSTNAME_FILE, LARGEST_BYTES).decode(errors="replace")
-    except OSError:
-        text = ""
-    return HostNames(gethostname(), name_in_file(text))
 
 
 def host_name(config: Config, at_start: HostNames | None = None) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from heartbeatd.core.plain import plain
 from heartbeatd.reload_requests import ReloadRequests
 
-FAILURE_NOTES = (Path("/run/heartbeatd-failed/told"), Path("/run/heartbeatd-failed/seen"))
+# See failure_alert/notes.py.
+FAILURE_NOTES = tuple(Path("/run/heartbeatd-failed", name) for name in ("seen", "alert", "heard", "told"))
 EXTENSION_US = 120_000_000
 WATCHDOG_MARGIN_S = 10  # what a cycle does beside waiting for others, on a slow disk or at the start
 

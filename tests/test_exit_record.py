@@ -21,7 +21,7 @@ def aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where it is kept in memory, beside the notes of a failure."""
     folder = tmp_path / "run"
     folder.mkdir()
-    monkeypatch.setattr(exit_record, "FAILURE_TOLD", folder / "told")
+    monkeypatch.setattr(exit_record, "FAILURE_HEARD", folder / "heard")
     return folder
 
 

@@ -4,12 +4,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from heartbeatd.config.load import read
+from heartbeatd.config.load import check_names, read
 from heartbeatd.config.model import AlertsConfig, ChannelConfig, Config
+from heartbeatd.config.notified import apprise_channels, webhook_channel
 from heartbeatd.config.resolve import resolve_alerts, resolve_channel
 from heartbeatd.config.secrets import WEBHOOK_HEADERS, WEBHOOK_URL, Credentials, channel_credential, load_credentials
 from heartbeatd.config.stored import stored_credentials
 from heartbeatd.config.walk import Place, walk
+from heartbeatd.core.delivery import Channel
 from heartbeatd.errors import ConfigError, Problem
 
 
@@ -30,6 +32,7 @@ class Alerting:
     problems: tuple[Problem, ...]
     credentials: Credentials
     complete: bool
+    hostname: str = ""
 
     def webhook(self) -> AlertsConfig:
         """With the credentials that were passed.
@@ -41,6 +44,16 @@ class Alerting:
             hint = "`heartbeatctl set-secret webhook_url` stores one"
             raise self._missing("alerts.webhook_url", hint, NotSetError if self.complete else ConfigError)
         return alerts
+
+    def listed(self) -> tuple[Channel, ...]:
+        """All channels there are; the webhook is one, unless it is known that there is none."""
+        try:
+            self.webhook()
+        except NotSetError:
+            return apprise_channels(self.channels)
+        except ConfigError:
+            pass  # a try says what is wrong, and the next may go well
+        return (webhook_channel(self.alerts), *apprise_channels(self.channels))
 
     def channel(self, name: str) -> ChannelConfig:
         """The one of this name, with its URL in force. Raises ConfigError if there is none, or it is refused."""
@@ -58,7 +71,7 @@ class Alerting:
 
 
 def load_alerting(path: Path, *, by_systemd: bool = False, stands_in: bool = False) -> Alerting:
-    """`by_systemd`: this is heartbeatd-notify@.service; `stands_in`: it is in that one's place, and has not its credentials.
+    """`by_systemd`: this is heartbeatd-notify@.service; `stands_in`: it is in that one's place, and may lack its credentials.
 
     Raises ConfigError if the file cannot be read, or is not TOML.
     """
@@ -66,9 +79,10 @@ def load_alerting(path: Path, *, by_systemd: bool = False, stands_in: bool = Fal
     place = Place(str(path), document.lines)
     walked = walk(Config, document.mapping, place)
     ours = [problem for problem in walked.problems if re.search(r": (alerts|channel)\b", problem.where)]
+    ours += check_names(walked.value.channels, place)
     alerts, channels = walked.value.alerts, walked.value.channels
     names = (WEBHOOK_URL, WEBHOOK_HEADERS, *(channel_credential(channel.name) for channel in channels))
     kept = stored_credentials()
     credentials = {**(kept or {}), **load_credentials(names=names)}
-    complete = kept is not None if by_systemd else not stands_in
-    return Alerting(alerts, channels, place, tuple(ours), credentials, complete)
+    complete = kept is not None or not (by_systemd or stands_in)
+    return Alerting(alerts, channels, place, tuple(ours), credentials, complete, walked.value.agent.hostname)

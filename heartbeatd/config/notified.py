@@ -1,10 +1,25 @@
-"""Whether there is a channel, as far as the agent can know: the credentials of channels are the notifier's alone."""
+"""Which channels there are, as far as the agent can know: their credentials are the notifier's alone."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from heartbeatd.config.load import DEFAULT_PATH
-from heartbeatd.config.model import Config
+from heartbeatd.config.model import WEBHOOK, AlertsConfig, ChannelConfig, Config
 from heartbeatd.config.secrets import WEBHOOK_URL, load_credentials
+from heartbeatd.core.delivery import Channel
+from heartbeatd.core.subject import Severity
+
+_LEAST = {"info": Severity.OK, "warning": Severity.WARNING, "critical": Severity.CRITICAL}
+
+
+def webhook_channel(alerts: AlertsConfig) -> Channel:
+    """The channel that `alerts.webhook_url` is."""
+    return Channel(WEBHOOK, alerts.timeout_seconds)
+
+
+def apprise_channels(channels: Iterable[ChannelConfig]) -> tuple[Channel, ...]:
+    """Those of the sections [[channel]]."""
+    return tuple(Channel(one.name, one.timeout_seconds, _LEAST[one.min_severity], one.events) for one in channels)
 
 
 def has_credentials_elsewhere(config_file: Path) -> bool:

@@ -7,14 +7,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.alerting import Announcement, Event
-from heartbeatd.core.gap import Gap
+from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.locale import IN_ENGLISH, N_, Locale
 from heartbeatd.core.payload import AgentInfo, JsonObject, json_text
 from heartbeatd.core.schedule import NS_PER_S, STEP_NS
 from heartbeatd.core.subject import RANKS, Severity
 from heartbeatd.core.text import Text, full_title
-from heartbeatd.core.text.agent import gap_text, test_text
+from heartbeatd.core.text.agent import failure_text, gap_text, test_text
 from heartbeatd.core.text.several import several_text
 from heartbeatd.core.timefmt import format_duration, from_iso, rfc3339, to_lima
 from heartbeatd.core.worker import WORKER
@@ -23,6 +24,7 @@ YEAR_NS = 366 * 86_400 * NS_PER_S
 MOST_SUBJECTS = 100  # that are named to programs in one notification
 # Of what is about no observed state, by its event; and of what version 0.1 queued, which did not say it, by the state.
 _SEVERITIES: Mapping[str, Severity] = {
+    Event.FAILURE: Severity.CRITICAL,
     Event.GAP: Severity.WARNING,
     Event.TEST: Severity.OK,
     "ok": Severity.OK,
@@ -110,7 +112,10 @@ def of_several(
 
 
 def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Notification:
-    """The notification of event `gap`: the agent, or the whole host, did not run for a while."""
+    """The notification of event `gap`: the agent, or the whole host, did not run for a while.
+
+    The end of a failure is for all who were told of the failure.
+    """
     details = _Details(
         event=Event.GAP,
         subject=str(gap.subject),
@@ -120,7 +125,15 @@ def of_gap(agent: AgentInfo, gap: Gap, event_id: str, heartbeat_url: str) -> Not
         duration_s=round(gap.duration_s, 3),
     )
     text = gap_text(agent.host, gap, agent.locale)
-    return _notification(agent, event_id, _SEVERITIES[Event.GAP], text, details, heartbeat_url)
+    made = _notification(agent, event_id, _SEVERITIES[Event.GAP], text, details, heartbeat_url)
+    return replace(made, worst=_SEVERITIES[Event.FAILURE]) if gap.kind is GapKind.FAILURE else made
+
+
+def of_failure(agent: AgentInfo, failure: AgentFailure, at_ns: int, event_id: str) -> Notification:
+    """The notification of event `failure`: the agent does not run, though it should."""
+    details = _Details(event=Event.FAILURE, subject="agent", since_ns=at_ns, at_ns=at_ns, cause=failure.cause)
+    text = failure_text(agent.host, failure, agent.locale)
+    return _notification(agent, event_id, _SEVERITIES[Event.FAILURE], text, details, "")
 
 
 def of_test(agent: AgentInfo, at_ns: int, event_id: str, heartbeat_url: str) -> Notification:

@@ -1,1 +1,1 @@
-"""The program of heartbeatd-failed.service: tells the webhook that the agent does not run."""
+"""The program of heartbeatd-failed.service: has people told that the agent does not run."""

@@ -1,6 +1,7 @@
 """The notifier: one process, which tries once to deliver one notification to one channel, says how that went, and is gone.
 
-Or it looks whether a channel could be reached, with the same rights and secrets, and sends nobody anything.
+Or it looks whether a channel could be reached, with the same rights and secrets, and sends nobody anything; or it says which
+channels there are.
 
 systemd starts it for each connection to heartbeatd-notify.socket (`Accept=yes`, as inetd did): standard input is the connection,
 on which one line of JSON asks, and one answers (`notify/protocol.py`). There is no server here, and no queue: whoever asked has
@@ -31,14 +32,18 @@ from heartbeatd.core.plain import plain
 from heartbeatd.errors import ConfigError
 from heartbeatd.notify.channels import Sender, open_sender
 from heartbeatd.notify.failure import NotDelivered
+from heartbeatd.notify.last_good import load_in_force
 from heartbeatd.notify.names import refuse_blocked
 from heartbeatd.notify.protocol import (
     LARGEST_BYTES,
     LONGEST_S,
     Answer,
     Check,
+    ListChannels,
+    Listed,
     Reached,
     Report,
+    Request,
     Try,
     parse_request,
 )
@@ -75,14 +80,14 @@ class Reply:
     def __init__(self, connection: socket.socket) -> None:
         self._connection, self._lock = connection, threading.Lock()
 
-    def end_with(self, answer: Answer | Report) -> None:
+    def end_with(self, answer: Answer | Report | Listed) -> None:
         self._lock.acquire()  # for good: whoever comes second waits here for the end
         with contextlib.suppress(OSError):  # whoever asked has gone, and will ask again
             self._connection.sendall(answer.encode())
         os._exit(0)  # whatever a library has left running
 
 
-def answer(connection: socket.socket, arguments: argparse.Namespace, reply: Reply) -> Answer | Report:
+def answer(connection: socket.socket, arguments: argparse.Namespace, reply: Reply) -> Answer | Report | Listed:
     """Does what is asked. How it ended, if that was before its deadline."""
     try:
         line = _line(connection)
@@ -97,11 +102,14 @@ def answer(connection: socket.socket, arguments: argparse.Namespace, reply: Repl
     return attempt(asked, arguments, reply)
 
 
-def attempt(asked: Try | Check, arguments: argparse.Namespace, reply: Reply) -> Answer | Report:
-    """How the try, or the check, ended."""
+def attempt(asked: Request, arguments: argparse.Namespace, reply: Reply) -> Answer | Report | Listed:
+    """How the try, or the check, ended. A check is of the file as it stands; what else there is will do for all else."""
     address = ""
+    load = load_alerting if isinstance(asked, Check) else load_in_force
     try:
-        alerting = load_alerting(arguments.config, stands_in=arguments.stand_in, by_systemd=bool(arguments.peer))
+        alerting = load(arguments.config, stands_in=arguments.stand_in, by_systemd=bool(arguments.peer))
+        if isinstance(asked, ListChannels):
+            return Listed(alerting.listed(), alerting.hostname, alerting.alerts.language)
         sender = open_sender(asked.channel, alerting, asked.timeout_s)
         address = sender.address
         start_clock(sender, asked, reply)
@@ -118,7 +126,7 @@ def attempt(asked: Try | Check, arguments: argparse.Namespace, reply: Reply) -> 
         return failed(asked, address, NotDelivered(type(error).__name__, Failure.ERROR))
 
 
-def failed(asked: Try | Check, address: str, error: NotDelivered) -> Answer | Report:
+def failed(asked: Request, address: str, error: NotDelivered) -> Answer | Report:
     """What is answered then."""
     reason = plain(str(error))[:LONGEST_REASON]
     if isinstance(asked, Check):
@@ -180,7 +188,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="notify", description="One try to deliver one notification to one channel.")
     parser.add_argument("--config", type=Path, default=DEFAULT_PATH)
     parser.add_argument(
-        "--stand-in", action="store_true", help="for heartbeatd-notify@.service, whose credentials are not here"
+        "--stand-in", action="store_true", help="for heartbeatd-notify@.service, whose credentials may not be here"
     )
     parser.add_argument("--peer", default="", help="who asks, as systemd found them: NUMBER-PID-UID (the unit's %%i)")
     parser.add_argument("--user", default="", help="who is answered beside root (default: the user this runs as)")

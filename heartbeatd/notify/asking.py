@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.notify.client import LOST, Attempt, Notifier, NotifierError
-from heartbeatd.notify.protocol import Check, Try
+from heartbeatd.notify.protocol import Request
 
 GRACE_S = 10.0  # for the notifier to load what it needs, and to say that the time is over
 LATE = "the notifier gave no answer in time: see journalctl -u 'heartbeatd-notify@*'"
@@ -14,7 +14,7 @@ Said = TypeVar("Said")
 
 
 def ask_all(
-    notifier: Notifier, asked: Mapping[str, Try | Check], parse: Callable[[bytes], Said], cancel: CancelToken
+    notifier: Notifier, asked: Mapping[str, Request], parse: Callable[[bytes], Said], cancel: CancelToken
 ) -> dict[str, Said | str]:
     """By channel what the notifier said, or why it said nothing. `parse` raises ValueError for what is no answer."""
     said: dict[str, Said | str] = {}

@@ -16,7 +16,8 @@ from heartbeatd.core.delivery import Failure
 from heartbeatd.notify.protocol import Answer
 
 SOCKET = Path("/run/heartbeatd-notify.sock")
-ANSWER_MOST_BYTES = 4096
+ANSWER_MOST_BYTES = 64 << 10
+BLOCK_BYTES = 4096
 PACKAGE = Path(__file__).parents[1]
 LOST = Answer(Failure.ERROR, "the notifier ended without an answer: see journalctl -u 'heartbeatd-notify@*'")
 
@@ -140,14 +141,17 @@ class _Connection:
 
     def line(self) -> bytes | None:
         try:
-            heard = self._connection.recv(ANSWER_MOST_BYTES)
+            heard = self._connection.recv(BLOCK_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             heard = b""
         self._heard += heard
-        if heard and b"\n" not in self._heard and len(self._heard) < ANSWER_MOST_BYTES:
+        if b"\n" in self._heard:
+            return self._heard
+        if heard and len(self._heard) < ANSWER_MOST_BYTES:
             return None
+        self._lost()
         return self._heard
 
     def answer(self) -> Answer | None:
@@ -157,7 +161,6 @@ class _Connection:
         try:
             return Answer.parse(line)
         except ValueError:
-            self._lost()
             return LOST
 
     def close(self) -> None:

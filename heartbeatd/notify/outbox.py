@@ -6,6 +6,7 @@ what follows from one that failed, `core.delivery` decides; the try itself is th
 goes to the store, which writes it as soon as it can.
 """
 
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ from heartbeatd.core.plain import plain
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.notify.client import Attempt, Notifier, NotifierError
-from heartbeatd.notify.protocol import Answer, Try
+from heartbeatd.notify.protocol import Answer, ListChannels, Try
 
 PATIENCE_S = 90.0  # for an answer: longer than any process of the notifier lives
 LONGEST_NS = 3600 * NS_PER_S
@@ -79,6 +80,7 @@ class Outbox:
         self._notifier, self._store, self._clock, self._boot_id = notifier, store, clock, boot_id
         self._locale = locale
         self._tries: dict[str, _Try] = {}
+        self._shown: Attempt | None = None
         self.watched: dict[int, Callable[[], None]] = {}
         self.news = True
 
@@ -94,6 +96,12 @@ class Outbox:
         return tuple(
             Delivery(queued, channel.name) for channel in self._channels.values() if channel.takes(event, severity)
         )
+
+    def show_configuration(self) -> None:
+        """Have the notifier read the configuration, of which it keeps a copy for when it is refused. What it answers is known."""
+        with contextlib.suppress(NotifierError):  # the next start or reload asks again
+            self._shown = self._notifier.start(ListChannels().encode())
+            self.watched[self._shown.fileno()] = self._look_at_shown
 
     def step(self) -> int:
         """Start what is due, and give up what gets no answer. When to come again at the latest (monotonic ns)."""
@@ -111,6 +119,7 @@ class Outbox:
         """Wait for no try any longer. What is undelivered stays in the database."""
         for channel in list(self._tries):
             self._let_go(channel)
+        self._forget_shown()
 
     def _start_due(self, channel: str) -> int | None:
         """Start the channel's next try if it is due; else how long it is till then. None if there is nothing to wait for.
@@ -141,6 +150,16 @@ class Outbox:
         answer = self._tries[channel].attempt.answer()
         if answer is not None:
             self._end(channel, answer)
+
+    def _look_at_shown(self) -> None:
+        if self._shown is not None and self._shown.line() is not None:
+            self._forget_shown()
+
+    def _forget_shown(self) -> None:
+        if self._shown is not None:
+            del self.watched[self._shown.fileno()]
+            self._shown.close()
+            self._shown = None
 
     def _end(self, channel: str, answer: Answer) -> None:
         self._take(self._let_go(channel), answer)

@@ -1,16 +1,17 @@
 """What is said on the notifier's socket: one line of JSON each way, see heartbeat-protocol(7).
 
-It is asked for one of two things: a `Try` to deliver a notification to a channel, or a `Check` of a channel, which sends nobody
-anything. To a try it answers with an `Answer`, to a check with a `Report`.
+It is asked for one of three things: a `Try` to deliver a notification to a channel, a `Check` of a channel, which sends nobody
+anything, or to `ListChannels`. To a try it answers with an `Answer`, to a check with a `Report`, to the last with what is
+`Listed`.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
-from heartbeatd.core.delivery import Failure
+from heartbeatd.core.delivery import Channel, Failure
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import json_text
@@ -81,10 +82,26 @@ class Check:
         return cls(asked["check"], _bounded(asked))
 
 
-def parse_request(line: bytes) -> Try | Check:
+@dataclass(frozen=True, slots=True)
+class ListChannels:
+    """Which channels there are, for one who does not read the configuration."""
+
+    timeout_s: ClassVar[float] = 5.0  # it waits for nobody but the disk
+
+    def encode(self) -> bytes:
+        """The line that asks for it."""
+        return json_text({"channels": True}).encode() + b"\n"
+
+
+Request = Try | Check | ListChannels
+
+
+def parse_request(line: bytes) -> Request:
     """Raises ValueError if it asks for nothing that can be done."""
     try:
         asked = json.loads(line)
+        if "channels" in asked:
+            return ListChannels()
         return Check.of(asked) if "check" in asked else Try.of(asked)
     except _NO_JSON:
         raise ValueError("this asks for neither a delivery nor a check") from None
@@ -175,3 +192,38 @@ class Report:
             )
         except _NO_JSON:
             raise ValueError("the notifier gave no report") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The channels there are; and what else of the configuration a notification is made with: the host's name, "" for its own."""
+
+    channels: tuple[Channel, ...]
+    hostname: str = ""
+    language: str = "en"
+
+    def encode(self) -> bytes:
+        """The line that says it."""
+        channels = [
+            {"name": one.name, "timeout_seconds": one.timeout_s, "least": one.least, "events": one.events}
+            for one in self.channels
+        ]
+        return json_text({"channels": channels, "hostname": self.hostname, "language": self.language}).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, line: bytes) -> "Listed":
+        """Raises ValueError if it is none: then what was said is why, if that was an `Answer`."""
+        try:
+            said = json.loads(line)
+            channels = tuple(
+                Channel(
+                    str(one["name"]),
+                    float(one["timeout_seconds"]),
+                    Severity(one["least"]),
+                    tuple(map(str, one["events"])),
+                )
+                for one in said["channels"]
+            )
+            return cls(channels, str(said["hostname"]), str(said["language"]))
+        except _NO_JSON:
+            raise ValueError("the notifier does not say which channels there are") from None

@@ -12,6 +12,7 @@ import pytest
 
 from heartbeatd.catalogs import catalog
 from heartbeatd.core import notification
+from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.alerting import MOST_CHANGES, Announcement, Event
 from heartbeatd.core.container import Reason
 from heartbeatd.core.gap import Gap, GapKind
@@ -129,6 +130,8 @@ def _announced(observed: Observation) -> Iterator[Announcement]:
 def _texts(locale: Locale) -> Iterator[Text]:
     for kind, result in product(GapKind, ("", "exit-code 226")):
         yield agent_text.gap_text("nas", Gap(kind, 0, int(A_WHILE_S * 1e9), result), locale)
+    for result, status, lasting_s in product(("exit-code", "core-dump", ""), ("78", "226", "SEGV"), (None, A_WHILE_S)):
+        yield agent_text.failure_text("nas", AgentFailure(result, status, lasting_s), locale)
     yield agent_text.test_text("nas", NOW_NS, locale)
     for observed in (*_of_worker(), *_of_limits(), *_of_containers(), *_of_services(), *_of_units()):
         for announcement in _announced(observed):

@@ -5,12 +5,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from heartbeatd.core.agent_failure import AgentFailure
+from heartbeatd.core.delivery import Channel
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.notification import (
     Notification,
     QueuedNotification,
     for_this_try,
     from_queue,
+    of_failure,
     of_gap,
     of_test,
     to_queue,
@@ -38,11 +41,24 @@ def written(details: Mapping[str, object], **others: object) -> QueuedNotificati
 
 @pytest.mark.parametrize(
     "made",
-    [of_test(AGENT, AT_NS, "an-id", ""), of_gap(AGENT, Gap(GapKind.POWER, 0, AT_NS), "an-id", "https://worker/")],
+    [
+        of_test(AGENT, AT_NS, "an-id", ""),
+        of_gap(AGENT, Gap(GapKind.POWER, 0, AT_NS), "an-id", "https://worker/"),
+        of_failure(AGENT, AgentFailure("exit-code", "78"), AT_NS, "an-id"),
+    ],
 )
 def test_the_queue_changes_nothing(made: Notification) -> None:
     """What comes out of it is what was put in."""
     assert from_queue(to_queue(made)) == made
+
+
+def test_who_hears_of_a_failure_hears_of_its_end() -> None:
+    """It is critical; of other gaps a channel for what is critical hears nothing."""
+    phone = Channel("phone", 1.0, Severity.CRITICAL)
+    failure = of_failure(AGENT, AgentFailure("exit-code", "78"), AT_NS, "an-id")
+    end, stop = (of_gap(AGENT, Gap(kind, 0, AT_NS), "an-id", "") for kind in (GapKind.FAILURE, GapKind.STOPPED))
+    takes = [phone.takes(str(told.details["event"]), told.worst or told.severity) for told in (failure, end, stop)]
+    assert takes == [True, True, False]
 
 
 def test_what_version_0_1_queued_is_delivered_as_it_stands() -> None:

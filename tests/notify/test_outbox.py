@@ -17,7 +17,7 @@ from heartbeatd.core.subject import Severity
 from heartbeatd.journal import NOTICE
 from heartbeatd.notify.client import Attempt, NotifierError
 from heartbeatd.notify.outbox import PATIENCE_S, Outbox
-from heartbeatd.notify.protocol import Answer, Try, parse_request
+from heartbeatd.notify.protocol import Answer, ListChannels, Try, parse_request
 from tests.support.clocks import NOW_NS, FakeClock
 
 MAIL, PHONE = Channel("mail", 5.0), Channel("phone", 7.0, Severity.CRITICAL, (Event.PROBLEM, Event.RECOVERY))
@@ -43,13 +43,16 @@ class OneTry:
     """A try: what was asked, and the far end of its connection."""
 
     def __init__(self, request: bytes) -> None:
-        asked = parse_request(request)
-        assert isinstance(asked, Try)
-        self.asked = asked
+        self.request = parse_request(request)
         self._ours, self._its = socket.socketpair()
         self._ours.setblocking(False)
         self._answer: Answer | None = None
         self.closed = False
+
+    @property
+    def asked(self) -> Try:
+        assert isinstance(self.request, Try)
+        return self.request
 
     def end(self, answer: Answer) -> None:
         self._answer = answer
@@ -259,6 +262,23 @@ def test_something_to_read_that_is_no_answer_yet(scene: Scene) -> None:
     assert len(scene.outbox.watched) == 1
     scene.end(DONE)
     assert scene.outbox.watched == {}
+
+
+def test_the_notifier_is_shown_the_configuration(scene: Scene) -> None:
+    """Beside the tries, and whatever it says; where none can be asked, nothing is said."""
+    scene.outbox.show_configuration()
+    (shown,) = scene.notifier.tries
+    assert shown.request == ListChannels()
+    scene.outbox.watched[shown.fileno()]()
+    assert len(scene.outbox.watched) == 1
+    shown.end(Answer(Failure.DOWN, "refused"))
+    scene.outbox.watched[shown.fileno()]()
+    assert shown.closed
+    scene.notifier.broken = "no child can be started"
+    scene.outbox.show_configuration()
+    assert scene.outbox.watched == {}
+    scene.notifier.broken = ""
+    scene.outbox.show_configuration()  # and is closed with the outbox
 
 
 def test_what_was_dropped_by_hand_meanwhile_stays_so(scene: Scene) -> None:

@@ -17,18 +17,19 @@ MAY_KNOW: dict[str, set[str]] = {
     "journal": set(),
     "newid": set(),
     "files": set(),
+    "hostnames": {"files"},
     "reload": set(),
     "reload_requests": set(),
     "sdnotify": {"reload_requests"},
     "exit_record": {"cancel", "files"},
-    "failure_alert": set(),
+    "failure_alert": {"cancel", "catalogs", "clock", "files", "hostnames", "journal", "newid", "notify"},
     "config": {"files"},
     "containers": {"cancel", "clock", "net"},
     "net": {"cancel", "clock", "files"},
     "pool": {"cancel", "clock"},
     "probes": {"cancel", "clock", "config", "containers", "net", "pool"},
     "store": {"cancel", "clock", "files", "journal"},
-    "notify": {"cancel", "clock", "config", "journal", "net"},
+    "notify": {"cancel", "clock", "config", "files", "journal", "net"},
     "rules": set(),
     "heartbeats": {"cancel", "clock"},
     "gaps": {"clock", "journal", "newid"},
@@ -37,7 +38,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "steps": {"journal"},
     "cycle": {"cancel", "clock", "heartbeats", "newid", "report", "steps"},
     "loop": {"cancel", "clock", "journal"},
-    "runtime": {"cancel", "clock", "config", "files", "net", "pool", "sdnotify", "store"},
+    "runtime": {"cancel", "clock", "config", "hostnames", "net", "pool", "sdnotify", "store"},
     "catalogs": set(),
     "components": {"catalogs", "config", "net", "notify", "probes", "runtime"},
     "app": {
@@ -80,8 +81,8 @@ CORE_MAY_IMPORT = {
     "urllib",
     "uuid",
 }
-# Programs that share no code with the agent: what ends it must not end them, and what is not loaded needs no memory.
-ALONE = {"failure_alert", "reload"}
+# A program that shares no code with the agent: what is not loaded needs no memory.
+ALONE = {"reload"}
 ONLY_CLOCKS = {"time.time", "time.time_ns", "time.clock_gettime_ns"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from heartbeatd.core import notification, payload
+from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
@@ -13,8 +14,6 @@ from heartbeatd.core.policy import Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.worker import WorkerState
-from heartbeatd.failure_alert.failure import Failure
-from heartbeatd.failure_alert.message import alert
 from heartbeatd.notify.n8n import body_of
 from heartbeatd.rules.worker import observation
 from tests.support.states import notified, replay
@@ -68,11 +67,8 @@ def gap_alert(kind: GapKind) -> bytes:
 
 
 def last_alert() -> bytes:
-    """What `heartbeatd-failed.service` sends, at its first try."""
-    body = alert("nas", Failure("exit-code", "78"))
-    details = body["details"]
-    assert isinstance(details, dict)
-    return json.dumps({**body, "details": {**details, "attempt": 1, "queued_seconds": 0.0}}).encode()
+    """What `heartbeatd-failed.service` has told, at its first try."""
+    return _delivered(notification.of_failure(AGENT, AgentFailure("exit-code", "78"), AT_NS, uuid7(AT_NS, _noise(5))))
 
 
 def fields(body: bytes) -> dict[str, str]:

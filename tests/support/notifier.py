@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.subject import Severity
-from heartbeatd.notify.protocol import Answer, Check, Report, Try
+from heartbeatd.notify.protocol import Answer, Check, ListChannels, Listed, Report, Try
 from tests.support.agent import environment, python
 
 HANG_S = 60.0
@@ -34,10 +34,16 @@ def ask(config: Path, asked: Try | bytes, *words: str, prefix: tuple[str, ...] =
     )
 
 
-def checked(config: Path, channel: str, timeout_s: float = 20.0, *words: str) -> Report:
+def listed(config: Path, *words: str, **more_environment: str) -> Listed:
+    """Which channels there are, as the notifier says."""
+    command = [*python("heartbeatd.notify", "--config", config), *words]
+    return Listed.parse(_said(ListChannels().encode(), command, more_environment))
+
+
+def checked(config: Path, channel: str, timeout_s: float = 20.0, *words: str, **more_environment: str) -> Report:
     """What the notifier reports of a channel."""
     command = [*python("heartbeatd.notify", "--config", config), *words]
-    report = Report.parse(_said(Check(channel, timeout_s).encode(), command, {}))
+    report = Report.parse(_said(Check(channel, timeout_s).encode(), command, more_environment))
     assert "hidden" not in report.reason + report.address + report.methods
     return report
 

@@ -227,4 +227,7 @@ def test_removed_and_purged(installed: BootedHost, receiver: Receiver) -> None:
     for option in ("", "--plain"):
         installed.run(f"echo json://x/ | heartbeatctl set-secret {option} channel.phone{option.replace('--', '-')}")
     installed.run("echo k | heartbeatctl set-secret; apt-get purge --yes heartbeatd", timeout_s=120)
-    assert installed.out("find /etc -path '*heartbeat*' -not -path '/etc/systemd/*'") == ""
+    assert (
+        installed.out("find /etc -path '*heartbeat*' -not -path '/etc/systemd/*'; ls /var/cache | grep heartbeat || :")
+        == ""
+    )

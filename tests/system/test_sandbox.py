@@ -13,7 +13,6 @@ UNITS = (
     "heartbeatd-failed.service",
     "heartbeatd-containers.service",
     "heartbeatd-failed-bare.service",
-    "heartbeatd-failed-barest.service",
 )
 DROP_INS = "/run/systemd/system/{}.d"
 HOME = "/var/lib/heartbeat"
@@ -131,9 +130,9 @@ def test_logind_makes_no_user_manager_for_us(installed: BootedHost) -> None:
     )
 
 
-@pytest.mark.parametrize(("unit", "at_most"), [(UNITS[1], 1.1), (UNITS[3], 3.0), (UNITS[4], 3.0)])
+@pytest.mark.parametrize(("unit", "at_most"), [(UNITS[1], 1.1), (UNITS[3], 3.0)])
 def test_the_fallbacks_are_confined(installed: BootedHost, unit: str, at_most: float) -> None:
-    """The one that runs first as well as the agent, the others as well as that can be without namespaces."""
+    """The one that runs first as well as the agent, the other as well as that can be without namespaces."""
     assert exposure(installed, unit) <= at_most
 
 

@@ -1,5 +1,6 @@
-"""Texts about the agent itself: it did not run for a while, and a test."""
+"""Texts about the agent itself: it does not run, it did not run for a while, and a test."""
 
+from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.gap import Gap, GapKind
 from heartbeatd.core.locale import N_, Locale
 from heartbeatd.core.text import Text
@@ -52,6 +53,30 @@ def gap_text(host: str, found: Gap, locale: Locale) -> Text:
         "result": f" ({found.result})" if found.result else "",
     }
     return Text(locale.say(title, **values), locale.say(message, **values))
+
+
+def failure_text(host: str, failure: AgentFailure, locale: Locale) -> Text:
+    """The text for an agent that has failed, and watches nothing."""
+    cause = locale.say("configuration refused") if failure.refused else failure.cause
+    unseen = locale.say("Nobody watches this host from inside now, and the Worker receives no heartbeats.")
+    check = locale.say("On the host, `sudo heartbeatctl check` says what is in the way.")
+    log = locale.say("On the host, `sudo journalctl -u heartbeatd -e` shows what happened.")
+    if failure.lasting_s is None:
+        title = locale.say("heartbeatd has failed ({cause})", cause=cause)
+        ended = locale.say(
+            "The agent on {host} ended ({cause}), and systemd does not start it again.", host=host, cause=cause
+        )
+        then = locale.say("Then start it with `sudo systemctl restart heartbeatd`.")
+        return Text(title, f"{ended} {unseen} {check if failure.refused else log} {then}")
+    title = locale.say("heartbeatd does not come up ({cause})", cause=cause)
+    ended = locale.say(
+        "For {lasted} or more systemd has started the agent on {host} again and again, and it ends before its first cycle is "
+        "over ({cause}). systemd goes on trying.",
+        lasted=format_duration(failure.lasting_s),
+        host=host,
+        cause=cause,
+    )
+    return Text(title, f"{ended} {unseen} {check} {log}")
 
 
 def test_text(host: str, at_ns: int, locale: Locale) -> Text:

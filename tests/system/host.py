@@ -101,8 +101,9 @@ class BootedHost:
         self._nspawn.wait()
 
     def boot_again(self) -> None:
-        """Boot what was powered off or cut off, with what it had written."""
-        self._start()
+        """Boot what was powered off or cut off, with what it had written. Its kernel seems to have been started just now."""
+        uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        self._start("unshare", "--time", f"--boottime=-{uptime_s}")
 
     def power_off(self) -> None:
         """Shut down in good order; by force if that takes longer than systemd itself waits for a service."""
@@ -134,7 +135,7 @@ class BootedHost:
         self._cleanup.callback(self.power_off)
         self._start()
 
-    def _start(self) -> None:
+    def _start(self, *prefix: str) -> None:
         self._leader = 0
         groups = self._make_control_groups()
         with self._console.open("wb") as output:
@@ -146,6 +147,7 @@ class BootedHost:
                         'for group in $0; do echo $$ >"$group/cgroup.procs"; done; exec "$@"',
                         " ".join(groups),
                     ),
+                    *prefix,
                     *("systemd-nspawn", f"--directory={self._root}", f"--machine={self.name}", *NSPAWN),
                     *(f"--bind={bind}" for bind in self._binds),
                 ],

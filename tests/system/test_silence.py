@@ -1,4 +1,4 @@
-"""A disk that fills up while it is silenced, on a booted Debian: told at the end, once."""
+"""A disk that fills up while it is silenced, and one that is full while a booted Debian starts: told at the end, once."""
 
 import json
 from collections.abc import Iterator
@@ -19,6 +19,16 @@ SUBJECT = f"disk:{POINT}"
 RULE = f'[[rule]]\nmetric = "disk_used_percent"\nlabel = "{POINT}"\nabove = 50\nfor = "0s"\n'
 FULL_BYTES = 20 << 20  # of 32 MiB
 UNTOLD = f"{SUBJECT} went from ok to warning; not announced, as nobody is told of it for now"
+# Part of the start of the system, which is not over before the agent has held back what it has to tell.
+SLOW = f"""[Unit]
+After=heartbeatd.service
+[Service]
+Type=oneshot
+TimeoutStartSec=100
+ExecStart=/bin/sh -c 'until journalctl --boot --unit=heartbeatd | grep -q "{SUBJECT} went from ok to"; do sleep 0.2; done'
+[Install]
+WantedBy=multi-user.target
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +82,18 @@ def test_a_silence_lasts_over_restarts_and_what_is_still_true_is_told(host: Boot
     assert (problem["event"], problem["severity"]) == ("problem", "warning")
     assert problem["since"] < problem["at"]
     host.run("systemctl stop heartbeatd && rm /var/lib/heartbeat/metrics.db*")
+
+
+def test_while_the_system_starts_alerts_wait(host: BootedHost, receiver: Receiver) -> None:
+    """A boot that is not over: what is bad then is held back, which the status line says, and is told once the boot is over."""
+    configure(host, configuration(receiver, RULE))
+    host.path("/etc/systemd/system/slow.service").write_text(SLOW)
+    host.run("systemctl enable --quiet slow.service heartbeatd.service")
+    host.power_off()
+    host.boot_again()
+    assert float(host.out("cut -d ' ' -f 1 /proc/uptime")) < 180
+    assert UNTOLD in host.journal("--boot", "--unit=heartbeatd")
+    host.wait_for("it is told", lambda: told(receiver), timeout_s=150)  # with the next reading
+    (problem,) = told(receiver)
+    assert (problem["event"], problem["severity"]) == ("problem", "warning")
+    host.wait_for("nothing is held back", lambda: "alerts wait" not in state(host, "StatusText"))

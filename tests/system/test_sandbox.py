@@ -125,9 +125,9 @@ def test_logind_makes_no_user_manager_for_us(installed: BootedHost) -> None:
     installed.run(f"mv {rule} /srv/rule; systemctl restart polkit")
     assert inside(installed, UNITS[3], LINGER)["linger"] == "0"  # that it is the rule
     assert installed.path(flag).exists()
-    installed.run(
-        f"rm {flag}; systemctl stop user@$(id -u heartbeat).service; mv /srv/rule {rule}; systemctl restart polkit"
-    )
+    installed.run(f"loginctl disable-linger heartbeat; mv /srv/rule {rule}; systemctl restart polkit")
+    stop = "systemctl stop user@$(id -u heartbeat).service; pgrep --euid heartbeat"
+    installed.wait_for("its manager is gone", lambda: not installed.run(stop, check=False).stdout)
 
 
 @pytest.mark.parametrize(("unit", "at_most"), [(UNITS[1], 1.1), (UNITS[3], 3.0)])

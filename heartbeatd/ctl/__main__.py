@@ -34,7 +34,6 @@ LONGEST_PROBLEM = 2000
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb. The exit status is an `ExitCode`; heartbeatctl(1) says what each means for which verb."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     standard_streams.prepare()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))

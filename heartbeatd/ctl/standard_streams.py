@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,9 +23,16 @@ class _StandardOutput(io.FileIO):
     """Its errors are told from those of everything else that may be wrong while a verb runs."""
 
     def write(self, data: Any) -> int:
-        """Raises OutputError."""
+        """Raises OutputError; ends the process, as other commands are ended, if nobody reads it any more.
+
+        Of any other connection that nobody reads whoever writes to it wants to know, so SIGPIPE is ignored until then.
+        """
         try:
             return super().write(data)
+        except BrokenPipeError:
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGPIPE)
+            raise
         except OSError as error:
             raise OutputError(Problem("standard output", error.strerror or str(error))) from None
 

@@ -13,8 +13,9 @@ from heartbeatd.core.alert_state import AlertState, AlertStates
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.locale import Locale
-from heartbeatd.core.notification import Notification, to_queue
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.queued import to_queue
 from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick
 from heartbeatd.core.subject import Subject

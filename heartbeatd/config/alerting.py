@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from heartbeatd.config.alerts import AlertsConfig, ChannelConfig
 from heartbeatd.config.load import check_names, read
-from heartbeatd.config.model import AlertsConfig, ChannelConfig, Config
+from heartbeatd.config.model import Config
 from heartbeatd.config.notified import apprise_channels, webhook_channel
 from heartbeatd.config.resolve import resolve_alerts, resolve_channel
 from heartbeatd.config.secrets import WEBHOOK_HEADERS, WEBHOOK_URL, Credentials, channel_credential, load_credentials

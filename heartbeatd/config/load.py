@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from heartbeatd.config.model import WEBHOOK, ChannelConfig, Config, kind_of
+from heartbeatd.config.alerts import WEBHOOK, ChannelConfig
+from heartbeatd.config.model import Config, kind_of
 from heartbeatd.config.paths import of_the_system
 from heartbeatd.config.resolve import resolve_secrets
 from heartbeatd.config.schema import names_of

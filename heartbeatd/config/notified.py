@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from heartbeatd.config.alerts import WEBHOOK, AlertsConfig, ChannelConfig
 from heartbeatd.config.load import DEFAULT_PATH
-from heartbeatd.config.model import WEBHOOK, AlertsConfig, ChannelConfig, Config
+from heartbeatd.config.model import Config
 from heartbeatd.config.secrets import WEBHOOK_URL, load_credentials
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.subject import Severity

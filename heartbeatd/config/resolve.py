@@ -8,7 +8,8 @@ The first that is there wins: the systemd credential `heartbeat.secret_key`, the
 from dataclasses import replace
 from pathlib import Path
 
-from heartbeatd.config.model import AlertsConfig, ChannelConfig, Config, kind_of
+from heartbeatd.config.alerts import AlertsConfig, ChannelConfig
+from heartbeatd.config.model import Config, kind_of
 from heartbeatd.config.options import right
 from heartbeatd.config.secrets import (
     LARGEST_BYTES,

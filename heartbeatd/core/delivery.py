@@ -19,7 +19,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import RANKS, Severity
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from heartbeatd import components
 from heartbeatd.config.model import Config
 from heartbeatd.core.delivery import Channel, Failure
-from heartbeatd.core.notification import Notification, for_this_try, of_test, to_queue
+from heartbeatd.core.notification import Notification, of_test
 from heartbeatd.core.plain import plain
+from heartbeatd.core.queued import for_this_try, to_queue
 from heartbeatd.core.redact import redact_url
 from heartbeatd.ctl import privileges
 from heartbeatd.errors import ConfigError, ExitCode, Problem

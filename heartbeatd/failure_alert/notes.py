@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heartbeatd.core.delivery import Delivery, follow
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.payload import json_text
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.files import read_regular
 
 SEEN, ALERT, HEARD, TOLD = "seen", "alert", "heard", "told"

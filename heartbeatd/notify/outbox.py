@@ -27,8 +27,9 @@ from heartbeatd.core.delivery import (
     next_due,
 )
 from heartbeatd.core.locale import IN_ENGLISH, Locale
-from heartbeatd.core.notification import Notification, by_this_clock, for_this_try, to_queue
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.plain import plain
+from heartbeatd.core.queued import by_this_clock, for_this_try, to_queue
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.journal import NOTICE, MessageId, journal_fields
 from heartbeatd.notify.client import Attempt, Notifier, NotifierError

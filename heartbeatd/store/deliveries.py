@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from heartbeatd.core.delivery import Delivery
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.core.retention import QUEUE_MOST
 
 WAITING = "delivered_ns IS NULL AND set_aside_ns IS NULL"

@@ -23,7 +23,7 @@ from heartbeatd.core.delivery import (
     is_news,
     next_due,
 )
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.core.schedule import NS_PER_S
 
 NOW_NS = 1_764_000_000 * NS_PER_S

@@ -20,6 +20,7 @@ from heartbeatd.core.heartbeat import BLOCKED, NO_NAME, Cause, HeartbeatResult
 from heartbeatd.core.locale import IN_ENGLISH, Locale
 from heartbeatd.core.metrics import OF_SUBJECT
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.queued import by_this_clock, for_this_try, to_queue
 from heartbeatd.core.service import Service, ServiceKind, ServiceState, Why
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text import LONGEST_HOST, LONGEST_TITLE, Text, full_title
@@ -196,13 +197,11 @@ def test_spanish_is_spanish(spanish: Locale) -> None:
     made = notification.of_test(agent, NOW_NS, "an-id", "")
     assert made.title == "nas: alerta de prueba de heartbeatd"
     assert made.details == notification.of_test(replace(agent, locale=IN_ENGLISH), NOW_NS, "an-id", "").details
-    queued = notification.to_queue(made, "boot", 0)
+    queued = to_queue(made, "boot", 0)
     late_ns = NOW_NS + 90_000_000_000
-    told = notification.for_this_try(
-        notification.by_this_clock(queued, late_ns, "boot", 60_000_000_000, spanish), 1, late_ns
-    )
+    told = for_this_try(by_this_clock(queued, late_ns, "boot", 60_000_000_000, spanish), 1, late_ns)
     assert "se adelantó 1 min el reloj" in told.message
-    assert "esperó 1 min 30 s" in notification.for_this_try(queued, 2, late_ns, spanish).message
+    assert "esperó 1 min 30 s" in for_this_try(queued, 2, late_ns, spanish).message
 
 
 def test_without_its_catalog_alerts_are_english(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

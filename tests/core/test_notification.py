@@ -8,17 +8,9 @@ import pytest
 from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.gap import Gap, GapKind
-from heartbeatd.core.notification import (
-    Notification,
-    QueuedNotification,
-    for_this_try,
-    from_queue,
-    of_failure,
-    of_gap,
-    of_test,
-    to_queue,
-)
+from heartbeatd.core.notification import Notification, of_failure, of_gap, of_test
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.queued import QueuedNotification, for_this_try, from_queue, to_queue
 from heartbeatd.core.subject import Severity
 from heartbeatd.notify.n8n import body_of
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from heartbeatd.core import notification, payload
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.notification import QueuedNotification
 from heartbeatd.core.policy import Policy
+from heartbeatd.core.queued import YEAR_NS, QueuedNotification, by_this_clock, for_this_try, to_queue
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.schedule import STEP_NS
 from heartbeatd.core.service import HEALTHY, ServiceCheck, without_answer
@@ -36,12 +36,12 @@ def alerts(*history: Observation) -> list[QueuedNotification]:
     """The alerts of a history."""
     _, changes = replay(None, history, Policy())
     made = [notified(AGENT, change, f"event-{i}", URL) for i, change in enumerate(changes)]
-    return list(map(notification.to_queue, made))
+    return list(map(to_queue, made))
 
 
 def sent(alert: QueuedNotification, now_ns: int, attempt: int = 1) -> dict[str, Any]:
     """What arrives at the webhook."""
-    found: dict[str, Any] = json.loads(body_of(notification.for_this_try(alert, attempt, now_ns)))
+    found: dict[str, Any] = json.loads(body_of(for_this_try(alert, attempt, now_ns)))
     return found
 
 
@@ -101,7 +101,7 @@ def test_a_late_message_says_so() -> None:
 
 def test_a_test_alert_has_the_same_shape() -> None:
     """A test alert is told apart by its event alone."""
-    alert = notification.to_queue(notification.of_test(AGENT, AT, "the-id", URL))
+    alert = to_queue(notification.of_test(AGENT, AT, "the-id", URL))
     assert set(sent(alert, AT)["details"]) == DETAILS | {"attempt", "queued_seconds"}
     assert sent(alert, AT)["details"]["event"] == "test"
 
@@ -115,7 +115,7 @@ def test_every_change_can_be_told(host: str, before: WorkerState, after: WorkerS
     cause = Cause.TIMEOUT if after is WorkerState.UNREACHABLE else None
     history = [observation(before, 0, 200), observation(after, S, None if cause else 500, cause, detail)]
     for change in replay(None, history, Policy())[1]:
-        body = sent(notification.to_queue(notified(agent, change, "x", URL)), 2 * S)
+        body = sent(to_queue(notified(agent, change, "x", URL)), 2 * S)
         assert body["title"].startswith(
             f"{host}: " if len(host) <= LONGEST_HOST else host[: LONGEST_HOST // 2].split(".")[0]
         )
@@ -129,7 +129,7 @@ def test_moments_of_an_alert_move_with_the_clock(by_ns: int, waited_ns: int) -> 
     (alert,) = alerts(observation(WorkerState.OK, AT, 200), observation(WorkerState.ERROR, AT + 10 * S, 500))
     alert = replace(alert, boot_id=boot, booted_ns=AT - 60 * S)
     now_ns = alert.queued_ns + by_ns + waited_ns
-    body = sent(notification.by_this_clock(alert, now_ns, boot, AT - 60 * S + by_ns), now_ns)
+    body = sent(by_this_clock(alert, now_ns, boot, AT - 60 * S + by_ns), now_ns)
     details, moved_ns = body["details"], by_ns if abs(by_ns) >= STEP_NS else 0
     assert abs(details["queued_seconds"] - (waited_ns + by_ns - moved_ns) / S) < 0.3
     for name, within_ns in (("since", 2 * MS), ("at", 2 * MS), ("timestamp_lima", MS)):
@@ -144,18 +144,16 @@ def test_no_alert_has_waited_for_years(wrong_ns: int) -> None:
     alert = QueuedNotification(
         "e", now_ns - wrong_ns, '{"title":"t","message":"m","details":{}}', boot_id="a" * 32, booted_ns=0
     )
-    queued_s = sent(notification.by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"][
-        "queued_seconds"
-    ]
+    queued_s = sent(by_this_clock(alert, now_ns, "b" * 32, now_ns - 90 * S), now_ns)["details"]["queued_seconds"]
     assert 0 <= queued_s < 2 * 365 * 86_400
-    if wrong_ns < 0 or wrong_ns > notification.YEAR_NS:
+    if wrong_ns < 0 or wrong_ns > YEAR_NS:
         assert queued_s == 90
 
 
 def test_what_is_no_body_of_ours_is_left_to_who_sends_it() -> None:
     """Only its time in the queue is corrected."""
     alert = QueuedNotification("e", AT, "[]", boot_id="b", booted_ns=0)
-    assert notification.by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)
+    assert by_this_clock(alert, AT, "b", 5 * S) == replace(alert, queued_ns=AT + 5 * S)
 
 
 def test_services_are_as_the_worker_knows_them() -> None:

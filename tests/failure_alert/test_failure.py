@@ -7,7 +7,7 @@ import pytest
 
 from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.delivery import Delivery
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.failure_alert.failure import stop_took_too_long
 from heartbeatd.failure_alert.notes import Notes
 

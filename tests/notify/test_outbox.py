@@ -11,7 +11,8 @@ import pytest
 from heartbeatd.clock import booted_ns
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.delivery import Channel, Delivery, Failure
-from heartbeatd.core.notification import Notification, QueuedNotification, to_queue
+from heartbeatd.core.notification import Notification
+from heartbeatd.core.queued import QueuedNotification, to_queue
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import Severity
 from heartbeatd.journal import NOTICE

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from heartbeatd import __version__
+from heartbeatd.config.alerts import ChannelConfig
 from heartbeatd.config.load import load, parse
-from heartbeatd.config.model import SETTINGS, ChannelConfig, Config
+from heartbeatd.config.model import SETTINGS, Config
 from heartbeatd.config.services import ServiceConfig
 from heartbeatd.config.several import headers_of
 from heartbeatd.config.watching import RuleConfig

@@ -9,7 +9,7 @@ import pytest
 
 from heartbeatd.cancel import CancelToken
 from heartbeatd.components import USER_AGENT
-from heartbeatd.config.model import AlertsConfig
+from heartbeatd.config.alerts import AlertsConfig
 from heartbeatd.config.secrets import Secret
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.gap import GapKind

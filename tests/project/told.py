@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from heartbeatd.config.model import AlertsConfig
+from heartbeatd.config.alerts import AlertsConfig
 from heartbeatd.config.schema import options_of
 from heartbeatd.config.services import ServiceConfig
 from heartbeatd.core.limit import BUILT_IN, Limit

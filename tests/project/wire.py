@@ -11,6 +11,7 @@ from heartbeatd.core.heartbeat import Cause
 from heartbeatd.core.ids import RANDOM_BYTES, uuid7
 from heartbeatd.core.notification import Notification
 from heartbeatd.core.policy import Policy
+from heartbeatd.core.queued import for_this_try, to_queue
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.subject import Observation
 from heartbeatd.core.worker import WorkerState
@@ -86,8 +87,8 @@ def _fields(value: dict[str, Any], path: str) -> list[tuple[str, str]]:
 
 
 def _delivered(alert: Notification) -> bytes:
-    queued = notification.to_queue(alert)
-    return body_of(notification.for_this_try(queued, 1, queued.queued_ns + 21 * MS))
+    queued = to_queue(alert)
+    return body_of(for_this_try(queued, 1, queued.queued_ns + 21 * MS))
 
 
 def _noise(seed: int) -> bytes:

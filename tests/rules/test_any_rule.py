@@ -20,9 +20,10 @@ from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.locale import Locale
 from heartbeatd.core.metrics import Series
-from heartbeatd.core.notification import Notification, for_this_try, from_queue, to_queue
+from heartbeatd.core.notification import Notification
 from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.queued import for_this_try, from_queue, to_queue
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import Readings, Row, Sample
 from heartbeatd.core.schedule import NS_PER_S, Tick

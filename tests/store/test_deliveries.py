@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from heartbeatd.core.delivery import Delivery, Failure, arrived, failed
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.store import deliveries
 from heartbeatd.store.migrations import migrate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.core.notification import QueuedNotification, for_this_try
+from heartbeatd.core.queued import QueuedNotification, for_this_try
 from heartbeatd.errors import StoreError
 from heartbeatd.notify.n8n import body_of
 from heartbeatd.store.database import Database

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from heartbeatd.core.delivery import Delivery
-from heartbeatd.core.notification import QueuedNotification
+from heartbeatd.core.queued import QueuedNotification
 from heartbeatd.core.retention import NS_PER_DAY, RetentionCutoff
 from heartbeatd.core.sample import Row
 from heartbeatd.core.timefmt import from_iso

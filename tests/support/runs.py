@@ -12,8 +12,8 @@ from typing import Any
 
 from heartbeatd.core.delivery import Delivery
 from heartbeatd.core.gap import ExitRecord, Start
-from heartbeatd.core.notification import to_queue
 from heartbeatd.core.payload import AgentInfo
+from heartbeatd.core.queued import to_queue
 from heartbeatd.core.sample import Sample, row_of
 from heartbeatd.core.subject import Subject
 from heartbeatd.gaps import GapOptions, Gaps, nobody

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from heartbeatd import components
-from heartbeatd.config.model import WEBHOOK, ChannelConfig
+from heartbeatd.config.alerts import WEBHOOK, ChannelConfig
 from heartbeatd.config.notified import has_credentials_elsewhere
 from heartbeatd.config.secrets import (
     ENCRYPTED_STORE,

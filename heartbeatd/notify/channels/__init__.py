@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from heartbeatd.config.alerting import Alerting
-from heartbeatd.config.model import WEBHOOK
+from heartbeatd.config.alerts import WEBHOOK
 from heartbeatd.core.notification import Notification
 from heartbeatd.notify.protocol import Report
 

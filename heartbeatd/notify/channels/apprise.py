@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from heartbeatd.config.model import ChannelConfig
+from heartbeatd.config.alerts import ChannelConfig
 from heartbeatd.core.alerting import Event
 from heartbeatd.core.delivery import Failure
 from heartbeatd.core.notification import Notification

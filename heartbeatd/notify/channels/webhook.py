@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
 from heartbeatd import __version__
-from heartbeatd.config.model import AlertsConfig
+from heartbeatd.config.alerts import AlertsConfig
 from heartbeatd.config.several import headers_of
 from heartbeatd.core.delivery import Failure
 from heartbeatd.core.heartbeat import Cause

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from heartbeatd.config.alerts import ChannelConfig
 from heartbeatd.config.load import DEFAULT_PATH
-from heartbeatd.config.model import ChannelConfig
 from heartbeatd.core.sample import ProbeReport, ProbeStatus
 from heartbeatd.ctl.check import (
     channels,

@@ -96,7 +96,7 @@ class UnitsConfig:
         UnitNames(),
         ("*",),
         "Units that are announced when they have failed: names, or patterns as a shell's; [] is none. systemd is asked once a "
-        "minute. A unit that has a section [[service]] is left to that.",
+        "minute. A unit that has a section [[service]] is left to that, and heartbeatd's own are left out.",
         example=("*.service", "backup.*"),
     )
     ignore: tuple[str, ...] = option(

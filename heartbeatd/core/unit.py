@@ -5,6 +5,8 @@ from fnmatch import fnmatchcase
 
 from heartbeatd.core.subject import Severity
 
+OURS = ("heartbeatd.*", "heartbeatd-*")
+
 
 @dataclass(frozen=True, slots=True)
 class FailedUnit:
@@ -24,8 +26,8 @@ class WatchedUnits:
     severity: Severity = Severity.WARNING
 
     def has(self, name: str) -> bool:
-        """True if it is told of."""
-        return _fits(name, self.names) and not _fits(name, self.ignored)
+        """True if it is told of. Our own are not: what their failure means is told in other ways, or was."""
+        return _fits(name, self.names) and not _fits(name, self.ignored) and not _fits(name, OURS)
 
 
 NO_UNITS = WatchedUnits()

@@ -46,6 +46,13 @@ class Host:
         return [f"{due.event} {due.observed.subject} {due.previous}-{due.observed.state}" for due, _, _ in self.told]
 
 
+def test_our_own_units_are_not_told_of() -> None:
+    """That the agent had failed, and could not be told of at first, is over once it runs."""
+    host = Host()
+    host.read(FailedUnit("heartbeatd-failed.service", "exit-code", 217), FailedUnit("heartbeatd.service"), times=3)
+    assert host.events == []
+
+
 def test_a_unit_that_fails() -> None:
     """Told at the second reading, with systemd's reason and what to do, once; and its end, with its length."""
     host = Host()

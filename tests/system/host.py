@@ -100,10 +100,13 @@ class BootedHost:
         os.kill(self._leader, signal.SIGKILL)  # PID 1, and so, by the kernel, all there is
         self._nspawn.wait()
 
-    def boot_again(self) -> None:
-        """Boot what was powered off or cut off, with what it had written. Its kernel seems to have been started just now."""
+    def boot_again(self, *, young: bool = False) -> None:
+        """Boot what was powered off or cut off, with what it had written. If `young`, its kernel seems to have been started now.
+
+        A kernel that was started now, without a clock of its own, has a wall clock that is not believed for a while.
+        """
         uptime_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
-        self._start("unshare", "--time", f"--boottime=-{uptime_s}")
+        self._start(*(("unshare", "--time", f"--boottime=-{uptime_s}") if young else ()))
 
     def power_off(self) -> None:
         """Shut down in good order; by force if that takes longer than systemd itself waits for a service."""

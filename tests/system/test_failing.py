@@ -35,7 +35,9 @@ def watched(installed: BootedHost, receiver: Receiver) -> Iterator[BootedHost]:
     installed.run("systemctl daemon-reload; systemctl restart heartbeatd")
     wait_cycle(installed)
     yield installed
-    installed.run("systemctl stop heartbeatd")
+    installed.run(
+        f"systemctl stop heartbeatd; rm -f {DROP_INS.format('heartbeatd*')}/bad.conf {CREDENTIAL.format('*')}"
+    )
 
 
 def titles(receiver: Receiver) -> list[str]:

@@ -90,7 +90,7 @@ def test_while_the_system_starts_alerts_wait(host: BootedHost, receiver: Receive
     host.path("/etc/systemd/system/slow.service").write_text(SLOW)
     host.run("systemctl enable --quiet slow.service heartbeatd.service")
     host.power_off()
-    host.boot_again()
+    host.boot_again(young=True)
     assert float(host.out("cut -d ' ' -f 1 /proc/uptime")) < 180
     assert UNTOLD in host.journal("--boot", "--unit=heartbeatd")
     host.wait_for("it is told", lambda: told(receiver), timeout_s=150)  # with the next reading

@@ -3,22 +3,30 @@
 import argparse
 import shlex
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 
 from heartbeatd.config.lengths import Length
+from heartbeatd.core.metrics import OF_SUBJECT
 from heartbeatd.core.plain import plain
 from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.silence import ALL, Silence
+from heartbeatd.core.text.service import CERTIFICATE, SERVICE
+from heartbeatd.core.text.unit import UNIT
 from heartbeatd.core.timefmt import clock
+from heartbeatd.core.worker import WORKER
 from heartbeatd.ctl import privileges, silencing
 from heartbeatd.ctl.forwarding import Forwarding
 from heartbeatd.ctl.standard_streams import complain
 from heartbeatd.errors import ExitCode, NotAllowedError, Problem, StoreError, UsageError
 from heartbeatd.newid import new_id
+from heartbeatd.rules.container import KIND as CONTAINER
 
 LONGEST = Length(366 * 86_400)
 LONGEST_TEXT = 300
+KINDS = ("agent", CERTIFICATE, CONTAINER, "host", SERVICE, UNIT, WORKER.kind, *OF_SUBJECT)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     patterns = arguments.pattern or ([ALL] if command is not None else [])
     if not patterns or command == []:
         raise UsageError(Problem("silence", "whom? while what?", 'e.g. "disk:/srv"; "*" is everything; -- COMMAND'))
+    for pattern in patterns:
+        _require_kind(pattern)
     config = privileges.configuration(arguments.config)
     path = Path(config.storage.path)
     made = partial(_made, patterns, arguments.seconds, arguments.comment or _why(command))
@@ -47,6 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
         until_ns = max(one.until_ns for one in lasting if one.pattern == pattern)
         print(plain(f"nobody is told of {pattern} until {clock(until_ns, config.agent.timezone)}"))
     return ExitCode.OK
+
+
+def _require_kind(pattern: str) -> None:
+    """Raises UsageError if no kind of subject begins so: it would silence nothing, and whoever wants that would not know."""
+    kind = pattern.partition(":")[0]
+    if any(fnmatchcase(known, kind) for known in KINDS):
+        return
+    near = get_close_matches(kind, KINDS, 1)
+    hint = f"is it {near[0]}?" if near else f"there are {', '.join(KINDS)}"
+    raise UsageError(Problem("silence", f"there is no kind of subject {plain(kind)!r}", hint))
 
 
 def _made(patterns: Sequence[str], seconds: int, comment: str) -> tuple[Silence, ...]:

@@ -106,6 +106,7 @@ def test_the_status_shows_them(config: Path) -> None:
         (["worker", "--for", "367d"], 2, "out of range"),
         (["a\nb", "--for", "1h"], 2, "printable"),
         (["--for", "1h", "--"], 2, "while what"),
+        (["dsk:/srv", "--for", "1h"], 2, "no kind of subject 'dsk' (is it disk?)"),
     ],
 )
 def test_what_makes_no_sense_is_refused(config: Path, words: list[str], status: int, said: str) -> None:

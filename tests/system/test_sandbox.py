@@ -125,7 +125,7 @@ def test_logind_makes_no_user_manager_for_us(installed: BootedHost) -> None:
     installed.run(f"mv {rule} /srv/rule; systemctl restart polkit")
     assert inside(installed, UNITS[3], LINGER)["linger"] == "0"  # that it is the rule
     assert installed.path(flag).exists()
-    installed.run(f"loginctl disable-linger heartbeat; mv /srv/rule {rule}; systemctl restart polkit")
+    installed.run(f"mv /srv/rule {rule}; rm {flag}; systemctl restart polkit systemd-logind")  # which forgets it then
     stop = "systemctl stop user@$(id -u heartbeat).service; pgrep --euid heartbeat"
     installed.wait_for("its manager is gone", lambda: not installed.run(stop, check=False).stdout)
 
@@ -183,6 +183,8 @@ def test_nothing_of_ours_runs_what_the_agent_has_planted(planted: BootedHost) ->
         f"cd {HOME}; export HOME={HOME} PYTHONPATH={HOME}; heartbeatctl status; heartbeatd --version", check=False
     )
     planted.run("systemctl start heartbeatd-failed; systemctl stop heartbeatd")
+    looks = "systemctl is-active heartbeatd-failed"
+    planted.wait_for("the end of its look", lambda: planted.run(looks, check=False).stdout == "inactive\n")
     assert planted.out(seen) == ""
 
 

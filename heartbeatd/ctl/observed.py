@@ -57,7 +57,8 @@ def _bad(rule: Rule, host: str, observed: Observation, settings: RuleSettings) -
     announced = Announcement(Event.PROBLEM, observed, OK, Severity.OK, None, observed.at_ns, None)
     cycles = rule.policy(observed).for_cycles
     title = plain(rule.text(host, announced, IN_ENGLISH).title)
-    return f"{title}: {observed.severity}, announced if it lasts for {_lasting(observed, cycles, settings)}"
+    when = f"if it lasts for {_lasting(observed, cycles, settings)}" if cycles > 1 else "at once"
+    return f"{title}: {observed.severity}, announced {when}"
 
 
 def _lasting(observed: Observation, cycles: int, settings: RuleSettings) -> str:

@@ -20,6 +20,7 @@ from tests.system.tree import PREPARED, SUITES
 MEASURE_ONLY = '[agent]\ninterval_seconds = 1\n[docker]\nsocket = ""\n[internet]\nurl = "http://127.0.0.1:9/"\n'
 # Made by the agent when its first cycle is over, and gone, with its folder, when the agent is.
 WATCHING = "/run/heartbeatd/watching"
+COPY = "/var/cache/heartbeat-notify/config.toml"  # of the configuration, as the notifier has kept it
 Once = Callable[[str], AbstractContextManager[Path]]
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -140,6 +141,12 @@ def wait_active(host: BootedHost) -> None:
 def wait_cycle(host: BootedHost) -> None:
     """Wait until the agent that was started last has finished a cycle: its row is stored, and it is ready."""
     host.wait_for("a cycle", lambda: os.path.lexists(host.path(WATCHING)))
+
+
+def wait_copied(host: BootedHost) -> None:
+    """Wait until the notifier has kept a copy of the configuration, as it does once the agent has started with it."""
+    good = host.path("/etc/heartbeat/config.toml").read_text()
+    host.wait_for("the copy", lambda: host.path(COPY).exists() and host.path(COPY).read_text() == good)
 
 
 def state(host: BootedHost, name: str) -> str:

@@ -159,16 +159,29 @@ def test_where_the_group_is_gone_the_units_start_and_say_what_to_do(docked: Boot
 
 # An engine with one container, as far as the helper can tell.
 LITTLE_ENGINE = """
-import os, socket, sys
+import contextlib, os, socket, sys
+with contextlib.suppress(FileNotFoundError):
+    os.unlink(sys.argv[1])
 listening = socket.socket(socket.AF_UNIX)
 listening.bind(sys.argv[1])
 listening.listen()
 while True:
-    with listening.accept()[0] as connection:
+    # A helper that is stopped while it asks hangs up.
+    with listening.accept()[0] as connection, contextlib.suppress(OSError):
         connection.recv(4096)
         connection.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n[{"Id": "a", "Names": null, "State": "running"}]')
 """
 DROP_IN = "/etc/systemd/system/heartbeatd-containers.service.d/engine.conf"
+
+
+def start_engine(docked: BootedHost, engine: str, user: str = "root") -> None:
+    """Run it, at this socket; one that an earlier run of the test has left makes place for it."""
+    docked.path("/srv/engine.py").write_text(LITTLE_ENGINE)
+    docked.run(
+        "systemctl stop little-engine 2>/dev/null || :; "
+        f"systemd-run --collect --unit=little-engine --uid={user} python3 /srv/engine.py {engine}"
+    )
+    docked.wait_for("the engine", lambda: docked.run(f"test -S {engine}", check=False).returncode == 0)
 
 
 def serve_by(docked: BootedHost, engine: str, *lines: str) -> None:
@@ -182,9 +195,8 @@ def serve_by(docked: BootedHost, engine: str, *lines: str) -> None:
 
 def test_an_engine_in_a_folder_of_roots(docked: BootedHost) -> None:
     """Podman's socket under Docker's name: the helper is asked, and says who has no rights; with User=root it counts."""
-    docked.path("/srv/engine.py").write_text(LITTLE_ENGINE)
-    docked.run("install -d -m 700 /run/podman; ln -s /run/podman/podman.sock /run/engine.sock")
-    docked.run("systemd-run --unit=podman-engine python3 /srv/engine.py /run/podman/podman.sock")
+    docked.run("install -d -m 700 /run/podman; ln -sf /run/podman/podman.sock /run/engine.sock")
+    start_engine(docked, "/run/podman/podman.sock")
     serve_by(docked, "/run/engine.sock")
     docked.wait_for("no count", lambda: count(docked) == "")
     denied = "permission denied: the user heartbeat-containers has no rights on it"
@@ -196,7 +208,7 @@ def test_an_engine_in_a_folder_of_roots(docked: BootedHost) -> None:
 def test_a_rootless_engine(docked: BootedHost) -> None:
     """A socket in a user's own folder, which the agent's sandbox may hide: counted by a helper that is that user."""
     docked.run("echo 'u alice 1001' | systemd-sysusers -; install -d -m 700 -o alice -g alice /run/user/1001")
-    docked.run("systemd-run --unit=rootless-engine --uid=alice python3 /srv/engine.py /run/user/1001/docker.sock")
+    start_engine(docked, "/run/user/1001/docker.sock", "alice")
     serve_by(docked, "/run/user/1001/docker.sock")
     docked.wait_for("no count", lambda: count(docked) == "")
     serve_by(docked, "/run/user/1001/docker.sock", "User=alice", "Group=alice", "ProtectHome=read-only")

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.receiver import WEBHOOK, Receiver
-from tests.system.conftest import configure, reporting, state, wait_cycle
+from tests.system.conftest import COPY, configure, reporting, state, wait_copied, wait_cycle
 from tests.system.host import BootedHost
 
 DROP_INS = "/run/systemd/system/{}.d"
 FALLBACK, BARE, NOTIFIER = "heartbeatd-failed", "heartbeatd-failed-bare", "heartbeatd-notify@"
 SOCKETS = tuple(f"heartbeatd-{name}.socket" for name in ("notify", "credentials", "containers", "filesystems"))
-COPY = "/var/cache/heartbeat-notify/config.toml"
 CREDENTIAL = "/etc/credstore.encrypted/heartbeat.{}"
 
 
@@ -126,7 +125,7 @@ def test_a_configuration_that_is_refused_is_told_by_the_last_good_one(
 ) -> None:
     """It is kept where only the notifier's user can read it, since the agent's start; the agent is not started again."""
     good = reporting(receiver, "k")
-    watched.wait_for("the copy", lambda: watched.path(COPY).exists() and watched.path(COPY).read_text() == good)
+    wait_copied(watched)
     assert (
         watched.out(f"stat --format='%U %a' {COPY} $(dirname {COPY})") == "heartbeat-notify 600\nheartbeat-notify 700"
     )

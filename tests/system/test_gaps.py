@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.receiver import WEBHOOK, Received, Receiver
-from tests.system.conftest import configure, reporting, state, wait_active, wait_cycle
+from tests.system.conftest import configure, reporting, state, wait_active, wait_copied, wait_cycle
 from tests.system.host import BootedHost
 
 
@@ -101,6 +101,7 @@ def test_a_restart_is_no_gap(watched: BootedHost, receiver: Receiver) -> None:
 
 def test_an_agent_that_is_given_up_is_told_of(watched: BootedHost, receiver: Receiver) -> None:
     """A configuration that is refused ends the agent for good: the webhook is told by heartbeatd-failed.service."""
+    wait_copied(watched)
     configure(watched, reporting(receiver, "k") + "nonsense =\n")
     watched.run("systemctl restart heartbeatd", check=False)
     watched.wait_for("the failure", lambda: receiver.received(WEBHOOK))

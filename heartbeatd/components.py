@@ -10,7 +10,6 @@ from heartbeatd.config.model import Config
 from heartbeatd.config.notified import apprise_channels, has_credentials_elsewhere, may_have_webhook, webhook_channel
 from heartbeatd.config.services import service_of
 from heartbeatd.config.watching import limit_of
-from heartbeatd.core.container import Watched
 from heartbeatd.core.delivery import Channel
 from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
@@ -77,7 +76,7 @@ def rule_settings(config: Config, heartbeat_url: str, internet_url: str) -> Rule
         internet_url,
         config.agent.interval_seconds,
         tuple(map(limit_of, config.rules)),
-        Watched(config.containers.watch, config.containers.any_unhealthy),
+        registry.watched_containers(config),
         tuple(map(service_of, config.services)),
         registry.watched_units(config),
     )

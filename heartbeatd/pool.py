@@ -17,10 +17,10 @@ from typing import Generic, TypeVar
 
 from heartbeatd.cancel import Cancelled, CancelToken
 from heartbeatd.clock import SYSTEM_CLOCK, Clock
+from heartbeatd.core.schedule import NS_PER_S
 
 T = TypeVar("T")
 MOST_THREADS = 12
-_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +85,16 @@ class Pool(Generic[T]):
             self._changed.notify_all()
         for token in threads.values():
             token.cancel()
-        until_ns = self._clock.monotonic_ns() + int(patience_s * _NS)
+        until_ns = self._clock.monotonic_ns() + int(patience_s * NS_PER_S)
         for thread in threads:
-            thread.join(max(0.0, (until_ns - self._clock.monotonic_ns()) / _NS))
+            thread.join(max(0.0, (until_ns - self._clock.monotonic_ns()) / NS_PER_S))
 
     def _replace(self, tasks: Sequence[Task[T]], *, at_once: bool) -> None:
         before, self._tasks = self._entries, tasks
         new = [task for task in tasks if task.key not in before]
         now_ns, parts = self._clock.monotonic_ns(), 0 if at_once else 1
         added = {
-            task.key: _Entry(task, now_ns + parts * int(task.every_s * _NS) * number // len(new))
+            task.key: _Entry(task, now_ns + parts * int(task.every_s * NS_PER_S) * number // len(new))
             for number, task in enumerate(new)
         }
         self._entries = {task.key: before.get(task.key) or added[task.key] for task in tasks}
@@ -161,7 +161,7 @@ class Pool(Generic[T]):
             return
         self._led = True
         try:
-            self._changed.wait(wait_ns / _NS)
+            self._changed.wait(wait_ns / NS_PER_S)
         finally:
             self._led = False
 
@@ -171,7 +171,7 @@ class Pool(Generic[T]):
                 return  # it is not wanted any more
             if result is not None:
                 entry.result, entry.news = result, True
-            every_ns = max(1, int(entry.task.every_s * _NS))
+            every_ns = max(1, int(entry.task.every_s * NS_PER_S))
             late_ns = self._clock.monotonic_ns() - entry.due_ns
             entry.due_ns += every_ns * (late_ns // every_ns + 1)
             self._put(entry)

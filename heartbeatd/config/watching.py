@@ -9,8 +9,9 @@ from heartbeatd.config.options import OneOf, Text, Whole
 from heartbeatd.config.paths import MountPoints
 from heartbeatd.config.schema import REQUIRED, option
 from heartbeatd.config.walk import Place
-from heartbeatd.core.limit import ALL, DAY_S, Limit
+from heartbeatd.core.limit import ALL, Limit
 from heartbeatd.core.metrics import OF_SUBJECT
+from heartbeatd.core.policy import DAY_S
 from heartbeatd.core.subject import Severity
 from heartbeatd.errors import Problem
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from heartbeatd.core.subject import Severity, Subject
+from heartbeatd.core.subject import OK, Severity, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ class AlertState:
     def current(self) -> str:
         """The state that enough cycles agreed on last."""
         return self.announced if self.untold is None else self.untold
+
+    @property
+    def at_rest(self) -> bool:
+        """True if it is ok, and nothing is building up against that."""
+        return self.current == OK and not self.streak
 
 
 AlertStates = Mapping[Subject, AlertState]

@@ -15,9 +15,14 @@ class Container:
     recent: bool = False
 
     @property
+    def bad(self) -> bool:
+        """True if it does not run as it should, or its health check, if it has one, has failed."""
+        return self.state != "running" or self.health == "unhealthy"
+
+    @property
     def fine(self) -> bool:
-        """True if it has been running for a minute, and its health check, if it has one, has not failed."""
-        return self.state == "running" and self.health != "unhealthy" and not self.recent
+        """True if it has been running for a minute, and is not bad."""
+        return not self.bad and not self.recent
 
 
 @dataclass(frozen=True, slots=True)

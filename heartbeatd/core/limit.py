@@ -13,10 +13,9 @@ from fnmatch import fnmatchcase
 from math import ceil
 
 from heartbeatd.core.metrics import Series
-from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.policy import DAY_S, Initial, Policy
 from heartbeatd.core.subject import RANKS, Severity
 
-DAY_S = 86_400
 RECOVER_READINGS = 2  # a single good one is as little a recovery as a single bad one is a problem
 ALL = "*"
 

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from heartbeatd.core.subject import Severity
+
+DAY_S = 86_400
 CHANGE_CYCLES = 6  # a minute, with the default interval
 
 
@@ -30,3 +33,11 @@ class Policy:
     def change_cycles(self) -> int:
         """From one bad state to another: whoever is told of an outage is in no hurry to hear that it has another face."""
         return self.worse_cycles or max(CHANGE_CYCLES, 3 * self.for_cycles)
+
+
+CLOSE = Policy(initial=Initial.ASSUME_OK)  # of what is gone: it is over at once
+
+
+def reminder_s(severity: Severity) -> int | None:
+    """After how long what lasts is told again: what is critical each day, a warning never."""
+    return DAY_S if severity is Severity.CRITICAL else None

@@ -15,10 +15,10 @@ from heartbeatd.core.heartbeat import HeartbeatResult
 from heartbeatd.core.limit import Limit
 from heartbeatd.core.locale import Locale
 from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.policy import Policy
+from heartbeatd.core.policy import CLOSE, Policy
 from heartbeatd.core.sample import Sample
 from heartbeatd.core.service import Service
-from heartbeatd.core.subject import Observation, Subject
+from heartbeatd.core.subject import GONE, Observation, Subject
 from heartbeatd.core.text import Text
 from heartbeatd.core.text.flapping import with_flapping
 from heartbeatd.core.unit import NO_UNITS, WatchedUnits
@@ -57,13 +57,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`policy` says of an observation when it counts. `text` is called with the host's name, the announcement, and who
-    reads it."""
+    """`policy` says of an observation when it counts, but for what is gone (`policy_of`). `text` is called with the host's name,
+    the announcement, and who reads it."""
 
     kind: str
     observe: Callable[[Seen], Iterable[Observation]]
     policy: Callable[[Observation], Policy]
     text: Callable[[str, Announcement, Locale], Text]
+
+    def policy_of(self, observed: Observation) -> Policy:
+        """When it counts."""
+        return CLOSE if observed.reason == GONE else self.policy(observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Evaluation:
 def evaluate(rule: Rule, seen: Seen, agent: AgentInfo) -> Evaluation:
     """What follows from what this rule observes."""
     observations = tuple(rule.observe(seen))
-    verdict = alerting.evaluate(seen.states, observations, rule.policy, seen.held)
+    verdict = alerting.evaluate(seen.states, observations, rule.policy_of, seen.held)
     locale = agent.locale
     told = tuple((due, with_flapping(rule.text(agent.host, due, locale), due, locale)) for due in verdict.announcements)
     return Evaluation(observations, verdict.changed, told)

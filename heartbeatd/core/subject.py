@@ -69,3 +69,8 @@ class Observation:
     @property
     def ok(self) -> bool:
         return self.state == OK
+
+
+def gone(subject: Subject, at_ns: int) -> Observation:
+    """It was bad, and is not there, or not watched, any more."""
+    return Observation(subject, OK, Severity.OK, at_ns, reason=GONE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from heartbeatd import components
 from heartbeatd.config.model import Config
+from heartbeatd.config.watching import limit_of
 from heartbeatd.core.alerting import Announcement, Event
 from heartbeatd.core.limit import Limit, Limits
 from heartbeatd.core.locale import IN_ENGLISH
@@ -21,6 +22,8 @@ from heartbeatd.core.worker import WORKER
 from heartbeatd.rules import all_rules
 from heartbeatd.runtime import Runtime, host_name
 
+CPU_MARK_S = 1.0  # CPU use is measured over this long
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -28,6 +31,16 @@ class Observed:
 
     observation: Observation
     words: str
+
+
+def look(config: Config, runtime: Runtime) -> tuple[Sample, float]:
+    """All there is to read, but for services; and how many ms that took."""
+    probes, client = components.probes(config, runtime, with_services=False)
+    runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
+    woke_ns = runtime.clock.monotonic_ns()
+    sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
+    client.close()
+    return sample, (runtime.clock.monotonic_ns() - woke_ns) / 1e6
 
 
 def observe(config: Config, runtime: Runtime, sample: Sample) -> list[Observed]:
@@ -46,11 +59,10 @@ def observe(config: Config, runtime: Runtime, sample: Sample) -> list[Observed]:
 
 def idle(config: Config, observed: Iterable[Observed]) -> Iterator[Limit]:
     """The limits that the configuration sets and that fit nothing that was read."""
-    limits = Limits(components.rule_settings(config, "", "").limits)
+    configured = tuple(map(limit_of, config.rules))
+    limits = Limits(configured)
     watched = {limit for one in observed for limit in _limits_of(one.observation, limits)}
-    for limit in components.rule_settings(config, "", "").limits:
-        if limit.enabled and limit not in watched:
-            yield limit
+    yield from (limit for limit in configured if limit.enabled and limit not in watched)
 
 
 def _bad(rule: Rule, host: str, observed: Observation, settings: RuleSettings) -> str:

@@ -24,8 +24,6 @@ from heartbeatd.rules import worker
 from heartbeatd.runtime import Runtime, make_store
 from heartbeatd.store.read_errors import reported
 
-CPU_MARK_S = 1.0  # CPU use is measured over this long
-
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -46,11 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.store:
         database.require_safe_to_write(arguments.config, path)
     runtime = Runtime()
-    probes, client = components.probes(config, runtime, with_services=False)
-    runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
-    woke_ns = time.monotonic_ns()
-    sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
-    measured_ms = (time.monotonic_ns() - woke_ns) / 1e6
+    sample, measured_ms = observed.look(config, runtime)
     sample, woke_ns = components.look_at_services(config, runtime, sample), time.monotonic_ns()
     row_id = new_id(sample.taken_ns)
     beat = _send(config, runtime, sample, row_id) if arguments.send else None
@@ -60,7 +54,6 @@ def run(arguments: argparse.Namespace) -> int:
         _store(config, runtime, row, readings_of(sample))
     rules = observed.observe(config, runtime, sample) if arguments.rules else None
     _print(sample, row, beat, seen, rules, as_json=arguments.json, asked=arguments.send)
-    client.close()
     runtime.close()
     return ExitCode.FAILED if seen is not None and not seen.ok else ExitCode.OK
 

@@ -70,9 +70,9 @@ class Containers:
         unwell = [
             one for one in listed if not one.fine and (self._watched.any_unhealthy or self._watched.has(one.name))
         ]
-        bad = [one.name for one in unwell if one.state != "running" or one.health == "unhealthy"]
+        bad = [one.name for one in unwell if one.bad]
         bad += [name for name in self._watched.missing(listed) if not _PATTERN.search(name)]
-        doubtful = [one.name for one in unwell if one.name not in bad]
+        doubtful = [one.name for one in unwell if not one.bad]
         return self._inquiry.look(bad, doubtful, cancel.deadline(0), ask)
 
 

@@ -77,7 +77,11 @@ def watched_units(config: Config) -> WatchedUnits:
     return WatchedUnits(settings.watch, (*settings.ignore, *checked), Severity(settings.severity))
 
 
+def watched_containers(config: Config) -> Watched:
+    """Which containers are told of."""
+    return Watched(config.containers.watch, config.containers.any_unhealthy)
+
+
 def _containers(config: Config, thread: SerialWorker) -> Containers:
-    settings = config.containers
-    watched = Watched(settings.watch, settings.any_unhealthy)
-    return Containers(thread, config.docker.socket, watched=watched, inquiry=Inquiry(settings.log_lines))
+    inquiry = Inquiry(config.containers.log_lines)
+    return Containers(thread, config.docker.socket, watched=watched_containers(config), inquiry=inquiry)

@@ -10,12 +10,12 @@ from heartbeatd.cancel import CancelToken
 from heartbeatd.clock import Clock
 from heartbeatd.core.container import Container
 from heartbeatd.core.sample import ProbeError
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.service import Service, ServiceCheck, ServiceKind, is_explained, of_container
 from heartbeatd.pool import MOST_THREADS, Pool, Task
 from heartbeatd.probes.base import Finish
 from heartbeatd.probes.service_checker import Checker
 
-_NS = 1_000_000_000
 _SOON_S = 0.05
 
 
@@ -81,7 +81,7 @@ class Services:
         if now_ns < self._due_ns[service.name]:
             return False
         self._due_ns[service.name] = (
-            now_ns + service.every_s * _NS - _NS // 2
+            now_ns + service.every_s * NS_PER_S - NS_PER_S // 2
         )  # a cycle is not quite as long as another
         return True
 

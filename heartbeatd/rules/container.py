@@ -11,11 +11,10 @@ from functools import partial
 
 from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.container import Container, Reason, Watched
-from heartbeatd.core.limit import DAY_S
-from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.policy import Initial, Policy, reminder_s
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import ProbeStatus
-from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
+from heartbeatd.core.subject import OK, Observation, Severity, Subject, gone
 from heartbeatd.core.text.container import NO_ANSWER, NO_DOCKER, PAUSED, ContainerState, container_text, known
 
 KIND = "container"
@@ -46,8 +45,8 @@ def _observe(watched: Watched, seen: Seen) -> Iterator[Observation]:
     if seen.sample.containers is None and seen.sample.status(PROBE) not in (ProbeStatus.NO_DATA, ProbeStatus.OFF):
         return
     for subject, state in seen.states.items():
-        if subject.kind == KIND and subject not in observed and (state.current != OK or state.streak):
-            yield Observation(subject, OK, Severity.OK, seen.at_ns, reason=GONE)
+        if subject.kind == KIND and subject not in observed and not state.at_rest:
+            yield gone(subject, seen.at_ns)
 
 
 def _in_list(watched: Watched, seen: Seen) -> Iterator[Observation]:
@@ -112,5 +111,4 @@ def _just_started(state: AlertState | None) -> bool:
 
 def _policy(interval_s: int, observed: Observation) -> Policy:
     cycles = max(_FEWEST_CYCLES, -(-FOR_S.get(observed.state, 0) // interval_s))
-    remind_s = DAY_S if observed.severity == Severity.CRITICAL else None
-    return Policy(cycles, 1, Initial.ASSUME_OK, remind_s)
+    return Policy(cycles, 1, Initial.ASSUME_OK, reminder_s(observed.severity))

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from math import ceil
 
-from heartbeatd.core.limit import DAY_S
-from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.policy import Initial, Policy, reminder_s
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.service import Service, ServiceCheck, ServiceState
-from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
+from heartbeatd.core.subject import OK, Observation, Severity, Subject, gone
 from heartbeatd.core.text.service import CERTIFICATE, ENDING, SERVICE, service_text
 
 _CERTIFICATE_LOOKS = 2
-_CLOSE = Policy(initial=Initial.ASSUME_OK)
 
 
 def rule(settings: RuleSettings) -> Rule:
@@ -58,17 +56,15 @@ def _of_certificate(service: Service, days: int, at_ns: int) -> Observation:
 def _gone(services: Mapping[str, Service], seen: Seen) -> Iterator[Observation]:
     """What was bad, and is not watched any more."""
     for subject, state in seen.states.items():
-        if subject.kind in (SERVICE, CERTIFICATE) and (state.current != OK or state.streak):
+        if subject.kind in (SERVICE, CERTIFICATE) and not state.at_rest:
             service = services.get(subject.name)
             if service is None or (subject.kind == CERTIFICATE and not service.certificate_days):
-                yield Observation(subject, OK, Severity.OK, seen.at_ns, reason=GONE)
+                yield gone(subject, seen.at_ns)
 
 
 def _policy(services: Mapping[str, Service], interval_s: int, observed: Observation) -> Policy:
-    if observed.reason == GONE:
-        return _CLOSE
     if observed.subject.kind == CERTIFICATE:
         return Policy(_CERTIFICATE_LOOKS, 1, Initial.ASSUME_OK)
     service = services[observed.subject.name]
     looks = 1 + ceil(service.for_s / max(service.every_s, interval_s))
-    return Policy(looks, 1, Initial.ASSUME_OK, DAY_S if observed.severity is Severity.CRITICAL else None)
+    return Policy(looks, 1, Initial.ASSUME_OK, reminder_s(observed.severity))

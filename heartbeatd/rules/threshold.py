@@ -5,13 +5,12 @@ from functools import partial
 
 from heartbeatd.core.limit import Limits, reached
 from heartbeatd.core.metrics import METRICS, OF_NAME, OF_SUBJECT, Series, reading_s
-from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.policy import Policy
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
 from heartbeatd.core.sample import ProbeStatus, Sample
-from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
+from heartbeatd.core.subject import OK, Observation, Severity, Subject, gone
 from heartbeatd.core.text.threshold import threshold_text
 
-_CLOSE = Policy(initial=Initial.ASSUME_OK)
 _FILESYSTEM = "filesystem"  # how the names of the probes begin that read them
 _OF_FILESYSTEMS = {"disk_used_percent", "disk_inodes_percent", "disk_read_only"}
 
@@ -65,16 +64,14 @@ def _gone(limits: Limits, seen: Seen) -> Iterator[Observation]:
         read -= _OF_FILESYSTEMS
     for subject, state in seen.states.items():
         metric = OF_SUBJECT.get(subject.kind)
-        if metric is None or (state.current == OK and not state.streak):
+        if metric is None or state.at_rest:
             continue
         series = Series(metric.name, subject.name)
         if not limits.of(series) or (metric.name in read and series not in seen.sample.readings):
-            yield Observation(subject, OK, Severity.OK, seen.at_ns, reason=GONE)
+            yield gone(subject, seen.at_ns)
 
 
 def _policy(limits: Limits, interval_s: int, observed: Observation) -> Policy:
-    if observed.reason == GONE:
-        return _CLOSE
     metric = OF_SUBJECT[observed.subject.kind]
     found = limits.of(Series(metric.name, observed.subject.name))
     limit = next((limit for limit in found if limit.severity == observed.state), found[-1])

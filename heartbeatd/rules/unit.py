@@ -7,15 +7,13 @@ quiet that somebody, or a timer, starts again within the minute.
 from collections.abc import Iterator
 from functools import partial
 
-from heartbeatd.core.limit import DAY_S
-from heartbeatd.core.policy import Initial, Policy
+from heartbeatd.core.policy import Initial, Policy, reminder_s
 from heartbeatd.core.rule import Rule, RuleSettings, Seen
-from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
+from heartbeatd.core.subject import OK, Observation, Severity, Subject, gone
 from heartbeatd.core.text.unit import FAILED, UNIT, unit_text
 from heartbeatd.core.unit import WatchedUnits
 
 READINGS = 2
-_CLOSE = Policy(initial=Initial.ASSUME_OK)
 
 
 def rule(settings: RuleSettings) -> Rule:
@@ -29,16 +27,13 @@ def _observe(watched: WatchedUnits, seen: Seen) -> Iterator[Observation]:
     for subject, one in found.items():
         yield Observation(subject, FAILED, watched.severity, seen.at_ns, one.status, one.result or None)
     for subject, state in seen.states.items():
-        if subject.kind != UNIT or subject in found or (state.current == OK and not state.streak):
+        if subject.kind != UNIT or subject in found or state.at_rest:
             continue
         if not watched.has(subject.name):
-            yield Observation(subject, OK, Severity.OK, seen.at_ns, reason=GONE)
+            yield gone(subject, seen.at_ns)
         elif failed is not None:
             yield Observation(subject, OK, Severity.OK, seen.at_ns)
 
 
 def _policy(observed: Observation) -> Policy:
-    if observed.reason == GONE:
-        return _CLOSE
-    remind_s = DAY_S if observed.severity is Severity.CRITICAL else None
-    return Policy(READINGS, 1, Initial.ASSUME_OK, remind_s)
+    return Policy(READINGS, 1, Initial.ASSUME_OK, reminder_s(observed.severity))

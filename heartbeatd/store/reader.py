@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heartbeatd.core.metrics import OF_NAME, Series
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.silence import Silence
 from heartbeatd.core.subject import Subject
 from heartbeatd.errors import Problem, StoreError
@@ -22,7 +23,7 @@ from heartbeatd.store.guard import TABLES
 from heartbeatd.store.migrations import METRICS
 from heartbeatd.store.read_errors import NoDatabaseError, reported
 from heartbeatd.store.read_only import open_to_read
-from heartbeatd.store.readings import NS_PER_S, second_of
+from heartbeatd.store.readings import second_of
 from heartbeatd.store.records import LAST_STAMP
 from heartbeatd.store.results import (
     Announced,

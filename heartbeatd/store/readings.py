@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from heartbeatd.core.metrics import Series
 from heartbeatd.core.sample import Readings
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.timefmt import from_iso
 
-NS_PER_S = 1_000_000_000
 _NEW = "INSERT INTO series (metric, label) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _NUMBER = "SELECT number FROM series WHERE metric = ? AND label = ?"
 _ADD = "INSERT OR IGNORE INTO readings VALUES (?, ?, ?)"  # what is no number is NULL to SQLite, and left out

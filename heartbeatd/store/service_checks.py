@@ -8,9 +8,9 @@ healthy.
 import sqlite3
 from collections.abc import Iterable
 
+from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.service import ServiceCheck
 
-NS_PER_S = 1_000_000_000
 _ADD = "INSERT OR IGNORE INTO service_checks (at, name, status, took_ms, cause) VALUES (?, ?, ?, ?, ?)"
 _PRUNE = (
     "DELETE FROM service_checks WHERE (at, name) IN"

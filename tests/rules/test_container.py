@@ -6,19 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.container import Container, Watched
-from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
-from heartbeatd.core.rule import RuleSettings, Seen, evaluate
+from heartbeatd.core.rule import Rule, RuleSettings
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Sample
-from heartbeatd.core.schedule import NS_PER_S
-from heartbeatd.core.subject import Subject
 from heartbeatd.rules.container import rule
-from tests.support.clocks import NOW_NS
+from tests.support.told import RuledHost
 
-AGENT = AgentInfo("nas", "1", 0)
 UP = Container("web", "running")
 RECENT = Container("web", "running", recent=True)
 SICK = Container("web", "running", "unhealthy")
@@ -26,25 +20,22 @@ RESTARTING = Container("web", "restarting")
 PAUSED = Container("web", "paused")
 
 
-class Host:
+class Host(RuledHost):
     """What is announced of a host that is looked at every 10 seconds, or as often as `interval_s` says."""
 
     def __init__(self, *watch: str, any_unhealthy: bool = True, interval_s: int = 10) -> None:
-        self.now_ns, self.interval_s = NOW_NS, interval_s
-        self.states: dict[Subject, AlertState] = {}
-        self.told: list[tuple[Announcement, str, str]] = []
-        self.watch(*watch, any_unhealthy=any_unhealthy)
+        self.interval_s = interval_s
+        super().__init__(self._watching(Watched(watch, any_unhealthy)))
 
     def watch(self, *names: str, any_unhealthy: bool = True) -> None:
-        watched = Watched(names, any_unhealthy)
-        self.rule = rule(RuleSettings(Policy(), "", "", self.interval_s, containers=watched))
+        self.rule = self._watching(Watched(names, any_unhealthy))
+
+    def _watching(self, watched: Watched) -> Rule:
+        return rule(RuleSettings(Policy(), "", "", self.interval_s, containers=watched))
 
     def read(self, sample: Sample, times: int = 1) -> None:
         for _ in range(times):
-            found = evaluate(self.rule, Seen(self.now_ns, sample, None, self.states), AGENT)
-            self.states |= {state.subject: state for state in found.changed}
-            self.told += [(due, text.title, text.message) for due, text in found.told]
-            self.now_ns += self.interval_s * NS_PER_S
+            self.look(sample, self.interval_s)
 
     def lists(self, *listed: Container, times: int = 1) -> None:
         """The engine lists these, so many times."""
@@ -53,10 +44,6 @@ class Host:
     def fail(self, status: ProbeStatus, times: int = 1) -> None:
         """There is no list."""
         self.read(Sample(self.now_ns, reports=(ProbeReport("containers", status),)), times)
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{due.event} {due.observed.subject} {due.previous}-{due.observed.state}" for due, _, _ in self.told]
 
 
 def test_a_watched_container_that_stops() -> None:

@@ -4,15 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.alerting import Announcement
 from heartbeatd.core.container import Container
 from heartbeatd.core.heartbeat import Cause
-from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
-from heartbeatd.core.rule import RuleSettings, Seen, evaluate
+from heartbeatd.core.rule import Rule, RuleSettings
 from heartbeatd.core.sample import Sample
-from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.service import (
     HEALTHY,
     Expected,
@@ -28,44 +24,38 @@ from heartbeatd.core.service import (
     of_unit,
     without_answer,
 )
-from heartbeatd.core.subject import Severity, Subject
+from heartbeatd.core.subject import Severity
 from heartbeatd.rules.service import rule
 from tests.support.clocks import NOW_NS
+from tests.support.told import RuledHost
 
-AGENT = AgentInfo("nas", "1", 0)
 WEB = Service("web", ServiceKind.HTTP, "https://u:hidden@shop.example/?key=hidden-too")
 REFUSED = without_answer(Cause.REFUSED, "Connection refused")
 SLOW = without_answer(Cause.TIMEOUT, "gave up while connecting")
 
 
-class Host:
+def watching(*services: Service) -> Rule:
+    """The rule on these."""
+    return rule(RuleSettings(Policy(), "", "", 10, services=services))
+
+
+class Host(RuledHost):
     """What is announced of services that are checked once a minute."""
 
     def __init__(self, *services: Service) -> None:
-        self.now_ns = NOW_NS
-        self.states: dict[Subject, AlertState] = {}
-        self.told: list[tuple[Announcement, str, str]] = []
-        self.watch(*services)
+        super().__init__(watching(*services))
 
     def watch(self, *services: Service) -> None:
-        self.rule = rule(RuleSettings(Policy(), "", "", 10, services=services))
+        self.rule = watching(*services)
 
     def read(self, *checks: ServiceCheck, times: int = 1, explains: bool = True) -> None:
         """So many checks, and five cycles without any after each."""
         for _ in range(times):
             for found in (checks, *[()] * 5):
-                seen = Seen(self.now_ns, Sample(self.now_ns, service_checks=found), None, self.states, explains)
-                done = evaluate(self.rule, seen, AGENT)
-                self.states |= {state.subject: state for state in done.changed}
-                self.told += [(due, text.title, text.message) for due, text in done.told]
-                self.now_ns += 10 * NS_PER_S
+                self.look(Sample(self.now_ns, service_checks=found), 10, check_explains=explains)
 
     def finds(self, outcome: Outcome, times: int = 1, *, days: int | None = None) -> None:
         self.read(ServiceCheck("web", self.now_ns, outcome, 5.0, days), times=times)
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{due.event} {due.observed.subject} {due.previous}-{due.observed.state}" for due, _, _ in self.told]
 
 
 def test_a_service_that_stops() -> None:

@@ -8,16 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heartbeatd.config.load import parse
-from heartbeatd.core.alert_state import AlertState
 from heartbeatd.core.alerting import Announcement, Event
-from heartbeatd.core.limit import DAY_S, Limit
+from heartbeatd.core.limit import Limit
 from heartbeatd.core.locale import IN_ENGLISH
 from heartbeatd.core.metrics import OF_NAME, OF_SUBJECT, READ_SELDOM, TRUTH, Series
-from heartbeatd.core.payload import AgentInfo
-from heartbeatd.core.policy import Policy
-from heartbeatd.core.rule import Rule, RuleSettings, Seen, evaluate
+from heartbeatd.core.policy import DAY_S, Policy
+from heartbeatd.core.rule import Rule, RuleSettings
 from heartbeatd.core.sample import ProbeReport, ProbeStatus, Sample
-from heartbeatd.core.schedule import NS_PER_S
 from heartbeatd.core.subject import GONE, OK, Observation, Severity, Subject
 from heartbeatd.core.text import LONGEST_TITLE
 from heartbeatd.net.http import Client
@@ -25,11 +22,10 @@ from heartbeatd.probes import registry
 from heartbeatd.rules.threshold import rule
 from heartbeatd.runtime import Runtime
 from tests.support.clocks import NOW_NS
+from tests.support.told import RuledHost
 
-AGENT = AgentInfo("nas", "1", 0)
 SRV, ROOT = Series("disk_used_percent", "/srv"), Series("disk_used_percent", "/")
 DISK = Subject("disk", "/srv")
-MINUTE_NS = 60 * NS_PER_S
 
 
 def made(*limits: Limit, interval_s: int = 10) -> Rule:
@@ -41,29 +37,17 @@ def cpu(value: float, **others: object) -> Limit:
     return Limit("cpu_percent", Severity.WARNING, value, value - 5, **others)  # type: ignore[arg-type]
 
 
-class Host:
+class Host(RuledHost):
     """What is announced of a host that is read once a minute, and the alert states that are kept."""
-
-    def __init__(self, by: Rule) -> None:
-        self.rule, self.now_ns = by, NOW_NS
-        self.states: dict[Subject, AlertState] = {}
-        self.told: list[tuple[Announcement, str, str]] = []
 
     def read(self, *samples: Sample) -> None:
         """One after the other."""
         for sample in samples:
-            found = evaluate(self.rule, Seen(self.now_ns, sample, None, self.states), AGENT)
-            self.states |= {state.subject: state for state in found.changed}
-            self.told += [(due, text.title, text.message) for due, text in found.told]
-            self.now_ns += MINUTE_NS
+            self.look(sample, 60)
 
     def fill(self, *values: float, series: Series = SRV) -> None:
         """Reads a filesystem again and again, which is so full."""
         self.read(*(Sample(self.now_ns, readings={ROOT: 10.0, series: value}) for value in values))
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{due.event} {due.observed.subject} {due.previous}-{due.observed.state}" for due, _, _ in self.told]
 
 
 def test_a_disk_that_fills() -> None:

@@ -2,48 +2,36 @@
 
 import pytest
 
-from heartbeatd.core.alert_state import AlertState
-from heartbeatd.core.alerting import Announcement
-from heartbeatd.core.payload import AgentInfo
 from heartbeatd.core.policy import Policy
-from heartbeatd.core.rule import RuleSettings, Seen, evaluate
+from heartbeatd.core.rule import Rule, RuleSettings
 from heartbeatd.core.sample import Sample
-from heartbeatd.core.schedule import NS_PER_S
-from heartbeatd.core.subject import Severity, Subject
+from heartbeatd.core.subject import Severity
 from heartbeatd.core.unit import FailedUnit, WatchedUnits
 from heartbeatd.rules.unit import rule
-from tests.support.clocks import NOW_NS
+from tests.support.told import RuledHost
 
-AGENT = AgentInfo("nas", "1", 0)
 BACKUP = FailedUnit("backup.service", "exit-code", 1)
 
 
-class Host:
+def watching(units: WatchedUnits) -> Rule:
+    """The rule on these."""
+    return rule(RuleSettings(Policy(), "", "", 10, units=units))
+
+
+class Host(RuledHost):
     """What is announced of a host whose units are read once a minute."""
 
     def __init__(self, *watch: str, ignore: tuple[str, ...] = (), severity: Severity = Severity.WARNING) -> None:
-        self.now_ns = NOW_NS
-        self.states: dict[Subject, AlertState] = {}
-        self.told: list[tuple[Announcement, str, str]] = []
-        self.watch(*watch or "*", ignore=ignore, severity=severity)
+        super().__init__(watching(WatchedUnits(watch or ("*",), ignore, severity)))
 
     def watch(self, *watch: str, ignore: tuple[str, ...] = (), severity: Severity = Severity.WARNING) -> None:
-        self.rule = rule(RuleSettings(Policy(), "", "", 10, units=WatchedUnits(watch, ignore, severity)))
+        self.rule = watching(WatchedUnits(watch, ignore, severity))
 
     def read(self, *failed: FailedUnit, times: int = 1, answers: bool = True) -> None:
         """So many readings, and five cycles without one after each."""
         for _ in range(times):
             for found in (failed if answers else None, *[None] * 5):
-                done = evaluate(
-                    self.rule, Seen(self.now_ns, Sample(self.now_ns, failed_units=found), None, self.states), AGENT
-                )
-                self.states |= {state.subject: state for state in done.changed}
-                self.told += [(due, text.title, text.message) for due, text in done.told]
-                self.now_ns += 10 * NS_PER_S
-
-    @property
-    def events(self) -> list[str]:
-        return [f"{due.event} {due.observed.subject} {due.previous}-{due.observed.state}" for due, _, _ in self.told]
+                self.look(Sample(self.now_ns, failed_units=found), 10)
 
 
 def test_our_own_units_are_not_told_of() -> None:

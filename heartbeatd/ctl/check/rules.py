@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from heartbeatd import components
 from heartbeatd.core.limit import ALL, Limit
 from heartbeatd.core.plain import plain
 from heartbeatd.ctl import observed
@@ -11,16 +10,11 @@ from heartbeatd.ctl.check.situation import Situation
 from heartbeatd.ctl.observed import Observed
 from heartbeatd.runtime import Runtime
 
-CPU_MARK_S = 1.0  # CPU use is measured over this long
-
 
 def check(situation: Situation, runtime: Runtime) -> Iterator[Finding]:
     """A line for each subject, and for each limit of the configuration that fits nothing."""
     config = situation.config
-    probes, client = components.probes(config, runtime, with_services=False)  # for these there is `services`
-    runtime.cancel.wait(lambda: False, runtime.cancel.deadline(CPU_MARK_S))
-    sample = probes.collect(runtime.clock.now_ns, runtime.cancel)
-    client.close()
+    sample, _ = observed.look(config, runtime)  # of services there is `services`
     found = observed.observe(config, runtime, sample)
     yield from map(now, found)
     yield from map(fits_nothing, observed.idle(config, found))

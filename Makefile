@@ -81,6 +81,7 @@ $(DEB): $(shell find debian etc heartbeatd systemd tests pyproject.toml setup.cf
 
 version: ## Begin a new version, VERSION=1.2.3, in the changelog and in the code
 	@tests/set-version $(VERSION)
+	$(MAKE) generate
 
 install: deb ## Build the package and install it here
 	$$([ "$$(id -u)" = 0 ] || echo sudo) apt-get install -y --reinstall ./$(DEB)

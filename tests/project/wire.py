@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from heartbeatd import __version__
 from heartbeatd.core import notification, payload
 from heartbeatd.core.agent_failure import AgentFailure
 from heartbeatd.core.gap import Gap, GapKind
@@ -21,7 +22,7 @@ from tests.support.states import notified, replay
 
 MS = 1_000_000
 AT_NS = 1_795_540_060_000_192_000  # 2026-11-24T17:07:40.000192Z
-AGENT = payload.AgentInfo("nas", "0.1.0", AT_NS - 115_337 * MS)
+AGENT = payload.AgentInfo("nas", __version__, AT_NS - 115_337 * MS)
 URL = "https://name.account.workers.dev/api/heartbeat"
 
 OK = observation(WorkerState.OK, AT_NS, 200)

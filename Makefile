@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON := /usr/bin/python3
 # Another python3 may come first on PATH; packages are built and tested with Debian's own.
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin
-export PYTHONDONTWRITEBYTECODE := 1
+# The tests start hundreds of small processes: a fifth of all their time would go into compiling.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Most tests wait, and so there are more workers than cores; those that share a host share a worker. Tests that hold moments wait
 # nine tenths of their time: four of them leave most of two cores to whoever is late.
@@ -45,10 +46,11 @@ test: ## Run every check: linters, unit, property and integration tests, package
 	$(PYTEST) -n 8 -m "not release and not timing"
 	$(PYTEST) -n 4 -m timing
 
+# Without what boots a Debian (tests/system) or is marked (pyproject.toml says what a marker means), and with fewer examples.
 check: ## For every edit: linters, and the tests that boot nothing, start no engine, hold no moments and do not take long
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -n 4 -m "not slow and not docker and not timing and not release" --ignore=tests/system
+	$(PYTEST) -n 8 --hypothesis-profile=quick -m "not slow and not docker and not timing and not release" --ignore=tests/system
 
 release-check: ## Before a release, what takes too long for every day: autopkgtest in full, piuparts from Debian 12 to 13, a real n8n (root)
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
@@ -112,7 +114,8 @@ profile: ## Show where a cycle's instructions and CPU go
 	$(PYTHON) -m tests.bench.profile
 
 clean: ## Remove what was built here (not var/)
-	rm -rf dist build heartbeatd/po/*/ .venv .mypy_cache .ruff_cache *.egg-info
+	rm -rf dist build heartbeatd/po/*/ .venv .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find debian heartbeatd tests -name __pycache__ -prune -exec rm -r {} +
 
 # Tools that Debian lacks or has too old, beside Debian's own libraries.
 .venv/installed: tests/requirements.txt

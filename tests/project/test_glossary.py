@@ -4,6 +4,7 @@ import ast
 import builtins
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ ENGLISH = frozenset(re.findall(r"\w+", _ENGLISH))
 EXCEPTIONS = {"ArgumentTypeError", *dir(builtins)}
 
 
+@cache
 def prose(path: Path) -> str:
     """The docstrings and comments of a module."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -54,16 +56,15 @@ def test_the_test_knows_a_retired_name_when_it_sees_one(tmp_path: Path) -> None:
     assert definitions(module) & RETIRED == {"wiring", "Ledger", "judge", "said"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(TOP)))
-def test_no_retired_name_is_defined_again(path: Path) -> None:
+def test_no_retired_name_is_defined_again() -> None:
     """Neither a module, nor a class, nor a function."""
-    assert not definitions(path) & RETIRED
+    assert {str(path.relative_to(TOP)): found for path in MODULES if (found := definitions(path) & RETIRED)} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(TOP)))
-def test_no_retired_name_is_spoken_of(path: Path) -> None:
+def test_no_retired_name_is_spoken_of() -> None:
     """In docstrings and comments what things are called now is what they are called; those that are English too may be used."""
-    assert set(re.findall(r"\w+", prose(path))) & (RETIRED - ENGLISH) == set()
+    spoken = {str(path.relative_to(TOP)): set(re.findall(r"\w+", prose(path))) for path in MODULES}
+    assert {name: found for name, words in spoken.items() if (found := words & (RETIRED - ENGLISH))} == {}
 
 
 def test_what_is_raised_is_there() -> None:

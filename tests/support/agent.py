@@ -41,7 +41,9 @@ def environment(**more: str) -> dict[str, str]:
 @functools.cache
 def checkout_for_all() -> Path:
     """Package and tests where every user may read them, for children that run as another: the checkout may not be."""
-    being_written = shutil.ignore_patterns("*.pyc.*")  # by another worker: it may have its name by the time it is copied
+    being_written = shutil.ignore_patterns(
+        "*.pyc.*"
+    )  # by another worker: it may have its name by the time it is copied
     folder = Path(tempfile.mkdtemp(prefix="heartbeat-checkout-", dir="/var/tmp"))
     atexit.register(shutil.rmtree, folder)
     for source in (PACKAGE, CHECKOUT / "tests"):

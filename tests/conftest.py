@@ -1,5 +1,6 @@
 """For all tests: nothing is left behind, root skips nothing, what shares a fixture shares a worker, moments get a second try."""
 
+import functools
 import os
 import threading
 import time
@@ -18,6 +19,8 @@ from tests.system.tree import SUITES
 
 # A busy build machine is slow; a law is not broken by that.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For `make check`; `make test` tries four times as many. Examples kept from there would take the place of new ones.
+settings.register_profile("quick", settings.get_profile("ours"), max_examples=25, database=None)
 settings.load_profile("ours")
 
 _skipped: list[str] = []
@@ -128,7 +131,12 @@ def _rank(item: pytest.Item) -> int:
 
 def _room(item: pytest.Item) -> str:
     """The folder of tests/ that it is in, or its file's name if it is in none."""
-    return item.path.relative_to(Path(__file__).parent).parts[0]
+    return _room_of(item.path)
+
+
+@functools.cache
+def _room_of(path: Path) -> str:
+    return path.relative_to(Path(__file__).parent).parts[0]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

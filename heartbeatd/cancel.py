@@ -1,9 +1,10 @@
 """Waiting with an end: whoever waits stops at a deadline, and at once when the agent is to end.
 
 A `CancelToken` is what one thread waits with: an eventfd(2), which is selected together with whatever else is waited for, such as
-a connection. Any thread may write to it, and so may a signal handler. What cannot be selected may hang in a call, so it runs on a
-thread of its own: a `SerialWorker` runs one call at a time on one long-lived daemon thread. While a call hangs, no other is
-started beside it, so threads do not pile up.
+a connection. Any thread may write to it, and so may a signal handler. What cannot be selected may hang in a call, so it runs on
+another thread: a `SerialWorker` runs one call at a time. While a call hangs, no other of the same worker is started beside it, so
+threads do not pile up. Workers share their threads (`SharedThreads`): a call never waits for one of another worker, but in
+healthy times, when each has come back before the next begins, one thread is enough for all.
 
 Deadlines are moments of the token's clock, by `monotonic_ns`.
 """
@@ -11,6 +12,8 @@ Deadlines are moments of the token's clock, by `monotonic_ns`.
 import os
 import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
@@ -140,13 +143,57 @@ class Future(Generic[T]):
         return self._value[0]
 
 
-class SerialWorker:
-    """One daemon thread, started at first use, that runs one call at a time."""
+class SharedThreads:
+    """Daemon threads for workers to share. Each piece of work has one to itself; of those that are idle all but one end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()  # guards all that follows
+        self._threads: set[threading.Thread] = set()
+        self._idle, self._closed = False, False
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Have it done at once, whatever hangs. Raises RuntimeError if there can be no more threads."""
+        with self._lock:
+            if not self._idle:
+                thread = threading.Thread(target=self._serve, name="worker", daemon=True)
+                thread.start()
+                self._threads.add(thread)
+            self._idle = False
+            self._jobs.put(job)  # as many threads wait as there are jobs here, and one more if one is idle
+
+    def close(self, patience_s: float = 0.2) -> None:
+        """Let the threads end, and wait a moment for them; one that hangs is left behind, which a daemon thread may be."""
+        with self._lock:
+            self._closed, threads = True, list(self._threads)
+            if self._idle:
+                self._idle = False
+                self._jobs.put(None)
+        until = time.monotonic() + patience_s
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # hold nothing of it while idle
+            with self._lock:
+                if self._idle or self._closed:
+                    break
+                self._idle = True
+        with self._lock:
+            self._threads.discard(threading.current_thread())
+
+
+class SerialWorker:
+    """Runs one call at a time, on one of `threads`, or on a thread of its own."""
+
+    def __init__(self, name: str, threads: SharedThreads | None = None) -> None:
         self.name = name
-        self._jobs: queue.SimpleQueue[Future[object] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._threads, self._shares = threads or SharedThreads(), threads is not None
+        self._lock = threading.Lock()  # guards the two that follow
+        self._jobs: deque[Future[object]] = deque()
+        self._serving = False
         self._current: Future[object] | None = None
 
     @property
@@ -163,22 +210,25 @@ class SerialWorker:
     def queue(self, work: Callable[[], T], deadline_ns: int, cancel: CancelToken) -> Future[T]:
         """Have `work` done after what was started before it. Whoever queues sees to it that not too much piles up."""
         future = Future(self.name, work, deadline_ns, cancel)
-        if self._thread is None:
-            thread = threading.Thread(target=self._serve, name=self.name, daemon=True)
-            thread.start()
-            self._thread = thread
-        self._current = future  # type: ignore[assignment]  # the thread runs futures of any type
-        self._jobs.put(future)  # type: ignore[arg-type]
+        with self._lock:
+            if not self._serving:
+                self._threads.run(self._serve)
+                self._serving = True
+            self._jobs.append(future)  # type: ignore[arg-type]  # the thread runs futures of any type
+        self._current = future  # type: ignore[assignment]
         return future
 
     def close(self, patience_s: float = 0.2) -> None:
-        """Let the thread end, and wait a moment for it; one that hangs is left behind, which a daemon thread may be."""
-        if self._thread is not None:
-            self._jobs.put(None)
-            self._thread.join(patience_s)
-            self._thread = None
+        """Let its own thread end, as `SharedThreads.close` does; those that it shares go on."""
+        if not self._shares:
+            self._threads.close(patience_s)
 
     def _serve(self) -> None:
-        while (future := self._jobs.get()) is not None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._serving = False
+                    return
+                future = self._jobs.popleft()
             future.run()
-            del future  # hold nothing of it while idle
+            del future

@@ -4,7 +4,7 @@ import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from heartbeatd.cancel import CancelToken, SerialWorker
+from heartbeatd.cancel import CancelToken, SerialWorker, SharedThreads
 from heartbeatd.clock import Clock, SystemClock, boot_id
 from heartbeatd.config.model import Config
 from heartbeatd.core.hostname import HostNames, name_in_force
@@ -32,6 +32,7 @@ class Runtime:
     redactor: Redactor = field(default_factory=Redactor)
     service: NotifySocket = field(init=False)
     sequence: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    shared: SharedThreads = field(default_factory=SharedThreads)
     threads: dict[str, SerialWorker] = field(default_factory=dict)
     boot_id: str = field(default_factory=boot_id)
     names: HostNames = field(default_factory=host_names)
@@ -49,8 +50,8 @@ class Runtime:
         self.started_ns += by_ns
 
     def thread(self, name: str) -> SerialWorker:
-        """The worker thread of that name; the same one after a reload, so that what hangs there is not started again."""
-        return self.threads.setdefault(name, SerialWorker(name))
+        """The worker of that name; the same one after a reload, so that what hangs there is not started again."""
+        return self.threads.setdefault(name, SerialWorker(name, self.shared))
 
     def working(self) -> bool:
         """Called while the database is brought up to date: the service manager waits on. True if it should be broken off."""
@@ -60,8 +61,7 @@ class Runtime:
     def close(self) -> None:
         """End the threads; those that hang are left to the end of the process."""
         self.services.close()
-        for thread in self.threads.values():
-            thread.close()
+        self.shared.close()
         self.service.close()
 
 
@@ -83,8 +83,9 @@ def make_store(config: Config, runtime: Runtime, boot_id: str | None = None) -> 
 
 
 def open_store(config: Config, runtime: Runtime) -> BackgroundStore:
-    """The agent's, on a thread of its own, opened as far as it can be. Raises InUseError if another agent has it."""
-    made = BackgroundStore(make_store(config, runtime, runtime.boot_id), store_options(config), runtime.cancel)
+    """The agent's, on another thread, opened as far as it can be. Raises InUseError if another agent has it."""
+    store = make_store(config, runtime, runtime.boot_id)
+    made = BackgroundStore(store, store_options(config), runtime.cancel, runtime.shared)
     try:
         made.open()
     except BaseException:

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from heartbeatd.cancel import Cancelled, CancelToken, SerialWorker, TimedOut
+from heartbeatd.cancel import Cancelled, CancelToken, SerialWorker, SharedThreads, TimedOut
 from heartbeatd.core.schedule import NS_PER_S
 from tests.support.clocks import FakeClock
 from tests.support.wait import wait_until
@@ -21,7 +22,7 @@ HANGS_S = 60
 
 
 def test_a_worker_thread_runs_what_it_is_given() -> None:
-    """On one thread, one call after the other; values and errors come back to whoever asks."""
+    """On another thread, one call after the other; values and errors come back to whoever asks."""
     worker, cancel = SerialWorker("worker"), CancelToken()
     threads = set()
     for _ in range(3):
@@ -32,7 +33,6 @@ def test_a_worker_thread_runs_what_it_is_given() -> None:
     assert cancel.wait(failing.done, failing.deadline_ns)
     with pytest.raises(ZeroDivisionError):
         failing.result()
-    assert len(threads) == 1
     assert threading.current_thread() not in threads
     worker.close(HANGS_S)
 
@@ -57,6 +57,81 @@ def test_what_hangs_is_not_started_again() -> None:
     wait_until(after.done)
     assert after.result() == 7
     worker.close(HANGS_S)
+
+
+def test_workers_share_one_thread_while_nothing_hangs() -> None:
+    """What is begun together runs side by side; afterwards one thread is left, which does all that comes one by one."""
+    shared, cancel, together = SharedThreads(), CancelToken(), threading.Barrier(4)
+    workers = [SerialWorker(str(number), shared) for number in range(4)]
+    before = threading.active_count()
+    for future in [worker.start(together.wait, cancel.deadline(HANGS_S), cancel) for worker in workers]:
+        future.result()
+    wait_until(lambda: threading.active_count() == before + 1)
+
+    def thread_of(worker: SerialWorker) -> threading.Thread:
+        time.sleep(0.01)  # for the thread before to be idle; on a busy machine it may not be yet
+        return worker.start(threading.current_thread, cancel.deadline(HANGS_S), cancel).result()
+
+    wait_until(lambda: len(set(map(thread_of, workers))) == 1)
+    shared.close(HANGS_S)
+    assert threading.active_count() == before
+
+
+def test_a_call_that_hangs_holds_up_no_other_worker() -> None:
+    """Its own worker refuses the next call; the others go on beside it, on one more thread; in the end there is one again."""
+    shared, cancel, gate = SharedThreads(), CancelToken(), threading.Event()
+    stuck, fine = SerialWorker("stuck", shared), SerialWorker("fine", shared)
+    before = threading.active_count()
+    hangs = stuck.start(gate.wait, cancel.deadline(0.01), cancel)
+    with pytest.raises(TimedOut):
+        hangs.result()
+    for number in range(10):
+        with pytest.raises(TimedOut):
+            stuck.start(lambda: None, cancel.deadline(1), cancel)
+        assert fine.start(lambda number=number: number, cancel.deadline(HANGS_S), cancel).result() == number  # type: ignore[misc]
+    wait_until(lambda: threading.active_count() == before + 2)
+    gate.set()
+    wait_until(lambda: threading.active_count() == before + 1)
+    shared.close(HANGS_S)
+
+
+def test_a_thread_that_becomes_idle_misses_no_call() -> None:
+    """Calls that come while it becomes idle are all done: one at a time for each worker, and in order."""
+    shared, cancel = SharedThreads(), CancelToken()
+    workers = [SerialWorker(str(number), shared) for number in range(3)]
+    done: list[list[int]] = [[] for _ in workers]
+    running = [threading.Lock() for _ in workers]
+
+    def work(number: int, call: int) -> None:
+        assert running[number].acquire(blocking=False)
+        done[number].append(call)
+        running[number].release()
+
+    before, interval_s = threading.active_count(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for call in range(1000):
+            for number, worker in enumerate(workers):
+                future = worker.queue(partial(work, number, call), cancel.deadline(HANGS_S), cancel)
+                if (call + number) % 3:
+                    future.result()
+        for worker in workers:
+            worker.queue(lambda: None, cancel.deadline(HANGS_S), cancel).result()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert done == [list(range(1000))] * 3
+    wait_until(lambda: threading.active_count() == before + 1)
+    shared.close(HANGS_S)
+    assert threading.active_count() == before
+
+
+def test_after_the_end_no_thread_is_kept() -> None:
+    """What is begun late is done all the same, as a database is closed."""
+    shared, cancel = SharedThreads(), CancelToken()
+    before = threading.active_count()
+    shared.close()
+    assert SerialWorker("late", shared).start(lambda: 7, cancel.deadline(HANGS_S), cancel).result() == 7
+    wait_until(lambda: threading.active_count() == before)
 
 
 def test_to_cancel_ends_every_wait() -> None:

@@ -1,7 +1,7 @@
-"""The store on a thread of its own: a disk that does not answer holds up no cycle, no alert, no start and no stop.
+"""The store on another thread: a disk that does not answer holds up no cycle, no alert, no start and no stop.
 
 A filesystem that is frozen, or a disk that is gone, can hold a thread for ever, and no timeout of SQLite's ends that. So nothing
-here touches the database: each call hands its work to the thread, which alone does, and waits for it until a deadline. What was
+here touches the database: each call hands its work to a worker, which alone does, and waits for it until a deadline. What was
 handed over and is not done by then is done when the disk answers again; until then what comes waits in memory.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from heartbeatd.cancel import CancelToken, Future, SerialWorker
+from heartbeatd.cancel import CancelToken, Future, SerialWorker, SharedThreads
 from heartbeatd.core.alert_state import AlertState, AlertStates, shifted
 from heartbeatd.core.delivery import Delivery, follow, moved
 from heartbeatd.core.gap import Run, UntoldGap
@@ -36,17 +36,19 @@ log = logging.getLogger(__name__)
 class BackgroundStore:
     """What the agent remembers. Only the thread that runs the cycle uses it.
 
-    `cancel` is that thread's token.
+    `cancel` is that thread's token. The database is used on one of `threads`, or on a thread of its own.
     """
 
-    def __init__(self, store: BufferedStore, options: StoreOptions, cancel: CancelToken) -> None:
+    def __init__(
+        self, store: BufferedStore, options: StoreOptions, cancel: CancelToken, threads: SharedThreads | None = None
+    ) -> None:
         self.path = store.path
         self.states: AlertStates = {}
         self.undelivered: dict[tuple[str, str], Delivery] = {}  # by event id and channel, in order
         self.untold: tuple[UntoldGap, ...] = ()
         self._silences: tuple[Silence, ...] = ()
         self._store, self._cancel = store, cancel
-        self._thread = SerialWorker("store")
+        self._thread = SerialWorker("store", threads)
         self._inbox: deque[Callable[[], None]] = deque()
         self._adjust_bounds(options)
         self._states_known = False

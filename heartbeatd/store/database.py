@@ -79,7 +79,8 @@ class Database(WatchedConnection):
             with contextlib.suppress(FileNotFoundError):
                 require_regular(resolve_link(path))
             copy_if_foreign(path)
-            connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
+            # The store's worker has it used by one thread at a time, but not always by the same one.
+            connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
             # A text that somebody damaged is one bad row, and not the end of reading.
             connection.text_factory = lambda text: text.decode(errors="replace")
             try:

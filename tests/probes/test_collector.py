@@ -117,7 +117,7 @@ def test_a_thread_is_not_started_for_nothing() -> None:
     with threads("disk") as (thread,):
         report = collected(Probes((Probe("disk", 1, 0, on_thread(thread, dict, require)),))).reports[0]
         assert (report.status, report.detail) == (NO_DATA, "nothing there")
-        assert "disk" not in {running.name for running in threading.enumerate()}
+        assert "worker" not in {running.name for running in threading.enumerate()}
 
 
 @pytest.mark.parametrize(

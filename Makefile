@@ -8,7 +8,7 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 # Most tests wait, and so there are more workers than cores; those that share a host share a worker. Tests that hold moments wait
-# nine tenths of their time: four of them leave most of two cores to whoever is late.
+# nine tenths of their time: six of them leave more than half of two cores to whoever is late.
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider --dist loadgroup
 
 RUNTIME := gettext python3 python3-docker python3-psutil python3-requests python3-systemd tzdata
@@ -44,7 +44,7 @@ test: ## Run every check: linters, unit, property and integration tests, package
 	@tests/need $(RUNTIME) $(BUILD) $(TESTING)
 	@$(MAKE) --no-print-directory lint
 	$(PYTEST) -n 8 -m "not release and not timing"
-	$(PYTEST) -n 4 -m timing
+	$(PYTEST) -n 6 -m timing
 
 # Without what boots a Debian (tests/system) or is marked (pyproject.toml says what a marker means), and with fewer examples.
 check: ## For every edit: linters, and the tests that boot nothing, start no engine, hold no moments and do not take long

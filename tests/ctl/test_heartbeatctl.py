@@ -106,11 +106,12 @@ def test_a_test_alert_to_one_channel(config: Path, receiver: Receiver) -> None:
     assert len(receiver.received(ALERTS)) == 1
 
 
-@pytest.mark.parametrize("wrong", ["0", "-1", "abc", "nan", "inf", "10001"])
+@pytest.mark.parametrize("wrong", ["0", "-1", "abc", "nan", "inf", "10001", "1e9"])
 def test_a_number_of_days_says_what_it_may_be(wrong: str) -> None:
     """Zero is not "from 0"."""
-    said = ctl("history", "--days", wrong).stderr
-    assert "argument --days: must be a number more than 0 and at most 10000, e.g. 7 or 0.5" in said
+    done = ctl("history", "--days", wrong)
+    assert done.returncode == 2
+    assert "argument --days: must be a number more than 0 and at most 10000, e.g. 7 or 0.5" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["check", "status", "once", "test-alert"])
@@ -349,5 +350,3 @@ def test_history_tells_hours_and_days(config: Path, tmp_path: Path) -> None:
     assert all(found["start"].endswith("T00:00:00-05:00") for found in week)
     by_hour = json.loads(ctl("history", "--config", config, "--days", "30", "--by", "hour", "--json").stdout)
     assert len(by_hour) == 2
-    for wrong in ("0", "-1", "nan", "inf", "many", "1e9"):
-        assert ctl("history", "--days", wrong).returncode == 2

@@ -71,10 +71,12 @@ def test_those_that_come_together_are_spread(pool: Pool[str]) -> None:
 def test_those_that_answer_need_few_threads() -> None:
     """However many they are: two, and one or two more if a thread was slow to begin."""
     pool: Pool[str] = Pool()
-    pool.use([Task(number, 1.0, says(str(number))) for number in range(50)])
-    wait_until(lambda: len(pool.latest()) == 50)
-    assert threads() <= 4
-    pool.close(patience_s=10)
+    try:
+        pool.use([Task(number, 1.0, says(str(number))) for number in range(50)])
+        wait_until(lambda: len(pool.latest()) == 50)
+        assert threads() <= 4
+    finally:
+        pool.close(patience_s=10)
 
 
 def test_those_that_hang_hold_up_no_more_than_their_threads(pool: Pool[str]) -> None:

@@ -1,6 +1,5 @@
 """Time zones by name, from the system's own time zone database (Debian's tzdata), and the host's own."""
 
-import io
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -50,10 +49,10 @@ def named(name: str) -> Zone:
 
 def of_host() -> Zone:
     """The zone of this host as /etc/localtime has it now; UTC where that is missing or no zone."""
-    from zoneinfo import ZoneInfo
+    from heartbeatd.config.host_zone import of_bytes
 
     try:
-        rules = ZoneInfo.from_file(io.BytesIO(read_regular(LOCALTIME, LARGEST_BYTES)))
+        rules = of_bytes(read_regular(LOCALTIME, LARGEST_BYTES))
         _, found, name = str(LOCALTIME.resolve()).partition(_DATABASE)
         return Zone(rules, name if found else "")
     except (OSError, ValueError):

@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from heartbeatd.clock import SYSTEM_CLOCK, Clock
+from heartbeatd.core.schedule import NS_PER_S
 
 T = TypeVar("T")
-_NS = 1_000_000_000
 _NOTHING: Mapping[int, Callable[[], None]] = {}
 
 
@@ -43,11 +43,11 @@ class CancelToken:
 
     def deadline(self, seconds: float) -> int:
         """The deadline that lies `seconds` ahead."""
-        return self.clock.monotonic_ns() + int(seconds * _NS)
+        return self.clock.monotonic_ns() + int(seconds * NS_PER_S)
 
     def seconds_until(self, deadline_ns: int) -> float:
         """The seconds left until a deadline; negative when it has passed."""
-        return (deadline_ns - self.clock.monotonic_ns()) / _NS
+        return (deadline_ns - self.clock.monotonic_ns()) / NS_PER_S
 
     def wake(self) -> None:
         """Have `wait` ask again whether it is done. Safe in a signal handler."""
